@@ -1,0 +1,2 @@
+//! The proxy: wires rooms together, nothing else.
+fn main() {}
