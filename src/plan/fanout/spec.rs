@@ -3,3 +3,10 @@
 /// How the rows of several shards become one answer; read by room `merge`. See its author's definition.
 #[derive(Clone, Debug, Default)]
 pub struct MergeSpec {}
+
+impl MergeSpec {
+    /// Is the answer the shards' answers one after the other?
+    pub fn is_plain(&self) -> bool {
+        true
+    }
+}
