@@ -365,6 +365,7 @@ bin=$1 root=$2 base=$3; shift 3
 data=$root/data
 "$bin/postgres" -D "$data" "$@" </dev/null >>"$root/log" 2>&1 &
 pid=$!
+trap '' PIPE
 tries=0
 while :; do
   case "$(sed -n '1p;8p' "$data/postmaster.pid" 2>/dev/null | tr '\n ' '..')" in $pid.ready*) break ;; esac
@@ -523,19 +524,21 @@ impl Owner {
     }
 }
 
-/// Short, since a socket's path may have 107 bytes; not guessable in advance need it be, only new.
+/// A new directory with a short name: a socket's path has 107 bytes at most.
 fn private_directory(parent: &Path, owner: &Owner) -> Result<PathBuf> {
     const NAMES: u32 = 1_000;
+    let process = std::process::id();
     for number in 0..NAMES {
-        let path = parent.join(format!("shardgate-{}-{number}", std::process::id()));
-        if !path.exists() {
-            owner.directory(&path)?;
-            return Ok(path);
+        let path = parent.join(format!("shardgate-{process}-{number}"));
+        match owner.directory(&path) {
+            Ok(()) => return Ok(path),
+            // Another test of this process, or a directory left by a killed one.
+            Err(_) if path.exists() => {}
+            Err(error) => return Err(error),
         }
     }
     bail!(
-        "{NAMES} directories shardgate-{}-* in {}: remove old ones",
-        std::process::id(),
+        "{NAMES} directories shardgate-{process}-* in {}: remove old ones",
         parent.display()
     )
 }
