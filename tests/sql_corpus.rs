@@ -635,7 +635,10 @@ fn a_replayed_backend_cant_be_told_from_the_original() {
             }
         }
         assert!(replays > 200, "{replays}");
-        first.batch_execute("DROP ROLE sql_corpus_a, sql_corpus_b").await.expect("nobody needs them");
+        first
+            .batch_execute("DROP ROLE sql_corpus_a, sql_corpus_b")
+            .await
+            .expect("nobody needs them");
     });
 }
 
