@@ -13,6 +13,7 @@ use super::command::{
 };
 use super::error::ScanError;
 use super::identifier::name_of;
+use super::keyword::{is_no_name, is_type_or_function};
 use super::lexing::{Lexing, Span};
 use super::literal;
 use super::recognise_set;
@@ -71,7 +72,7 @@ fn statement(r: &mut Reader<'_>) -> Option<Command> {
                 Command::Commit(chain(r)?)
             }
         },
-        "rollback" | "abort" => rollback(r, word == "rollback")?,
+        "rollback" | "abort" => rollback(r, &word)?,
         "savepoint" => Command::Savepoint(Savepoint::Define(r.name()?)),
         "release" => Command::Savepoint(Savepoint::Release(savepoint_name(r)?)),
         "set" => recognise_set::set(r)?,
@@ -211,7 +212,8 @@ fn chain(r: &mut Reader<'_>) -> Option<Chain> {
     Some(chain)
 }
 
-fn rollback(r: &mut Reader<'_>, is_rollback: bool) -> Option<Command> {
+fn rollback(r: &mut Reader<'_>, word: &str) -> Option<Command> {
+    let is_rollback = word == "rollback";
     if is_rollback && r.eat("prepared") {
         return Some(Command::RollbackPrepared(r.string()?));
     }
@@ -253,9 +255,22 @@ fn prepare(r: &mut Reader<'_>) -> Option<Command> {
         false => Vec::new(),
     };
     r.word("as")?;
+    r.starts(PREPARABLE)?;
     let body = r.rest_span()?;
     Some(r.rest(Command::Prepare(Prepare { name, types, body })))
 }
+
+/// What may follow PREPARE … AS; `(` besides.
+const PREPARABLE: &[&str] = &[
+    "select", "values", "table", "with", "insert", "update", "delete", "merge",
+];
+/// What may follow DECLARE … FOR.
+const SELECTABLE: &[&str] = &["select", "values", "table", "with"];
+/// What may follow EXPLAIN.
+const EXPLAINABLE: &[&str] = &[
+    "select", "values", "table", "with", "insert", "update", "delete", "merge", "declare", "create", "refresh",
+    "execute",
+];
 
 fn execute(r: &mut Reader<'_>) -> Option<Execute> {
     let name_span = r.span_here();
@@ -299,6 +314,7 @@ fn declare(r: &mut Reader<'_>) -> Option<Declare> {
         }
     };
     r.word("for")?;
+    r.starts(SELECTABLE)?;
     let body = r.rest_span()?;
     r.finish();
     Some(Declare { name, hold, body })
@@ -384,6 +400,7 @@ fn explain(r: &mut Reader<'_>) -> Option<Command> {
         }
         r.eat("verbose");
     }
+    r.starts(EXPLAINABLE)?;
     let body = r.rest_span()?;
     Some(r.rest(Command::Explain(Explain { kind, body })))
 }
@@ -603,138 +620,6 @@ pub(super) struct Reader<'a> {
     at: usize,
 }
 
-/// Keywords that can't be a column's, table's or cursor's name unquoted: reserved ones, and those for types and functions.
-/// From `pg_get_keywords()` of 15, sorted.
-const NO_NAME: &[&str] = &[
-    "all",
-    "analyse",
-    "analyze",
-    "and",
-    "any",
-    "array",
-    "as",
-    "asc",
-    "asymmetric",
-    "authorization",
-    "binary",
-    "both",
-    "case",
-    "cast",
-    "check",
-    "collate",
-    "collation",
-    "column",
-    "concurrently",
-    "constraint",
-    "create",
-    "cross",
-    "current_catalog",
-    "current_date",
-    "current_role",
-    "current_schema",
-    "current_time",
-    "current_timestamp",
-    "current_user",
-    "default",
-    "deferrable",
-    "desc",
-    "distinct",
-    "do",
-    "else",
-    "end",
-    "except",
-    "false",
-    "fetch",
-    "for",
-    "foreign",
-    "freeze",
-    "from",
-    "full",
-    "grant",
-    "group",
-    "having",
-    "ilike",
-    "in",
-    "initially",
-    "inner",
-    "intersect",
-    "into",
-    "is",
-    "isnull",
-    "join",
-    "lateral",
-    "leading",
-    "left",
-    "like",
-    "limit",
-    "localtime",
-    "localtimestamp",
-    "natural",
-    "not",
-    "notnull",
-    "null",
-    "offset",
-    "on",
-    "only",
-    "or",
-    "order",
-    "outer",
-    "overlaps",
-    "placing",
-    "primary",
-    "references",
-    "returning",
-    "right",
-    "select",
-    "session_user",
-    "similar",
-    "some",
-    "symmetric",
-    "table",
-    "tablesample",
-    "then",
-    "to",
-    "trailing",
-    "true",
-    "union",
-    "unique",
-    "user",
-    "using",
-    "variadic",
-    "verbose",
-    "when",
-    "where",
-    "window",
-    "with",
-];
-
-/// Those of them that `NonReservedWord` takes: keywords for types and functions.
-const TYPE_OR_FUNCTION: &[&str] = &[
-    "authorization",
-    "binary",
-    "collation",
-    "concurrently",
-    "cross",
-    "current_schema",
-    "freeze",
-    "full",
-    "ilike",
-    "inner",
-    "is",
-    "isnull",
-    "join",
-    "left",
-    "like",
-    "natural",
-    "notnull",
-    "outer",
-    "overlaps",
-    "right",
-    "similar",
-    "tablesample",
-    "verbose",
-];
-
 impl Reader<'_> {
     pub(super) fn is_done(&self) -> bool {
         self.at >= self.tokens.len()
@@ -788,6 +673,11 @@ impl Reader<'_> {
 
     pub(super) fn kind_here(&self) -> Option<TokenKind> {
         self.kind_at(self.at)
+    }
+
+    /// Whether a statement that begins with one of `words`, or a parenthesis, stands here.
+    fn starts(&self, words: &[&str]) -> Option<()> {
+        (self.punctuation_here(b'(') || words.contains(&self.word_here().as_str())).then_some(())
     }
 
     /// The unquoted word at `at` in lower case; empty if there is none.
@@ -887,7 +777,7 @@ impl Reader<'_> {
 
     /// A name (`ColId`): no reserved word unless quoted.
     pub(super) fn name(&mut self) -> Option<String> {
-        if NO_NAME.binary_search(&self.word_here().as_str()).is_ok() {
+        if is_no_name(&self.word_here()) {
             return None;
         }
         self.take_name()
@@ -896,10 +786,7 @@ impl Reader<'_> {
     /// `NonReservedWord`, or one of `also`.
     pub(super) fn non_reserved(&mut self, also: &[&str]) -> Option<String> {
         let word = self.word_here();
-        if NO_NAME.binary_search(&word.as_str()).is_ok()
-            && TYPE_OR_FUNCTION.binary_search(&word.as_str()).is_err()
-            && !also.contains(&word.as_str())
-        {
+        if is_no_name(&word) && !is_type_or_function(&word) && !also.contains(&word.as_str()) {
             return None;
         }
         self.take_name()
