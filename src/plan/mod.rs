@@ -1,5 +1,12 @@
 //! *What shall be done?* (statement, snapshot, facts) → `Plan`, `Refusal` or `Ask`; the plan cache as a plain data type.
 
+mod fanout;
+
+pub use fanout::{
+    Combine, Comparison, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, MergeForm, MergeSpec, Method,
+    Nulls, Output, Predicate, Repeats, Scalar,
+};
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -206,10 +213,6 @@ pub struct FanOut {
     /// how answers become one
     pub merge: Arc<MergeSpec>,
 }
-
-/// How the rows of several shards become one answer; read by room `merge`. See its author's definition.
-#[derive(Clone, Debug, Default)]
-pub struct MergeSpec {}
 
 /// Compiled routes by shape, context and declared parameter types.
 #[derive(Debug, Default)]
