@@ -25,6 +25,9 @@ pub enum MergeError {
         /// the type
         type_oid: Oid,
     },
+    /// HAVING compares values of kinds that the proxy doesn't compare (0A000).
+    #[error("cannot evaluate HAVING over merged groups: it compares values that are not numbers")]
+    Incomparable,
     /// A sum passes the range of its type (22003), with Postgres's own message.
     #[error("{type_name} out of range")]
     OutOfRange {

@@ -6,7 +6,7 @@ use crate::plan::{Comparison, Constant, Predicate, Scalar};
 
 use super::MergeError;
 use super::fold::{Folded, SettledFold};
-use super::scalar::{Value, compare, evaluate};
+use super::scalar::{Value, ValueKind, compare, evaluate, kind_of};
 
 /// Evaluates a predicate; `None` is unknown, and only `Some(true)` keeps a group.
 pub(super) fn holds(
@@ -34,6 +34,26 @@ pub(super) fn holds(
         Predicate::And(parts) => all(parts.iter().map(recurse), false),
         Predicate::Or(parts) => all(parts.iter().map(recurse), true),
         Predicate::Not(part) => Ok(recurse(part)?.map(|holds| !holds)),
+    }
+}
+
+/// Checks that every comparison is of one kind and every condition boolean.
+pub(super) fn check_predicate(predicate: &Predicate, folds: &[SettledFold]) -> Result<(), MergeError> {
+    match predicate {
+        Predicate::Compare { left, operator: _, right } => {
+            let (left, right) = (kind_of(left, folds)?, kind_of(right, folds)?);
+            match left.fits(right) || right.fits(left) {
+                true => Ok(()),
+                false => Err(MergeError::Incomparable),
+            }
+        }
+        Predicate::IsNull(scalar) => kind_of(scalar, folds).map(|_| ()),
+        Predicate::Holds(scalar) => match kind_of(scalar, folds)?.fits(ValueKind::Boolean) {
+            true => Ok(()),
+            false => Err(MergeError::Incomparable),
+        },
+        Predicate::And(parts) | Predicate::Or(parts) => parts.iter().try_for_each(|part| check_predicate(part, folds)),
+        Predicate::Not(part) => check_predicate(part, folds),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::plan::{Constant, Grouping, Scalar};
+use crate::plan::{Constant, Scalar};
 use crate::value::{Comparator, Format, Numeric, Oid, decode_numeric};
 
 use super::MergeError;
@@ -87,17 +87,57 @@ pub(super) fn compare(left: &Value, right: &Value) -> Result<Ordering, MergeErro
     }
 }
 
-/// Checks that a scalar names folds that exist.
-pub(super) fn check(scalar: &Scalar, grouping: &Grouping) -> Result<(), MergeError> {
-    let exists = |index: usize| {
-        let fold = grouping.folds.get(index);
-        fold.map(|_| ()).ok_or(MergeError::Bug("a scalar over no fold"))
-    };
+/// What values a scalar can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ValueKind {
+    /// only NULL
+    Null,
+    Number,
+    Boolean,
+    Raw(Comparator),
+}
+
+impl ValueKind {
+    /// Whether values of this kind can stand where `wanted` is asked.
+    pub(super) fn fits(self, wanted: ValueKind) -> bool {
+        self == wanted || self == ValueKind::Null
+    }
+}
+
+/// The kind of a scalar's values; an error where parts don't fit together.
+pub(super) fn kind_of(scalar: &Scalar, folds: &[SettledFold]) -> Result<ValueKind, MergeError> {
+    let fold = |index: usize| folds.get(index).ok_or(MergeError::Bug("a scalar over no fold"));
     match scalar {
-        Scalar::Fold(index) => exists(*index),
-        Scalar::Average { sum, count } => exists(*sum).and_then(|()| exists(*count)),
-        Scalar::Constant(_) => Ok(()),
-        Scalar::Coalesce(parts) => parts.iter().try_for_each(|part| check(part, grouping)),
+        Scalar::Fold(index) => {
+            let fold = fold(*index)?;
+            Ok(match (fold.type_oid, fold.comparator()) {
+                (Oid::INT2 | Oid::INT4 | Oid::INT8 | Oid::NUMERIC, _) => ValueKind::Number,
+                (_, Some(comparator)) => ValueKind::Raw(comparator),
+                (_, None) => ValueKind::Boolean,
+            })
+        }
+        Scalar::Average { sum, count } => {
+            for index in [*sum, *count] {
+                let fold = fold(index)?;
+                if !matches!(fold.type_oid, Oid::INT8 | Oid::NUMERIC) {
+                    return Err(MergeError::NoFold { type_oid: fold.type_oid });
+                }
+            }
+            Ok(ValueKind::Number)
+        }
+        // a constant that is NULL fits numbers too
+        Scalar::Constant(_) => Ok(ValueKind::Number),
+        Scalar::Coalesce(parts) => {
+            let mut kind = ValueKind::Null;
+            for part in parts {
+                let next = kind_of(part, folds)?;
+                if !kind.fits(next) {
+                    return Err(MergeError::Bug("a coalesce of two kinds"));
+                }
+                kind = next;
+            }
+            Ok(kind)
+        }
     }
 }
 

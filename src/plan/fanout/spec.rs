@@ -32,6 +32,8 @@ pub struct MergeForm {
     pub visible: usize,
     /// columns after those, for the proxy alone
     pub hidden: usize,
+    /// visible columns of an enum type: each database has its own OID for it, home's is the client's
+    pub enums: Vec<usize>,
     /// how
     pub method: Method,
 }
@@ -253,6 +255,7 @@ impl MergeSpec {
         MergeSpec::new(Arc::new(MergeForm {
             visible,
             hidden: 0,
+            enums: Vec::new(),
             method: Method::Concatenate,
         }))
     }
