@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::plan::compile::{compile_afresh, lexing};
+use crate::plan::fanout::Method;
 use crate::plan::keys::{Evaluation, Unplaced, Values};
 use crate::plan::ladder::{Around, Keyed, Literals, Route, Ruling, Several, shard_names};
 use crate::plan::{
@@ -341,7 +342,8 @@ impl Kind {
     }
 
     fn of(fan_out: &Arc<crate::plan::FanOut>) -> Kind {
-        match fan_out.merge.is_plain() {
+        let merge = &fan_out.merge;
+        match merge.form.method == Method::Concatenate && merge.offset == 0 && merge.limit.is_none() {
             true => Kind::FanOut,
             false => Kind::Merge,
         }
