@@ -26,7 +26,10 @@ mod error;
 pub use context::Context;
 pub use error::Error;
 pub use explain::RouteStep;
-pub use fanout::MergeSpec;
+pub use fanout::{
+    Combine, Comparison, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, MergeForm, MergeSpec, Method,
+    Nulls, Output, Predicate, Repeats, Scalar,
+};
 pub use refusal::{Refusal, RefusalKind, refusal_kinds};
 pub(in crate::plan) use refusal::{RefusalId, refuse};
 pub use request::{Category, Facts, Parameters, Request};

@@ -2,7 +2,10 @@
 
 mod spec;
 
-pub use spec::MergeSpec;
+pub use spec::{
+    Combine, Comparison, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, MergeForm, MergeSpec, Method,
+    Nulls, Output, Predicate, Repeats, Scalar,
+};
 
 use std::sync::Arc;
 
