@@ -19,7 +19,9 @@ mod reader;
 mod scalars;
 mod sections;
 mod settings;
+mod shards;
 mod spaces;
+mod tables;
 mod users;
 
 pub use document::reference;
