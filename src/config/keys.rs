@@ -276,7 +276,7 @@ pub const KEYS: &[Key] = &[
         "keyspaces.*.type",
         "a Postgres type",
         "Type of the key columns: smallint, int and bigint (interchangeable), text, varchar, char, uuid, date, timestamp, \
-         timestamptz or numeric. Written without a length.",
+         timestamptz or numeric. A length is allowed and means nothing: each column has its own.",
     ),
     optional(
         "keyspaces.*.buckets",

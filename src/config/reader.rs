@@ -81,7 +81,7 @@ impl<'a> Reader<'a> {
         for key in KEYS {
             let Some(name) = child(path, key.path) else { continue };
             if key.presence == Presence::Required && !entries.iter().any(|entry| entry.key == name) {
-                self.wrong(node.at, format!("{} is missing: {}", join(shown, name), key.help));
+                self.wrong(node.at, format!("{} is missing: {}", join(shown, name), key.kind));
             }
         }
         fields

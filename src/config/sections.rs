@@ -5,13 +5,14 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::config::node::{self, Class, Node};
+use crate::config::node::{self, Class, Node, Value};
 use crate::config::reader::{Choice, Fields, Reader};
-use crate::config::scalars::{Zero, address, duration, whole, whole_at};
+use crate::config::scalars::{Zero, address, duration, whole};
 use crate::config::shards::{self, Shards};
 use crate::config::{
-    Auth, Declared, Directives, Error, Limits, Method, Pool, PoolMode, Role, Secret, Settings, spaces, tables,
+    Auth, Directives, Error, Limits, Method, Pool, PoolMode, Role, Secret, Settings, ShardSettings, spaces, tables,
 };
+use crate::topology::{Declaration, Shard, ShardState};
 
 /// The port that PgBouncer's users know.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 6432);
@@ -38,8 +39,11 @@ pub fn parse(file: &str, text: &str, environment: &dyn Fn(&str) -> Option<String
 
 fn settings(reader: &mut Reader<'_>, root: &Node) -> Option<Settings> {
     let fields = reader.fields(root, "", "");
+    if !matches!(root.value, Value::Map(_)) {
+        return None;
+    }
     if let Some(node) = fields.get("version") {
-        whole_at(reader, node, "version", 1..=1);
+        version(reader, node);
     }
     let listen = listen(reader, &fields);
     let http = http(reader, &fields);
@@ -60,6 +64,14 @@ fn settings(reader: &mut Reader<'_>, root: &Node) -> Option<Settings> {
     let keyspaces = spaces::keyspaces(reader, &fields, &shards);
     let tables = tables::tables(reader, &fields, &shards, &keyspaces);
     let functions = tables::functions(reader, &fields);
+    let declared = Declaration {
+        shards: shards.settings().iter().map(declared_shard).collect(),
+        home: home.or_else(|| shards.first_name()),
+        default_shard,
+        keyspaces: keyspaces.into_iter().map(|keyspace| keyspace.declared).collect(),
+        tables,
+        functions: functions.classes,
+    };
     Some(Settings {
         listen: listen.into_iter().map(|(address, _)| address).collect(),
         http,
@@ -69,15 +81,34 @@ fn settings(reader: &mut Reader<'_>, root: &Node) -> Option<Settings> {
         limits,
         directives,
         keeps_key: functions.keeps_key,
-        declared: Declared {
-            home: home.or_else(|| shards.first_name())?,
-            default_shard,
-            keyspaces: keyspaces.into_iter().map(|keyspace| keyspace.declared).collect(),
-            tables,
-            functions: functions.classes,
-        },
+        declared,
         shards: shards.into_settings(),
     })
+}
+
+fn declared_shard(shard: &ShardSettings) -> Shard {
+    let (name, weight, labels) = (shard.name.clone(), shard.weight, shard.labels.clone());
+    Shard {
+        name,
+        weight,
+        labels,
+        state: ShardState::Serving,
+    }
+}
+
+fn version(reader: &mut Reader<'_>, node: &Node) {
+    if reader
+        .scalar(node, "version", "1")
+        .is_some_and(|scalar| scalar.text != "1")
+    {
+        reader.wrong(
+            node.at,
+            format!(
+                "version must be 1, the only one that this program reads, not {}",
+                node.described()
+            ),
+        );
+    }
 }
 
 fn listen<'n>(reader: &mut Reader<'_>, fields: &Fields<'n>) -> Vec<(SocketAddr, Option<&'n Node>)> {

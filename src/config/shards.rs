@@ -7,7 +7,7 @@ use crate::config::node::{Node, Value};
 use crate::config::reader::{Fields, Reader, join};
 use crate::config::scalars::{whole, whole_at};
 use crate::config::{Position, ShardSettings, names};
-use crate::topology::SHARDS_MAX;
+use crate::topology::{SHARDS_MAX, Shard};
 
 /// The shards that could be read, and all names that were written.
 pub(super) struct Shards {
@@ -32,6 +32,11 @@ impl Shards {
             .iter()
             .find(|shard| shard.primary.user == role)
             .map(|shard| shard.name.as_str())
+    }
+
+    /// What was read.
+    pub(super) fn settings(&self) -> &[ShardSettings] {
+        &self.settings
     }
 
     /// What was read.
@@ -112,7 +117,7 @@ fn shard(reader: &mut Reader<'_>, shards: &mut Shards, item: &Node, database: &s
         }
         Some(primary)
     });
-    let weight = whole(reader, &fields, "weight", 1..=1_000, 1);
+    let weight = whole(reader, &fields, "weight", 1..=Shard::WEIGHT_MAX, 1);
     let capacity = fields
         .get("capacity")
         .and_then(|node| whole_at(reader, node, &join(&shown, "capacity"), 1..=10_000));

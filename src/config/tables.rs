@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::config::Position;
 use crate::config::names;
-use crate::config::node::Node;
+use crate::config::node::{Node, Value};
 use crate::config::reader::{Choice, Fields, Reader, join};
 use crate::config::sections::is_true;
 use crate::config::shards::{self, Shards};
 use crate::config::spaces::{Keyspace, sql_name};
-use crate::config::{DeclaredTable, Position};
-use crate::topology::{FunctionClass, QualifiedName};
+use crate::topology::{DeclaredTable, FunctionClass, QualifiedName};
 
 /// Reads the tables, and checks that lookup tables are among them.
 pub(super) fn tables(
@@ -84,6 +84,9 @@ fn table(
     keyspaces: &[&str],
 ) -> Option<DeclaredTable> {
     let fields = reader.fields(node, "tables.*", shown);
+    if !matches!(node.value, Value::Map(_)) {
+        return None;
+    }
     let ways: Vec<&str> = ["keyspace", "reference", "unsharded"]
         .into_iter()
         .filter(|way| fields.get(way).is_some())

@@ -93,22 +93,13 @@ fn user(
     places: &mut BTreeMap<String, Position>,
 ) -> Option<User> {
     let fields = reader.fields(item, "users[]", "users");
-    let node = fields.get("name")?;
-    let name = reader.text(node, "users.name")?;
-    if let Some(first) = places.insert(name.clone(), node.at) {
-        reader.wrong(
-            node.at,
-            format!("users: \"{name}\" occurs twice; first in line {}", first.line),
-        );
+    let name = fields.get("name").and_then(|node| reader.text(node, "users.name"));
+    if let (Some(node), Some(name)) = (fields.get("name"), &name) {
+        the_name(reader, node, name, settings, places);
     }
-    if let Some(shard) = settings.shards.iter().find(|shard| shard.primary.user == name) {
-        let why = format!(
-            "\"{name}\" is the control role of shard {} (the user in its URL), which owns the proxy's own state",
-            shard.name
-        );
-        reader.wrong(node.at, format!("users.name: {why}; clients need another role"));
-    }
-    let shown = format!("users.{name}");
+    let shown = name
+        .as_deref()
+        .map_or_else(|| "users".to_owned(), |name| format!("users.{name}"));
     let mut secret = |key: &str| {
         let node = fields.get(key)?;
         let text = reader.text(node, &format!("{shown}.{key}"))?;
@@ -145,11 +136,33 @@ fn user(
         None => false,
     };
     Some(User {
-        name,
+        name: name?,
         verifier: verifier.map(|(text, _)| Secret::new(text)),
         admin,
         password,
     })
+}
+
+fn the_name(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    name: &str,
+    settings: &Settings,
+    places: &mut BTreeMap<String, Position>,
+) {
+    if let Some(first) = places.insert(name.to_owned(), node.at) {
+        reader.wrong(
+            node.at,
+            format!("users: \"{name}\" occurs twice; first in line {}", first.line),
+        );
+    }
+    if let Some(shard) = settings.shards.iter().find(|shard| shard.primary.user == name) {
+        let why = format!(
+            "\"{name}\" is the control role of shard {} (the user in its URL), which owns the proxy's own state",
+            shard.name
+        );
+        reader.wrong(node.at, format!("users.name: {why}; clients need another role"));
+    }
 }
 
 fn admin(reader: &mut Reader<'_>, node: &Node, shown: &str) -> bool {
