@@ -18,11 +18,13 @@ pub(super) type Row = Vec<Option<String>>;
 
 /// What every batch begins with.
 const PREAMBLE: &str = "SET LOCAL search_path = pg_catalog; SET LOCAL standard_conforming_strings = on; \
-    SET LOCAL client_encoding = 'UTF8'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres'; \
+    SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres'; \
     SET LOCAL timezone = 'UTC'; SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 3; \
     SET LOCAL row_security = off; SET LOCAL quote_all_identifiers = off;";
+/// One snapshot for a whole batch; must be its first statement.
+const ONE_MOMENT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;";
 /// Statements of the preamble, whose results are not the caller's.
-const PREAMBLE_STATEMENTS: usize = 10;
+const PREAMBLE_STATEMENTS: usize = 9;
 
 /// One shard's control connection; made when first used, made again after any failure.
 #[derive(Debug)]
@@ -61,14 +63,32 @@ impl Reach {
 
     /// Runs a batch: the rows of each statement, in order. Not cancel-safe for writes: a dropped batch may still commit.
     pub(super) async fn batch(&self, sql: &str, limit: Duration) -> Result<Vec<Vec<Row>>, Error> {
+        let mut tables = self.run(&format!("{PREAMBLE}\n{sql}"), limit).await?;
+        tables.drain(..PREAMBLE_STATEMENTS.min(tables.len()));
+        Ok(tables)
+    }
+
+    /// A batch that only reads, all of it at one moment.
+    pub(super) async fn batch_at_one_moment(&self, sql: &str, limit: Duration) -> Result<Vec<Vec<Row>>, Error> {
+        let mut tables = self.run(&format!("{ONE_MOMENT}\n{PREAMBLE}\n{sql}"), limit).await?;
+        tables.drain(..(PREAMBLE_STATEMENTS + 1).min(tables.len()));
+        Ok(tables)
+    }
+
+    async fn run(&self, text: &str, limit: Duration) -> Result<Vec<Vec<Row>>, Error> {
         let mut held = self.connection.lock().await;
         let whole = async {
             if held.as_ref().is_none_or(|connection| connection.client.is_closed()) {
                 *held = Some(self.connect().await?);
             }
-            let Some(connection) = held.as_ref() else { return Err(Error::Bug("a connection that was just made is gone")) };
-            let text = format!("{PREAMBLE}\n{sql}");
-            connection.client.simple_query(&text).await.map_err(|error| self.failure(&error))
+            let Some(connection) = held.as_ref() else {
+                return Err(Error::Bug("a connection that was just made is gone"));
+            };
+            connection
+                .client
+                .simple_query(text)
+                .await
+                .map_err(|error| self.failure(&error))
         };
         let result = match tokio::time::timeout(limit, whole).await {
             Ok(result) => result,
@@ -102,7 +122,10 @@ impl Reach {
             // What ended the connection is told to the client's callers.
             drop(connection.await);
         });
-        Ok(Connection { client, _driver: driver })
+        Ok(Connection {
+            client,
+            _driver: driver,
+        })
     }
 
     fn failure(&self, error: &tokio_postgres::Error) -> Error {
@@ -120,30 +143,42 @@ impl Reach {
     }
 
     fn unreachable(&self, reason: String) -> Error {
-        Error::Unreachable { shard: self.name.clone(), address: self.endpoint.address(), reason }
+        Error::Unreachable {
+            shard: self.name.clone(),
+            address: self.endpoint.address(),
+            reason,
+        }
     }
 }
 
-/// Rows by statement, the preamble's left out.
+/// Rows by statement.
 fn tables(messages: Vec<SimpleQueryMessage>) -> Vec<Vec<Row>> {
     let mut tables = Vec::new();
     let mut rows = Vec::new();
     for message in messages {
         match message {
             SimpleQueryMessage::Row(row) => {
-                rows.push((0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect());
+                rows.push(
+                    (0..row.len())
+                        .map(|column| row.get(column).map(str::to_owned))
+                        .collect(),
+                );
             }
             SimpleQueryMessage::CommandComplete(_) => tables.push(std::mem::take(&mut rows)),
             _ => {}
         }
     }
-    tables.drain(..PREAMBLE_STATEMENTS.min(tables.len()));
     tables
 }
 
-/// A text as an SQL literal (standard_conforming_strings is on).
+/// A text as an SQL literal, read the same whatever `standard_conforming_strings` says.
 pub(super) fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') {
+        format!(" E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
 }
 
 /// A name as a quoted SQL identifier.
