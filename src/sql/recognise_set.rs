@@ -1,0 +1,1 @@
+//! SET, RESET and SHOW in all their spellings.
