@@ -1,0 +1,1 @@
+//! The registry as sessions and operators use it.
