@@ -17,7 +17,8 @@ mod gate;
 mod commands;
 mod console;
 mod http;
-mod health;
+mod readiness;
+mod gauges;
 
 pub use answer::{Answer, Column, ColumnType, Table};
 pub use client::{CancelMark, ClientInfo, ClientRow, Enrolment, Leave};

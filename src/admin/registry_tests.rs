@@ -55,7 +55,10 @@ fn the_limit_counts_those_that_are_there() {
     let registry = registry(2);
     let first = registry.enrol(info("a", 1)).unwrap();
     let _second = registry.enrol(info("b", 2)).unwrap();
-    assert_eq!(registry.enrol(info("c", 3)).unwrap_err(), RegistryFull { clients_max: 2 });
+    assert_eq!(
+        registry.enrol(info("c", 3)).unwrap_err(),
+        RegistryFull { clients_max: 2 }
+    );
     drop(first);
     let _third = registry.enrol(info("c", 3)).unwrap();
     registry.set_clients_max(5);
@@ -69,9 +72,24 @@ fn a_cancel_key_opens_one_door_only() {
     let session = registry.enrol(info("a", 77)).unwrap();
     let key = session.key();
     let mark = session.cancel_mark();
-    assert_eq!(registry.cancel(CancelKey { secret: 78, ..key }), CancelOutcome::UnknownKey);
-    assert_eq!(registry.cancel(CancelKey { process_id: key.process_id + 1, ..key }), CancelOutcome::UnknownKey);
-    assert_eq!(registry.cancel(CancelKey { process_id: 4 << 20 | 1, ..key }), CancelOutcome::OtherProxy);
+    assert_eq!(
+        registry.cancel(CancelKey { secret: 78, ..key }),
+        CancelOutcome::UnknownKey
+    );
+    assert_eq!(
+        registry.cancel(CancelKey {
+            process_id: key.process_id + 1,
+            ..key
+        }),
+        CancelOutcome::UnknownKey
+    );
+    assert_eq!(
+        registry.cancel(CancelKey {
+            process_id: 4 << 20 | 1,
+            ..key
+        }),
+        CancelOutcome::OtherProxy
+    );
     assert!(!session.is_cancelled(mark));
     assert_eq!(registry.cancel(key), CancelOutcome::Delivered);
     assert!(session.is_cancelled(mark));
@@ -152,12 +170,21 @@ fn a_row_shows_what_the_session_said_last() {
     session.count_statement();
     session.count_statement();
     let row = registry.clients().pop().unwrap();
-    assert_eq!((row.state, row.shards, row.pinned), (ClientState::Active, shards, Some("temporary table")));
-    assert_eq!((row.application_name.as_str(), row.statements, &*row.user), ("billing", 2, "app"));
+    assert_eq!(
+        (row.state, row.shards, row.pinned),
+        (ClientState::Active, shards, Some("temporary table"))
+    );
+    assert_eq!(
+        (row.application_name.as_str(), row.statements, &*row.user),
+        ("billing", 2, "app")
+    );
     session.set_shards(ShardSet::EMPTY);
     session.set_pinned(None);
     let row = registry.clients().pop().unwrap();
     assert_eq!((row.shards, row.pinned), (ShardSet::EMPTY, None));
-    let active = registry.count_by_state().into_iter().find(|(state, _)| *state == ClientState::Active);
+    let active = registry
+        .count_by_state()
+        .into_iter()
+        .find(|(state, _)| *state == ClientState::Active);
     assert_eq!(active, Some((ClientState::Active, 1)));
 }

@@ -124,7 +124,8 @@ impl Telemetry {
         Ok(telemetry)
     }
 
-    /// Names the topology's shards, in the order of their ids: at the start and after each change of the topology.
+    /// Names the topology's shards, in the order of their ids (an empty name for a retired one, whose series go): at the
+    /// start and after each change of the topology.
     pub fn name_shards<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
         self.names.name_shards(names.into_iter().map(str::to_owned));
     }

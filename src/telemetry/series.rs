@@ -55,7 +55,7 @@ impl Names {
         }
     }
 
-    /// Names shards in the order of their ids; what is beyond [`SHARDS_MAX`] is left out.
+    /// Names shards in the order of their ids, an empty name for one that isn't shown; what is beyond [`SHARDS_MAX`] is left out.
     pub(crate) fn name_shards(&self, shards: impl Iterator<Item = String>) {
         let named = shards.take(SHARDS_MAX).collect();
         *self.shards.lock().unwrap_or_else(PoisonError::into_inner) = named;
@@ -241,7 +241,7 @@ impl Series {
         match label.values {
             Values::Closed(list) => list.get(index).map(|text| (*text).to_owned()),
             Values::Shards if index == NO_SHARD => Some("*".to_owned()),
-            Values::Shards => shards.get(index).cloned(),
+            Values::Shards => shards.get(index).filter(|name| !name.is_empty()).cloned(),
             Values::Constructs if index == self.names.constructs() => Some("other".to_owned()),
             Values::Constructs => self.names.constructs.get(index).map(|id| (*id).to_owned()),
             Values::Version => (index == 0).then(|| self.names.version.clone()),
