@@ -27,7 +27,7 @@ pub enum AdminError {
         /// what is wrong
         problem: &'static str,
         /// how it is written
-        usage: &'static str,
+        usage: String,
     },
     /// SQL that belongs into the users' database (0A000).
     #[error("the admin database does not run SQL")]

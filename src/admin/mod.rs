@@ -15,6 +15,7 @@ mod client;
 mod registry;
 mod gate;
 mod commands;
+mod courtesy;
 mod console;
 mod http;
 mod readiness;
