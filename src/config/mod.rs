@@ -8,6 +8,7 @@
 //! Holds: no I/O (the caller brings texts and the environment); nothing is silently accepted; every finding has file,
 //! line and column; all findings are reported, not the first; what a later version will know is refused by name.
 
+mod categories;
 mod document;
 mod endpoint;
 mod error;
@@ -15,11 +16,14 @@ mod keys;
 mod names;
 mod nearest;
 mod node;
+mod ranges;
 mod reader;
 mod scalars;
 mod sections;
 mod settings;
+mod shards;
 mod spaces;
+mod tables;
 mod users;
 
 pub use document::reference;
@@ -27,8 +31,5 @@ pub use endpoint::Endpoint;
 pub use error::{Error, Position, Problem};
 pub use keys::{KEYS, Key, Presence};
 pub use sections::parse;
-pub use settings::{
-    Auth, Declared, DeclaredKeyspace, DeclaredRange, DeclaredStrategy, DeclaredTable, Directives, Limits, Lookup,
-    Method, Pool, PoolMode, Role, Secret, Settings, ShardSettings,
-};
+pub use settings::{Auth, Directives, Limits, Method, Pool, PoolMode, Role, Secret, Settings, ShardSettings};
 pub use users::{User, Users, parse_users};

@@ -8,11 +8,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::config::Endpoint;
-use crate::topology::{FunctionClass, QualifiedName};
-use crate::value::KeyType;
+use crate::topology::{Declaration, QualifiedName};
 
 /// A configuration that has passed every check that needs no server.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// addresses of the Postgres protocol, at least one
     pub listen: Vec<SocketAddr>,
@@ -31,7 +30,7 @@ pub struct Settings {
     /// in the order of the file, at least one, names and addresses distinct
     pub shards: Vec<ShardSettings>,
     /// what the topology is to be
-    pub declared: Declared,
+    pub declared: Declaration,
     /// trigger functions declared `keeps_key`: BEFORE ROW triggers that leave the key alone (they are `local` too)
     pub keeps_key: BTreeSet<QualifiedName>,
 }
@@ -149,96 +148,4 @@ pub struct ShardSettings {
     pub capacity: Option<u32>,
     /// for placement rules
     pub labels: BTreeMap<String, String>,
-}
-
-/// The topology that the configuration asks for; names are names, resolved by `topology`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Declared {
-    /// the shard that answers what belongs to no table
-    pub home: String,
-    /// where tables that aren't listed live
-    pub default_shard: Option<String>,
-    /// by name, in the order of the file
-    pub keyspaces: Vec<DeclaredKeyspace>,
-    /// listed tables
-    pub tables: BTreeMap<QualifiedName, DeclaredTable>,
-    /// declared functions
-    pub functions: BTreeMap<QualifiedName, FunctionClass>,
-}
-
-/// One keyspace.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DeclaredKeyspace {
-    /// unique
-    pub name: String,
-    /// of its key columns
-    pub key_type: KeyType,
-    /// hash, range or category
-    pub strategy: DeclaredStrategy,
-}
-
-/// How a key becomes a place.
-#[derive(Clone, Debug, PartialEq)]
-pub enum DeclaredStrategy {
-    /// equal arcs of the token ring
-    Hash {
-        /// how many
-        buckets: u32,
-        /// every bucket on this shard at first; none: the ring decides
-        all: Option<String>,
-    },
-    /// ordered ranges
-    Range(Vec<DeclaredRange>),
-    /// by category
-    Category {
-        /// category → one shard, or several over which it is spread by the hash of the key
-        categories: BTreeMap<String, Vec<String>>,
-        /// where categories go that aren't listed
-        default: Option<String>,
-        /// how a key's category is found
-        lookup: Lookup,
-    },
-}
-
-/// One range: everything below `until` that earlier ranges leave.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeclaredRange {
-    /// exclusive bound as written; none: to the end
-    pub until: Option<String>,
-    /// its shard
-    pub shard: String,
-}
-
-/// How a key's category is found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lookup {
-    /// key and category are the same
-    Itself,
-    /// the configuration says
-    ByKey(BTreeMap<String, String>),
-    /// a reference table says
-    Table {
-        /// which
-        table: QualifiedName,
-        /// its column of keys
-        key: String,
-        /// its column of categories
-        category: String,
-    },
-}
-
-/// Where the rows of a listed table lie.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DeclaredTable {
-    /// spread by a key
-    Sharded {
-        /// name of the keyspace
-        keyspace: String,
-        /// name of the column
-        key: String,
-    },
-    /// in full on every shard
-    Reference,
-    /// on one shard
-    Unsharded(String),
 }
