@@ -43,6 +43,33 @@ pub enum KeyError {
     },
 }
 
+impl KeyError {
+    pub(super) fn invalid(expected: &'static str, input: &[u8]) -> KeyError {
+        KeyError::Invalid {
+            expected,
+            input: shortened(input),
+        }
+    }
+
+    pub(super) fn out_of_range(expected: &'static str, input: &[u8]) -> KeyError {
+        KeyError::OutOfRange {
+            expected,
+            input: shortened(input),
+        }
+    }
+}
+
+/// Enough of an input to recognise it by.
+fn shortened(input: &[u8]) -> String {
+    const LENGTH_MAX: usize = 64;
+    let text = String::from_utf8_lossy(input.get(..LENGTH_MAX).unwrap_or(input));
+    if input.len() > LENGTH_MAX {
+        format!("{text}…")
+    } else {
+        text.into_owned()
+    }
+}
+
 /// Why a wire value could not be decoded, compared or computed with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
