@@ -42,7 +42,7 @@ impl Console {
             Asked::Command(command, _) if command.columns.is_empty() => None,
             Asked::Command(command, _) => Some(command.columns.to_vec()),
             Asked::Courtesy(Courtesy::Done(_)) => None,
-            Asked::Courtesy(Courtesy::Value(column, _)) => Some(vec![column]),
+            Asked::Courtesy(Courtesy::Value(column, ..)) => Some(vec![column]),
         })
     }
 
@@ -51,10 +51,10 @@ impl Console {
         match read(text)? {
             Asked::Nothing => Ok(Answer::Empty),
             Asked::Courtesy(Courtesy::Done(tag)) => Ok(Answer::Done { tag }),
-            Asked::Courtesy(Courtesy::Value(column, value)) => Ok(Answer::Table(Table {
+            Asked::Courtesy(Courtesy::Value(column, value, tag)) => Ok(Answer::Table(Table {
                 columns: vec![column],
                 rows: vec![vec![Some(value)]],
-                tag: "SELECT 1".to_owned(),
+                tag: tag.to_owned(),
             })),
             Asked::Command(command, argument) => match command.run {
                 Run::Act(act) => act(self.sources.as_ref(), argument).await,
@@ -80,8 +80,12 @@ impl std::fmt::Debug for Console {
 }
 
 fn read(text: &str) -> Result<Asked<'_>, AdminError> {
-    let tokens = sql::scan(text.as_bytes(), Lexing::default()).map_err(|error| AdminError::Unreadable(error.to_string()))?;
-    let end = tokens.iter().rposition(|token| token.kind != SEMICOLON).map_or(0, |last| last + 1);
+    let tokens =
+        sql::scan(text.as_bytes(), Lexing::default()).map_err(|error| AdminError::Unreadable(error.to_string()))?;
+    let end = tokens
+        .iter()
+        .rposition(|token| token.kind != SEMICOLON)
+        .map_or(0, |last| last + 1);
     let tokens = tokens.get(..end).unwrap_or_default();
     if tokens.is_empty() {
         return Ok(Asked::Nothing);
@@ -94,7 +98,9 @@ fn read(text: &str) -> Result<Asked<'_>, AdminError> {
     if let Some(words) = LATER.iter().find(|words| behind(text, tokens, words).is_some()) {
         return Err(AdminError::NotInThisVersion { command: words });
     }
-    courtesy(text, tokens)?.map(Asked::Courtesy).ok_or_else(|| unknown(text, tokens))
+    courtesy(text, tokens)?
+        .map(Asked::Courtesy)
+        .ok_or_else(|| unknown(text, tokens))
 }
 
 const SEMICOLON: TokenKind = TokenKind::Punctuation(b';');
@@ -104,7 +110,8 @@ fn behind<'t>(text: &str, tokens: &'t [Token], words: &str) -> Option<&'t [Token
     let mut rest = tokens;
     for word in words.split(' ') {
         let (first, behind) = rest.split_first()?;
-        let is_word = first.kind == TokenKind::Word && first.span.of(text.as_bytes()).eq_ignore_ascii_case(word.as_bytes());
+        let is_word =
+            first.kind == TokenKind::Word && first.span.of(text.as_bytes()).eq_ignore_ascii_case(word.as_bytes());
         if !is_word {
             return None;
         }
@@ -115,14 +122,21 @@ fn behind<'t>(text: &str, tokens: &'t [Token], words: &str) -> Option<&'t [Token
 
 /// The text of a command's argument, as written.
 fn argument_of<'a>(text: &'a str, command: &'static Command, rest: &[Token]) -> Result<&'a str, AdminError> {
-    let argument = rest.first().zip(rest.last()).and_then(|(first, last)| text.get(first.span.start..last.span.end));
+    let argument = rest
+        .first()
+        .zip(rest.last())
+        .and_then(|(first, last)| text.get(first.span.start..last.span.end));
     let problem = match (command.argument, argument) {
         (Argument::None, None) => return Ok(""),
         (Argument::Text(_), Some(argument)) => return Ok(argument),
         (Argument::None, Some(_)) => "unexpected text",
         (Argument::Text(_), None) => "nothing to work on",
     };
-    Err(AdminError::Usage { command: command.words, problem, usage: command.usage() })
+    Err(AdminError::Usage {
+        command: command.words,
+        problem,
+        usage: command.usage(),
+    })
 }
 
 /// A text that is no command: SQL, or a word that was meant otherwise.
@@ -133,17 +147,27 @@ fn unknown(text: &str, tokens: &[Token]) -> AdminError {
         .take(2)
         .filter_map(|token| text.get(token.span.start..token.span.end))
         .collect();
-    let (Some(first), spelled) = (words.first(), words.join(" ")) else { return AdminError::NotAnAdminCommand };
+    let (Some(first), spelled) = (words.first(), words.join(" ")) else {
+        return AdminError::NotAnAdminCommand;
+    };
     let known = || COMMANDS.iter().map(|command| command.words);
-    let meant = nearest(&spelled, known()).or_else(|| nearest(first, known())).or_else(|| {
-        // `SHARDS` for `SHOW SHARDS`.
-        known().find(|words| words.strip_prefix("SHOW ").is_some_and(|word| word.eq_ignore_ascii_case(first)))
-    });
+    let meant = nearest(&spelled, known())
+        .or_else(|| nearest(first, known()))
+        .or_else(|| {
+            // `SHARDS` for `SHOW SHARDS`.
+            known().find(|words| {
+                words
+                    .strip_prefix("SHOW ")
+                    .is_some_and(|word| word.eq_ignore_ascii_case(first))
+            })
+        });
     if meant.is_none() && is_sql(first) {
         return AdminError::NotAnAdminCommand;
     }
     if meant.is_none() && first.eq_ignore_ascii_case("SHOW") {
-        return AdminError::UnknownSetting { name: words.get(1).map_or_else(String::new, |word| (*word).to_owned()) };
+        return AdminError::UnknownSetting {
+            name: words.get(1).map_or_else(String::new, |word| (*word).to_owned()),
+        };
     }
     AdminError::UnknownCommand { text: spelled, meant }
 }
@@ -158,6 +182,3 @@ fn is_sql(word: &str) -> bool {
     SQL.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
-#[cfg(test)]
-#[path = "console_tests.rs"]
-mod tests;

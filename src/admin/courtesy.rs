@@ -12,22 +12,28 @@ use crate::sql::{self, Command, Lexing, Show, Token, TokenKind};
 pub(super) enum Courtesy {
     /// a command tag
     Done(String),
-    /// one row with one value
-    Value(Column, String),
+    /// one row with one value, and the tag behind it
+    Value(Column, String, &'static str),
 }
 
 /// The answer to a text that is no command, if it is one of these.
 pub(super) fn courtesy(text: &str, tokens: &[Token]) -> Result<Option<Courtesy>, AdminError> {
-    let command = sql::command(text.as_bytes(), Lexing::default())
-        .map_err(|error| AdminError::Unreadable(error.to_string()))?;
+    let command =
+        sql::command(text.as_bytes(), Lexing::default()).map_err(|error| AdminError::Unreadable(error.to_string()))?;
     let done = |tag: &str| Some(Courtesy::Done(tag.to_owned()));
     Ok(match command {
         Command::Set(_) | Command::SetTransaction(_) | Command::SetCharacteristics(_) => done("SET"),
         Command::Reset(_) => done("RESET"),
         Command::Discard(sql::Discard::All) => done("DISCARD ALL"),
         Command::Deallocate(sql::DeallocateTarget::All) => done("DEALLOCATE ALL"),
-        Command::Begin(sql::Begin { word: sql::BeginWord::Begin, .. }) => done("BEGIN"),
-        Command::Begin(sql::Begin { word: sql::BeginWord::StartTransaction, .. }) => done("START TRANSACTION"),
+        Command::Begin(sql::Begin {
+            word: sql::BeginWord::Begin,
+            ..
+        }) => done("BEGIN"),
+        Command::Begin(sql::Begin {
+            word: sql::BeginWord::StartTransaction,
+            ..
+        }) => done("START TRANSACTION"),
         Command::Commit(_) => done("COMMIT"),
         Command::Rollback(_) => done("ROLLBACK"),
         Command::Show(Show::Name(name)) => setting(&name),
@@ -59,8 +65,10 @@ fn setting(name: &str) -> Option<Courtesy> {
         (Column::text("transaction_isolation"), "read committed"),
         (Column::text("transaction_read_only"), "off"),
     ];
-    let (column, value) = SETTINGS.iter().find(|(column, _)| column.name.eq_ignore_ascii_case(name))?;
-    Some(Courtesy::Value(*column, (*value).to_owned()))
+    let (column, value) = SETTINGS
+        .iter()
+        .find(|(column, _)| column.name.eq_ignore_ascii_case(name))?;
+    Some(Courtesy::Value(*column, (*value).to_owned(), "SHOW"))
 }
 
 /// The protocol that the admin database speaks is this version's, whatever the shards run.
@@ -74,21 +82,19 @@ fn constant(text: &str, tokens: &[Token]) -> Option<Courtesy> {
         .map(|token| text.get(token.span.start..token.span.end).map(str::to_ascii_lowercase))
         .collect::<Option<_>>()?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    match (texts.as_slice(), tokens) {
+    let (column, value) = match (texts.as_slice(), tokens) {
         (["select", number], [_, token]) if token.kind == TokenKind::Integer => {
-            // As Postgres names and types it; what doesn't fit a bigint is no ping.
+            // What doesn't fit a bigint is no ping.
             let number: i64 = number.parse().ok()?;
-            Some(Courtesy::Value(Column::integer("?column?"), number.to_string()))
+            (Column::integer("?column?"), number.to_string())
         }
-        (["select", "version", "(", ")"], _) => {
-            Some(Courtesy::Value(Column::text("version"), concat!("shardgate ", env!("CARGO_PKG_VERSION")).to_owned()))
-        }
-        (["select", "current_database", "(", ")"], _) => {
-            Some(Courtesy::Value(Column::text("current_database"), "shardgate".to_owned()))
-        }
-        (["select", "pg_is_in_recovery", "(", ")"], _) => {
-            Some(Courtesy::Value(Column::boolean("pg_is_in_recovery"), "f".to_owned()))
-        }
-        _ => None,
-    }
+        (["select", "version", "(", ")"], _) => (
+            Column::text("version"),
+            concat!("shardgate ", env!("CARGO_PKG_VERSION")).to_owned(),
+        ),
+        (["select", "current_database", "(", ")"], _) => (Column::text("current_database"), "shardgate".to_owned()),
+        (["select", "pg_is_in_recovery", "(", ")"], _) => (Column::boolean("pg_is_in_recovery"), "f".to_owned()),
+        _ => return None,
+    };
+    Some(Courtesy::Value(column, value, "SELECT 1"))
 }

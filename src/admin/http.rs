@@ -25,16 +25,32 @@ use super::gauges;
 use super::readiness::{Readiness, readiness};
 use super::sources::Sources;
 
-/// Scrapers and probes are few; more at once are turned away.
-const CONNECTIONS_MAX: usize = 64;
-/// Of a request line and its headers together.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// A client that takes longer to send a head, or to send the next one, is hung up on.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// An older connection is closed after its answer; scrapers open a new one.
-const AGE_MAX: Duration = Duration::from_secs(300);
-/// How long a last answer may take to be read.
-const GRACE: Duration = Duration::from_secs(10);
+/// Bounds of the port; tests choose shorter ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpBounds {
+    /// connections at once
+    pub connections_max: usize,
+    /// bytes of a request line and its headers together
+    pub head_bytes_max: usize,
+    /// a client that takes longer to send a head, or to send the next one, is hung up on
+    pub head_timeout: Duration,
+    /// an older connection is closed after its answer
+    pub age_max: Duration,
+    /// how long a last answer may take to be read
+    pub grace: Duration,
+}
+
+impl HttpBounds {
+    /// For scrapers and probes, which are few and quick.
+    pub const DEFAULT: HttpBounds = HttpBounds {
+        connections_max: 64,
+        head_bytes_max: 16 * 1024,
+        head_timeout: Duration::from_secs(10),
+        age_max: Duration::from_secs(300),
+        grace: Duration::from_secs(10),
+    };
+}
+
 /// After an accept that failed (as a rule: no file descriptor left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -44,7 +60,12 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const JSON: &str = "application/json";
 
 /// Serves `/metrics`, `/healthz` and `/readyz` until `shutdown` completes; then answers under way may finish.
-pub async fn serve_http(listener: TcpListener, sources: Arc<dyn Sources>, shutdown: impl Future<Output = ()> + Send) {
+pub async fn serve_http(
+    listener: TcpListener,
+    sources: Arc<dyn Sources>,
+    bounds: HttpBounds,
+    shutdown: impl Future<Output = ()> + Send,
+) {
     let (stop, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -53,10 +74,10 @@ pub async fn serve_http(listener: TcpListener, sources: Arc<dyn Sources>, shutdo
             () = shutdown.as_mut() => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if connections.len() < CONNECTIONS_MAX => {
-                    connections.spawn(serve_connection(stream, Arc::clone(&sources), stopped.clone()));
+                Ok((stream, _)) if connections.len() < bounds.connections_max => {
+                    connections.spawn(serve_connection(stream, Arc::clone(&sources), bounds, stopped.clone()));
                 }
-                Ok((_, peer)) => warn!(%peer, connections_max = CONNECTIONS_MAX, "http connection turned away"),
+                Ok((_, peer)) => warn!(%peer, connections_max = bounds.connections_max, "http connection turned away"),
                 Err(error) => {
                     warn!(%error, "http connection not accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -69,23 +90,28 @@ pub async fn serve_http(listener: TcpListener, sources: Arc<dyn Sources>, shutdo
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve_connection(stream: TcpStream, sources: Arc<dyn Sources>, mut stopped: watch::Receiver<()>) {
+async fn serve_connection(
+    stream: TcpStream,
+    sources: Arc<dyn Sources>,
+    bounds: HttpBounds,
+    mut stopped: watch::Receiver<()>,
+) {
     let service = service_fn(move |request| {
         let response = answer(&request, sources.as_ref());
         async move { Ok::<_, Infallible>(response) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_header_size(HEAD_BYTES_MAX)
+        .header_read_timeout(bounds.head_timeout)
+        .max_header_size(bounds.head_bytes_max)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         // The sender is only ever dropped.
-        _ = tokio::time::timeout(AGE_MAX, stopped.changed()) => {
+        _ = tokio::time::timeout(bounds.age_max, stopped.changed()) => {
             connection.as_mut().graceful_shutdown();
-            tokio::time::timeout(GRACE, connection).await.unwrap_or(Ok(()))
+            tokio::time::timeout(bounds.grace, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {

@@ -25,6 +25,6 @@ pub use answer::{Answer, Column, ColumnType, Table};
 pub use client::{CancelMark, ClientInfo, ClientRow, Enrolment, Leave};
 pub use console::Console;
 pub use error::AdminError;
-pub use http::serve_http;
+pub use http::{HttpBounds, serve_http};
 pub use registry::{CancelKey, ProxyId, Registry, RegistryFull};
 pub use sources::{BackendReading, Pending, Reloaded, Sources, View};

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use crate::config::{
-    Auth, Declared, DeclaredStrategy, DeclaredTable, Directives, Endpoint, Limits, Lookup, Method, Pool, PoolMode,
-    Role, Settings, ShardSettings,
+use crate::config::{Auth, Directives, Endpoint, Limits, Method, Pool, PoolMode, Role, Settings, ShardSettings};
+use crate::topology::{
+    CategorySource, Declaration, DeclaredKeyspace, DeclaredStrategy, DeclaredTable, FunctionClass, HashStart,
+    QualifiedName,
 };
-use crate::topology::{FunctionClass, QualifiedName};
 
 /// Settings in the order of `docs/configuration.md`.
 pub(super) fn config_rows(settings: &Settings) -> Vec<(String, String)> {
@@ -150,22 +150,24 @@ fn shard_rows(rows: &mut Rows, shard: &ShardSettings) {
     }
 }
 
-fn declared_rows(rows: &mut Rows, declared: &Declared) {
-    let Declared {
-        home,
-        default_shard,
+fn declared_rows(rows: &mut Rows, declared: &Declaration) {
+    // Shards were shown with their addresses.
+    let Declaration {
+        shards: _,
         keyspaces,
         tables,
         functions,
+        home,
+        default_shard,
     } = declared;
-    put(rows, "home", home);
+    if let Some(shard) = home {
+        put(rows, "home", shard);
+    }
     if let Some(shard) = default_shard {
         put(rows, "default_shard", shard);
     }
     for keyspace in keyspaces {
-        let key = |what: &str| format!("keyspaces.{}.{what}", keyspace.name);
-        put(rows, &key("type"), keyspace.key_type.name());
-        strategy_rows(rows, &key, &keyspace.strategy);
+        keyspace_rows(rows, keyspace);
     }
     for (name, table) in tables {
         put(
@@ -190,16 +192,23 @@ fn declared_rows(rows: &mut Rows, declared: &Declared) {
     }
 }
 
-fn strategy_rows(rows: &mut Rows, key: &dyn Fn(&str) -> String, strategy: &DeclaredStrategy) {
+fn keyspace_rows(rows: &mut Rows, keyspace: &DeclaredKeyspace) {
+    let DeclaredKeyspace {
+        name,
+        key_type,
+        strategy,
+    } = keyspace;
+    let key = |what: &str| format!("keyspaces.{name}.{what}");
+    put(rows, &key("type"), key_type.name());
     match strategy {
-        DeclaredStrategy::Hash { buckets, all } => {
+        DeclaredStrategy::Hash { buckets, start } => {
             put(rows, &key("strategy"), "hash");
             put(rows, &key("buckets"), buckets.to_string());
-            if let Some(shard) = all {
+            if let HashStart::All(shard) = start {
                 put(rows, &key("placement.all"), shard);
             }
         }
-        DeclaredStrategy::Range(ranges) => {
+        DeclaredStrategy::Range { ranges } => {
             put(rows, &key("strategy"), "range");
             for (index, range) in ranges.iter().enumerate() {
                 let until = range.until.as_deref().unwrap_or("the end");
@@ -211,15 +220,17 @@ fn strategy_rows(rows: &mut Rows, key: &dyn Fn(&str) -> String, strategy: &Decla
             }
         }
         DeclaredStrategy::Category {
+            source,
             categories,
             default,
-            lookup,
         } => {
             put(rows, &key("strategy"), "category");
-            match lookup {
-                Lookup::Itself => {}
-                Lookup::ByKey(by_key) => put(rows, &key("categories_by_key"), format!("{} keys", by_key.len())),
-                Lookup::Table {
+            match source {
+                CategorySource::Key => {}
+                CategorySource::ByKey(by_key) => {
+                    put(rows, &key("categories_by_key"), format!("{} keys", by_key.len()));
+                }
+                CategorySource::Lookup {
                     table,
                     key: column,
                     category,
@@ -231,11 +242,15 @@ fn strategy_rows(rows: &mut Rows, key: &dyn Fn(&str) -> String, strategy: &Decla
                     );
                 }
             }
-            for (category, shards) in categories {
-                put(rows, &key(&format!("categories.{category}")), shards.join(", "));
+            for category in categories {
+                put(
+                    rows,
+                    &key(&format!("categories.{}", category.name)),
+                    category.shards.join(", "),
+                );
             }
-            if let Some(shard) = default {
-                put(rows, &key("default"), shard);
+            if !default.is_empty() {
+                put(rows, &key("default"), default.join(", "));
             }
         }
     }

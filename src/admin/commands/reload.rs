@@ -18,15 +18,27 @@ const COLUMNS: &[Column] = &[Column::integer("epoch"), Column::text("note")];
 fn run<'a>(sources: &'a dyn Sources, _: &'a str) -> Pending<'a, Result<Answer, AdminError>> {
     Box::pin(async move {
         let reloaded = reload(sources).await?;
-        let notes = if reloaded.notes.is_empty() { vec!["reloaded".to_owned()] } else { reloaded.notes };
+        let notes = if reloaded.notes.is_empty() {
+            vec!["reloaded".to_owned()]
+        } else {
+            reloaded.notes
+        };
         let rows = notes.into_iter().map(|note| vec![number(reloaded.epoch), text(note)]);
-        Ok(Answer::Table(Table { columns: COLUMNS.to_vec(), rows: rows.collect(), tag: "RELOAD".to_owned() }))
+        Ok(Answer::Table(Table {
+            columns: COLUMNS.to_vec(),
+            rows: rows.collect(),
+            tag: "RELOAD".to_owned(),
+        }))
     })
 }
 
 /// Reloads and counts it.
 pub(crate) async fn reload(sources: &dyn Sources) -> Result<Reloaded, AdminError> {
     let reloaded = sources.reload().await;
-    sources.telemetry().reload(if reloaded.is_ok() { ReloadOutcome::Applied } else { ReloadOutcome::Rejected });
+    sources.telemetry().reload(if reloaded.is_ok() {
+        ReloadOutcome::Applied
+    } else {
+        ReloadOutcome::Rejected
+    });
     reloaded.map_err(|problems| AdminError::ReloadRejected { problems })
 }

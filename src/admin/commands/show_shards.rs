@@ -66,7 +66,9 @@ fn row(view: Option<&View>, health: &Health) -> Vec<Option<String>> {
 
 fn buckets_of(view: &View, shard: ShardId) -> usize {
     let owned = |keyspace: &Keyspace| {
-        let owners = (0..keyspace.bucket_count()).filter_map(BucketId::new).filter_map(|bucket| keyspace.owner(bucket));
+        let owners = (0..keyspace.bucket_count())
+            .filter_map(BucketId::new)
+            .filter_map(|bucket| keyspace.owner(bucket));
         owners.filter(|owner| *owner == shard).count()
     };
     view.topology.keyspaces().iter().map(owned).sum()
