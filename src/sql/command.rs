@@ -31,8 +31,8 @@ pub enum Command {
     SetCharacteristics(Characteristics),
     /// `SET CONSTRAINTS …`
     SetConstraints,
-    /// `SELECT set_config(constant or parameter, …)` and nothing else
-    SetConfig(SetConfig),
+    /// `SELECT set_config(constant or parameter, …), …`: calls of set_config and nothing else, in order
+    SetConfig(Vec<SetConfig>),
     /// `RESET …`
     Reset(Reset),
     /// `SHOW …`
