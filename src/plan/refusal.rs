@@ -84,6 +84,16 @@ registry! {
         "table \"{0}\" has no column \"{1}\", which the config names as its key",
         "Without it the owner of a row can't be told.",
         "Change the key in the config and reload, or add the column back." }
+    ViewNotUnderstood { "view-not-understood" "0A000",
+        "A view whose definition the planner can't look into",
+        "view \"{0}\" can't be looked through",
+        "The tables that it reads decide where it runs, and its definition isn't understood.",
+        "Write its query in the statement." }
+    ViewWritten { "view-written" "0A000",
+        "INSERT, UPDATE or DELETE through a view",
+        "view \"{0}\" is the target of a write",
+        "Which shard owns the row that a view's write reaches isn't worked out.",
+        "Write to its base table." }
     FanOutNotYet { "fan-out" "0A000",
         "A read over several shards that no rule proves exact",
         "statement reads several shards",

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, RelationKind};
 use crate::plan::Context;
-use crate::sql::{Lexing, Shape, Suspicion, Token, ast};
+use crate::sql::{Identifier, Lexing, Shape, Suspicion, Token, ast, identifiers, parse};
 use crate::topology::{QualifiedName, Topology};
 use crate::value::Oid;
 
@@ -43,9 +43,65 @@ pub(in crate::plan) struct Views {
 
 /// One view's definition.
 #[derive(Debug)]
-pub(super) struct ParsedView {
+pub(in crate::plan) struct ParsedView {
+    /// its text
+    pub(in crate::plan) text: String,
     /// its tree; `None` if the parser doesn't know its syntax
-    pub(super) statement: Option<ast::Statement>,
-    /// places where the tree may be wrong
-    pub(super) suspicions: Vec<Suspicion>,
+    pub(in crate::plan) statement: Option<ast::Statement>,
+}
+
+// === impl Views ===
+
+impl Views {
+    /// Parses every view whose name occurs as a word of `text`, and those that their definitions mention: more than the
+    /// statement reads, never less.
+    pub(in crate::plan) fn collect(catalog: &Catalog, text: &[u8], lexing: Lexing) -> Views {
+        let mut views = Views::default();
+        if !catalog
+            .relations
+            .values()
+            .any(|relation| relation.view_definition.is_some())
+        {
+            return views;
+        }
+        let mut open = words(text, lexing);
+        while let Some(word) = open.pop() {
+            let named = catalog.relations.values().filter(|relation| relation.name.name == word);
+            for relation in named.filter(|relation| relation.kind == RelationKind::View) {
+                let Some(definition) = &relation.view_definition else {
+                    continue;
+                };
+                if views.parsed.contains_key(&relation.name) {
+                    continue;
+                }
+                // What a catalog holds is UTF-8 with standard strings, whatever the session's settings.
+                let statement = parse(definition.as_bytes(), Lexing::default()).ok();
+                open.extend(words(definition.as_bytes(), Lexing::default()));
+                views.parsed.insert(
+                    relation.name.clone(),
+                    ParsedView {
+                        text: definition.clone(),
+                        statement,
+                    },
+                );
+            }
+        }
+        views
+    }
+
+    /// A view's definition.
+    pub(in crate::plan) fn get(&self, name: &QualifiedName) -> Option<&ParsedView> {
+        self.parsed.get(name)
+    }
+}
+
+fn words(text: &[u8], lexing: Lexing) -> Vec<String> {
+    let found = identifiers(text, lexing).unwrap_or_default();
+    found
+        .into_iter()
+        .filter_map(|identifier| match identifier {
+            Identifier::Name { name, span: _ } => Some(name),
+            Identifier::Undecodable(_) => None,
+        })
+        .collect()
 }

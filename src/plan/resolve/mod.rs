@@ -10,7 +10,12 @@ mod lookup;
 mod names;
 mod types;
 mod uses;
+mod build;
+mod build_expr;
+mod build_from;
+mod build_modify;
 
+pub(in crate::plan) use build::resolve;
 pub(in crate::plan) use children::{Child, NotUnderstood, children};
 pub(in crate::plan) use input::{Input, Views};
 pub(in crate::plan) use lookup::Lookup;

@@ -95,6 +95,19 @@ pub(in crate::plan) fn relation<'a>(catalog: &'a Catalog, context: &Context, par
     }
 }
 
+/// Finds a relation that a view's definition names: names are qualified there, but for those that the reader of the
+/// catalog had on its own search path (`public`).
+pub(in crate::plan) fn relation_in_view<'a>(catalog: &'a Catalog, parts: &[&str]) -> Named<'a> {
+    match parts {
+        [name] => match in_schema(catalog, "pg_catalog", name) {
+            Named::Missing => in_schema(catalog, "public", name),
+            found => found,
+        },
+        [schema, name] => in_schema(catalog, schema, name),
+        _ => Named::Missing,
+    }
+}
+
 fn in_schema<'a>(catalog: &'a Catalog, schema: &str, name: &str) -> Named<'a> {
     let qualified = QualifiedName::new(schema, name);
     if catalog.system_relations.contains(&qualified) {

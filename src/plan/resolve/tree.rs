@@ -69,6 +69,8 @@ pub(in crate::plan) struct QueryNode<'a> {
     pub(in crate::plan) readers: usize,
     /// whose text it is written in
     pub(in crate::plan) origin: Origin,
+    /// no if it has LIMIT, OFFSET, FETCH or locks of its own
+    pub(in crate::plan) filters: Filters,
 }
 
 /// A query's body.
@@ -136,6 +138,8 @@ pub(in crate::plan) struct Block<'a> {
     pub(in crate::plan) outputs: Outputs,
     /// may a filter on its outputs be applied to its rows instead
     pub(in crate::plan) filters: Filters,
+    /// for INSERT: what is inserted; `None`: DEFAULT VALUES
+    pub(in crate::plan) source: Option<QueryId>,
 }
 
 /// Syntax of a block.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::catalog::Function;
-use crate::plan::resolve::{BlockId, Scope};
+use crate::plan::resolve::{BlockId, Scope, TypeName};
 use crate::sql::ast;
 
 /// Everything that occurs anywhere in a statement or in the views that it reads, besides tables.
@@ -13,8 +13,8 @@ pub(in crate::plan) struct Uses<'a> {
     pub(in crate::plan) functions: Vec<FunctionUse<'a>>,
     /// symbols of operators that exist outside pg_catalog too, or only there
     pub(in crate::plan) user_operators: Vec<String>,
-    /// types named in casts, folded (`regclass`, `public.mood`)
-    pub(in crate::plan) types: Vec<String>,
+    /// types named in casts
+    pub(in crate::plan) types: Vec<TypeName>,
     /// ctid, xmin, tableoid …
     pub(in crate::plan) system_columns: Vec<SystemColumn>,
     /// `$n`, one entry per occurrence
