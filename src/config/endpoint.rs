@@ -32,6 +32,12 @@ impl Endpoint {
         }
     }
 
+    /// The whole URL, password included: for the login alone, never for a message.
+    pub fn url(&self) -> String {
+        let password = self.password.as_ref().map(|secret| format!(":{}", encoded(secret.reveal()))).unwrap_or_default();
+        format!("postgres://{}{password}@{}/{}", encoded(&self.user), self.address(), encoded(&self.database))
+    }
+
     /// Do two endpoints name the same database, as far as their spelling tells?
     pub fn is_same_database(&self, other: &Endpoint) -> bool {
         let host = |endpoint: &Endpoint| match endpoint.host.to_ascii_lowercase().as_str() {
@@ -40,6 +46,19 @@ impl Endpoint {
         };
         host(self) == host(other) && self.port == other.port && self.database == other.database
     }
+}
+
+/// Percent-encodes all that has a meaning in a URL.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
 }
 
 /// Reads a URL; `database` is meant where the URL names none.

@@ -95,7 +95,7 @@ fn bound(
                 Some(Ordering::Less) | None => *previous = Some(key),
             }
         }
-        Err(KeyError::Ambiguous { why, .. }) => {
+        Err(KeyError::Ambiguous { .. }) => {
             let form = match key_type {
                 KeyType::Timestamptz => "write it with its offset, as in \"2026-04-01T00:00:00Z\"",
                 KeyType::Timestamp => "write it as in \"2026-04-01 00:00:00\"",
@@ -109,10 +109,7 @@ fn bound(
                 | KeyType::Uuid
                 | KeyType::Numeric => "write it as Postgres prints it",
             };
-            reader.wrong(
-                node.at,
-                format!("{shown}: \"{text}\" can be read in several ways ({why}); {form}"),
-            );
+            reader.wrong(node.at, format!("{shown}: \"{text}\" can be read in several ways; {form}"));
         }
         Err(error @ (KeyError::Invalid { .. } | KeyError::OutOfRange { .. } | KeyError::TooLong { .. })) => {
             reader.wrong(node.at, format!("{shown}: {error}"));

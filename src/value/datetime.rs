@@ -33,7 +33,7 @@ pub(super) fn parse_date(text: &[u8]) -> Result<i32, Unread> {
         None => {
             let (days, rest) = scan_date(text)?;
             if rest.is_empty() {
-                Ok(days)
+                days.ok_or(Unread::OutOfRange)
             } else {
                 Err(Unread::Ambiguous)
             }
@@ -48,9 +48,9 @@ pub(super) fn parse_timestamp(text: &[u8]) -> Result<i64, Unread> {
         Some(Infinity::After) => Ok(i64::MAX),
         None => {
             let (days, rest) = scan_date(text)?;
-            let (time, rest) = if rest.is_empty() { (0, rest) } else { scan_time(rest)? };
+            let (time, rest) = if rest.is_empty() { (Some(0), rest) } else { scan_time(rest)? };
             if rest.is_empty() {
-                Ok(i64::from(days) * DAY + time)
+                joined(days, time, Some(0))
             } else {
                 Err(Unread::Ambiguous)
             }
@@ -66,8 +66,17 @@ pub(super) fn parse_timestamptz(text: &[u8]) -> Result<i64, Unread> {
         None => {
             let (days, rest) = scan_date(text)?;
             let (time, rest) = scan_time(rest)?;
-            Ok(i64::from(days) * DAY + time - scan_offset(rest)?)
+            joined(days, time, scan_offset(rest)?)
         }
+    }
+}
+
+/// Only when the whole text has the form that is read here is a field out of range Postgres's reason to refuse it.
+fn joined(days: Option<i32>, time: Option<i64>, offset: Option<i64>) -> Result<i64, Unread> {
+    match (days, time, offset) {
+        // Four-digit years: far from overflow.
+        (Some(days), Some(time), Some(offset)) => Ok(i64::from(days) * DAY + time - offset),
+        _ => Err(Unread::OutOfRange),
     }
 }
 
@@ -86,8 +95,8 @@ fn infinity(text: &[u8]) -> Option<Infinity> {
     }
 }
 
-/// `YYYY-MM-DD`.
-fn scan_date(text: &[u8]) -> Result<(i32, &[u8]), Unread> {
+/// `YYYY-MM-DD`; `None` is out of range.
+fn scan_date(text: &[u8]) -> Result<(Option<i32>, &[u8]), Unread> {
     let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, rest @ ..] = text else {
         return Err(Unread::Ambiguous);
     };
@@ -95,14 +104,14 @@ fn scan_date(text: &[u8]) -> Result<(i32, &[u8]), Unread> {
     let month = number(&[*m0, *m1])?;
     let day = number(&[*d0, *d1])?;
     if year == 0 || !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
-        return Err(Unread::OutOfRange);
+        return Ok((None, rest));
     }
-    let days = days_from_civil(year, month, day);
-    Ok((i32::try_from(days).map_err(|_| Unread::OutOfRange)?, rest))
+    Ok((i32::try_from(days_from_civil(year, month, day)).ok(), rest))
 }
 
-/// `[ T]HH:MM[:SS[.ffffff]]` in microseconds. 24:00 and second 60, which Postgres carries over, are left to it.
-fn scan_time(text: &[u8]) -> Result<(i64, &[u8]), Unread> {
+/// `[ T]HH:MM[:SS[.ffffff]]` in microseconds. 24:00 and second 60, which Postgres carries over, are left to it;
+/// `None` is out of range.
+fn scan_time(text: &[u8]) -> Result<(Option<i64>, &[u8]), Unread> {
     let [b' ' | b'T', h0, h1, b':', m0, m1, rest @ ..] = text else {
         return Err(Unread::Ambiguous);
     };
@@ -120,9 +129,9 @@ fn scan_time(text: &[u8]) -> Result<(i64, &[u8]), Unread> {
         return Err(Unread::Ambiguous);
     }
     if hour > 24 || minute > 59 || second > 60 {
-        return Err(Unread::OutOfRange);
+        return Ok((None, rest));
     }
-    Ok((hour * HOUR + minute * MINUTE + second * SECOND + fraction, rest))
+    Ok((Some(hour * HOUR + minute * MINUTE + second * SECOND + fraction), rest))
 }
 
 /// One to six digits of a second's fraction, in microseconds; more would be rounded, which is left to Postgres.
@@ -138,14 +147,15 @@ fn scan_fraction(text: &[u8]) -> Result<(i64, &[u8]), Unread> {
     Ok((number(digits)? * 10_i64.pow(missing), rest))
 }
 
-/// `Z`, `±HH`, `±HH:MM`, `±HHMM` or `±HH:MM:SS`, after at most one blank, in microseconds east of Greenwich.
-fn scan_offset(text: &[u8]) -> Result<i64, Unread> {
+/// `Z`, `±HH`, `±HH:MM`, `±HHMM` or `±HH:MM:SS`, after at most one blank, in microseconds east of Greenwich; `None` is out
+/// of range.
+fn scan_offset(text: &[u8]) -> Result<Option<i64>, Unread> {
     let text = match text {
         [b' ', rest @ ..] => rest,
         _ => text,
     };
     let (sign, digits) = match text {
-        b"Z" | b"z" => return Ok(0),
+        b"Z" | b"z" => return Ok(Some(0)),
         [b'+', digits @ ..] => (1, digits),
         [b'-', digits @ ..] => (-1, digits),
         _ => return Err(Unread::Ambiguous),
@@ -158,9 +168,9 @@ fn scan_offset(text: &[u8]) -> Result<i64, Unread> {
     };
     // MAX_TZDISP_HOUR is 15; what lies beyond is an error there.
     if hour > 15 || minute > 59 || second > 59 {
-        return Err(Unread::OutOfRange);
+        return Ok(None);
     }
-    Ok(sign * (hour * HOUR + minute * MINUTE + second * SECOND))
+    Ok(Some(sign * (hour * HOUR + minute * MINUTE + second * SECOND)))
 }
 
 /// At most eighteen digits.

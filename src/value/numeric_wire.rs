@@ -8,6 +8,8 @@ const SIGN_MINUS: u16 = 0x4000;
 const SIGN_NAN: u16 = 0xc000;
 const SIGN_INFINITY: u16 = 0xd000;
 const SIGN_NEGATIVE_INFINITY: u16 = 0xf000;
+/// What Postgres 15 sends as the display scale of an infinity: bits of its short header.
+const SCALE_OF_INFINITY: u16 = 0x0020;
 
 impl Numeric {
     /// Reads the binary form; like Postgres it drops digits beyond the display scale.
@@ -54,14 +56,17 @@ impl Numeric {
 
     /// Appends the binary form.
     pub fn encode_binary(&self, out: &mut Vec<u8>) {
-        let mut special = |sign: u16| [0, 0, sign, 0].iter().for_each(|word| out.extend(word.to_be_bytes()));
         match &self.kind {
-            Kind::NaN => special(SIGN_NAN),
-            Kind::Infinity => special(SIGN_INFINITY),
-            Kind::NegativeInfinity => special(SIGN_NEGATIVE_INFINITY),
+            Kind::NaN => encode_special(SIGN_NAN, 0, out),
+            Kind::Infinity => encode_special(SIGN_INFINITY, SCALE_OF_INFINITY, out),
+            Kind::NegativeInfinity => encode_special(SIGN_NEGATIVE_INFINITY, SCALE_OF_INFINITY, out),
             Kind::Finite(decimal) => encode_finite(decimal, out),
         }
     }
+}
+
+fn encode_special(sign: u16, scale: u16, out: &mut Vec<u8>) {
+    [0, 0, sign, scale].iter().for_each(|word| out.extend(word.to_be_bytes()));
 }
 
 /// Bounds of `normalized` make every field fit its 16 bits.
