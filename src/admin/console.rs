@@ -181,4 +181,3 @@ fn is_sql(word: &str) -> bool {
     ];
     SQL.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
-

@@ -1,7 +1,9 @@
 //! Brings the gauges up to date, right before they are scraped.
 
 use super::sources::Sources;
+use crate::backend::PoolGauge;
 use crate::discovery::State;
+use crate::telemetry::PoolReading;
 use crate::topology::ShardState;
 
 /// Reads every source that a gauge shows and sets it.
@@ -31,7 +33,29 @@ pub(crate) fn refresh(sources: &dyn Sources) {
             State::Unknown | State::Down(_) => telemetry.set_shard_down(health.shard),
         }
     }
-    for (shard, reading) in sources.pools() {
-        telemetry.set_pool(shard, reading);
+    for gauge in sources.pools() {
+        telemetry.set_pool(gauge.shard, reading(&gauge));
+    }
+}
+
+fn reading(gauge: &PoolGauge) -> PoolReading {
+    let PoolGauge {
+        shard: _,
+        idle,
+        busy,
+        waiting,
+        pinned,
+        size,
+        pinned_max,
+    } = *gauge;
+    // A count that doesn't fit is no count.
+    let count = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
+    PoolReading {
+        max: count(size),
+        pinned_max: count(pinned_max),
+        idle: count(idle),
+        busy: count(busy),
+        pinned: count(pinned),
+        waiters: count(waiting),
     }
 }

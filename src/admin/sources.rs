@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::registry::Registry;
+use crate::backend::PoolGauge;
 use crate::catalog::Catalog;
 use crate::config::Settings;
 use crate::discovery::{Finding, Health};
 use crate::plan::{Refusal, RouteStep};
-use crate::telemetry::{BackendState, PoolReading, Telemetry};
+use crate::telemetry::{BackendState, Telemetry};
 use crate::topology::{ShardId, Topology};
 
 /// A future that a source answers with.
@@ -22,7 +23,7 @@ pub trait Sources: Send + Sync + 'static {
     /// The last that is known of every shard, in shard order.
     fn health(&self) -> Vec<Health>;
     /// One reading per shard's pool.
-    fn pools(&self) -> Vec<(ShardId, PoolReading)>;
+    fn pools(&self) -> Vec<PoolGauge>;
     /// One reading per open backend.
     fn backends(&self) -> Vec<BackendReading>;
     /// The settings in force.

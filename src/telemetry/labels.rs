@@ -132,10 +132,10 @@ closed! {
     BackendState {
         /// In the pool, known clean.
         Idle => "idle",
-        /// Working for a session, or held by one.
+        /// Working for a session, or being opened for one.
         Busy => "busy",
-        /// Being opened.
-        Connecting => "connecting",
+        /// Staying with a session whose state can't be replayed; counted apart.
+        Pinned => "pinned",
     }
 }
 

@@ -59,14 +59,16 @@ pub struct StatementEvent {
 /// One moment of the pool of one shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolReading {
-    /// `pool.size`
+    /// `pool.size`: of idle and busy ones
     pub max: u64,
+    /// `pool.pinned`: of pinned ones
+    pub pinned_max: u64,
     /// in the pool, known clean
     pub idle: u64,
-    /// out with sessions
+    /// out with sessions, or being opened for one
     pub busy: u64,
-    /// being opened
-    pub connecting: u64,
+    /// staying with a session
+    pub pinned: u64,
     /// sessions that wait
     pub waiters: u64,
 }
@@ -199,12 +201,9 @@ impl Telemetry {
         let shard = shard.index();
         self.set(Id::PoolBackends, &[shard, BackendState::Idle.index()], reading.idle);
         self.set(Id::PoolBackends, &[shard, BackendState::Busy.index()], reading.busy);
-        self.set(
-            Id::PoolBackends,
-            &[shard, BackendState::Connecting.index()],
-            reading.connecting,
-        );
+        self.set(Id::PoolBackends, &[shard, BackendState::Pinned.index()], reading.pinned);
         self.set(Id::PoolBackendsMax, &[shard], reading.max);
+        self.set(Id::PoolPinnedMax, &[shard], reading.pinned_max);
         self.set(Id::PoolWaiters, &[shard], reading.waiters);
     }
 

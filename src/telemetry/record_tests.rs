@@ -179,7 +179,8 @@ fn gauges_are_what_was_set_last() {
             max: 20,
             idle: 3,
             busy: 4,
-            connecting: 1,
+            pinned: 1,
+            pinned_max: 5,
             waiters: 9,
         },
     );
@@ -189,7 +190,8 @@ fn gauges_are_what_was_set_last() {
             max: 20,
             idle: 5,
             busy: 2,
-            connecting: 0,
+            pinned: 0,
+            pinned_max: 5,
             waiters: 0,
         },
     );

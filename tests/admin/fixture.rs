@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shardgate::admin::{BackendReading, ClientInfo, Enrolment, Pending, ProxyId, Registry, Reloaded, Sources, View};
+use shardgate::backend::PoolGauge;
 use shardgate::catalog::Catalog;
 use shardgate::config::{self, Settings};
 use shardgate::discovery::{Finding, Health, Severity, State};
 use shardgate::plan::{Refusal, RouteStep};
 use shardgate::telemetry::{
-    BackendState, CacheUse, ClientState, Outcome, PoolReading, Start, StatementEvent, StatementKind, Telemetry,
+    BackendState, CacheUse, ClientState, Outcome, Start, StatementEvent, StatementKind, Telemetry,
 };
 use shardgate::topology::{ShardId, ShardSet, Topology};
 
@@ -127,36 +128,17 @@ impl Sources for Fixture {
         self.health.clone()
     }
 
-    fn pools(&self) -> Vec<(ShardId, PoolReading)> {
-        vec![
-            (
-                shard(0),
-                PoolReading {
-                    max: 20,
-                    idle: 3,
-                    busy: 2,
-                    connecting: 1,
-                    waiters: 0,
-                },
-            ),
-            (
-                shard(1),
-                PoolReading {
-                    max: 20,
-                    idle: 0,
-                    busy: 20,
-                    connecting: 0,
-                    waiters: 7,
-                },
-            ),
-            (
-                shard(2),
-                PoolReading {
-                    max: 20,
-                    ..PoolReading::default()
-                },
-            ),
-        ]
+    fn pools(&self) -> Vec<PoolGauge> {
+        let gauge = |index, idle, busy, waiting, pinned| PoolGauge {
+            shard: shard(index),
+            idle,
+            busy,
+            waiting,
+            pinned,
+            size: 20,
+            pinned_max: 5,
+        };
+        vec![gauge(0, 3, 2, 0, 0), gauge(1, 0, 20, 7, 0), gauge(2, 0, 0, 0, 1)]
     }
 
     fn backends(&self) -> Vec<BackendReading> {

@@ -12,8 +12,9 @@ pub(super) const COMMAND: Command = Command {
         Column::text("shard"),
         Column::integer("idle"),
         Column::integer("busy"),
-        Column::integer("connecting"),
         Column::integer("max"),
+        Column::integer("pinned"),
+        Column::integer("pinned_max"),
         Column::integer("waiters"),
     ],
     run: Run::Show(rows),
@@ -21,14 +22,15 @@ pub(super) const COMMAND: Command = Command {
 
 fn rows(sources: &dyn Sources) -> Result<Rows, AdminError> {
     let view = sources.view().ok_or(AdminError::NoTopology)?;
-    let rows = sources.pools().into_iter().map(|(shard, pool)| {
+    let rows = sources.pools().into_iter().map(|pool| {
         vec![
-            text(view.topology.shard_name(shard)),
+            text(view.topology.shard_name(pool.shard)),
             number(pool.idle),
             number(pool.busy),
-            number(pool.connecting),
-            number(pool.max),
-            number(pool.waiters),
+            number(pool.size),
+            number(pool.pinned),
+            number(pool.pinned_max),
+            number(pool.waiting),
         ]
     });
     Ok(rows.collect())
