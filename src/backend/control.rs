@@ -59,7 +59,7 @@ impl From<tokio_postgres::Error> for ControlError {
 /// A small pool of control connections to one shard. Cheap to clone.
 #[derive(Clone)]
 pub struct Control {
-    pool: bb8::Pool<PostgresConnectionManager<NoTls>>,
+    pool: bb8::Pool<Manager>,
     timeout: Duration,
 }
 
@@ -80,7 +80,9 @@ impl Control {
             .connection_timeout(timeout)
             .retry_connection(false)
             .test_on_check_out(false)
-            .build_unchecked(PostgresConnectionManager::new(config, NoTls));
+            .build_unchecked(Manager {
+                inner: PostgresConnectionManager::new(config, NoTls),
+            });
         Ok(Control { pool, timeout })
     }
 
@@ -111,20 +113,61 @@ impl Control {
         self.with(async |client| Ok(client.simple_query(sql).await?)).await
     }
 
-    /// Lends one connection for several statements (a transaction). If the work fails in any way but with an error of
-    /// the server's, or leaves a transaction open, the caller should not go on with it.
+    /// Lends one connection for several statements (a transaction, by `ControlClient::transaction`). If the work fails or
+    /// is given up, the connection is closed and not used again.
     pub async fn with<T>(
         &self,
         work: impl AsyncFnOnce(&mut ControlClient) -> Result<T, ControlError>,
     ) -> Result<T, ControlError> {
         let all = async {
-            let mut client = self.pool.get().await.map_err(|error| match error {
+            let mut held = self.pool.get().await.map_err(|error| match error {
                 bb8::RunError::User(error) => ControlError::from(error),
                 bb8::RunError::TimedOut => ControlError::Timeout(self.timeout),
             })?;
-            work(&mut client).await
+            held.standing = Standing::InUse;
+            let done = work(&mut held.client).await?;
+            held.standing = Standing::Idle;
+            Ok(done)
         };
         within(self.timeout, all).await
+    }
+}
+
+/// Makes pooled connections. One that was still in use when it came back (an error, or a wait given up) is closed: it
+/// could be in a transaction or in mid-answer.
+struct Manager {
+    inner: PostgresConnectionManager<NoTls>,
+}
+
+struct Held {
+    client: ControlClient,
+    standing: Standing,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Idle,
+    InUse,
+}
+
+impl bb8::ManageConnection for Manager {
+    type Connection = Held;
+    type Error = tokio_postgres::Error;
+
+    async fn connect(&self) -> Result<Held, tokio_postgres::Error> {
+        let client = self.inner.connect().await?;
+        Ok(Held {
+            client,
+            standing: Standing::Idle,
+        })
+    }
+
+    async fn is_valid(&self, held: &mut Held) -> Result<(), tokio_postgres::Error> {
+        self.inner.is_valid(&mut held.client).await
+    }
+
+    fn has_broken(&self, held: &mut Held) -> bool {
+        held.standing == Standing::InUse || held.client.is_closed()
     }
 }
 
