@@ -146,3 +146,8 @@ pub enum DirectiveError {
     #[error(transparent)]
     Setting(#[from] SettingError),
 }
+
+/// Why the start-up parameter `options` isn't understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid command-line argument for server process: {0}")]
+pub struct OptionsError(pub String);

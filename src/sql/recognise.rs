@@ -13,6 +13,7 @@ use super::command::{
 };
 use super::error::ScanError;
 use super::identifier::name_of;
+use super::keyword::{is_no_name, is_type_or_function};
 use super::lexing::{Lexing, Span};
 use super::literal;
 use super::recognise_set;
@@ -603,138 +604,6 @@ pub(super) struct Reader<'a> {
     at: usize,
 }
 
-/// Keywords that can't be a column's, table's or cursor's name unquoted: reserved ones, and those for types and functions.
-/// From `pg_get_keywords()` of 15, sorted.
-const NO_NAME: &[&str] = &[
-    "all",
-    "analyse",
-    "analyze",
-    "and",
-    "any",
-    "array",
-    "as",
-    "asc",
-    "asymmetric",
-    "authorization",
-    "binary",
-    "both",
-    "case",
-    "cast",
-    "check",
-    "collate",
-    "collation",
-    "column",
-    "concurrently",
-    "constraint",
-    "create",
-    "cross",
-    "current_catalog",
-    "current_date",
-    "current_role",
-    "current_schema",
-    "current_time",
-    "current_timestamp",
-    "current_user",
-    "default",
-    "deferrable",
-    "desc",
-    "distinct",
-    "do",
-    "else",
-    "end",
-    "except",
-    "false",
-    "fetch",
-    "for",
-    "foreign",
-    "freeze",
-    "from",
-    "full",
-    "grant",
-    "group",
-    "having",
-    "ilike",
-    "in",
-    "initially",
-    "inner",
-    "intersect",
-    "into",
-    "is",
-    "isnull",
-    "join",
-    "lateral",
-    "leading",
-    "left",
-    "like",
-    "limit",
-    "localtime",
-    "localtimestamp",
-    "natural",
-    "not",
-    "notnull",
-    "null",
-    "offset",
-    "on",
-    "only",
-    "or",
-    "order",
-    "outer",
-    "overlaps",
-    "placing",
-    "primary",
-    "references",
-    "returning",
-    "right",
-    "select",
-    "session_user",
-    "similar",
-    "some",
-    "symmetric",
-    "table",
-    "tablesample",
-    "then",
-    "to",
-    "trailing",
-    "true",
-    "union",
-    "unique",
-    "user",
-    "using",
-    "variadic",
-    "verbose",
-    "when",
-    "where",
-    "window",
-    "with",
-];
-
-/// Those of them that `NonReservedWord` takes: keywords for types and functions.
-const TYPE_OR_FUNCTION: &[&str] = &[
-    "authorization",
-    "binary",
-    "collation",
-    "concurrently",
-    "cross",
-    "current_schema",
-    "freeze",
-    "full",
-    "ilike",
-    "inner",
-    "is",
-    "isnull",
-    "join",
-    "left",
-    "like",
-    "natural",
-    "notnull",
-    "outer",
-    "overlaps",
-    "right",
-    "similar",
-    "tablesample",
-    "verbose",
-];
-
 impl Reader<'_> {
     pub(super) fn is_done(&self) -> bool {
         self.at >= self.tokens.len()
@@ -887,7 +756,7 @@ impl Reader<'_> {
 
     /// A name (`ColId`): no reserved word unless quoted.
     pub(super) fn name(&mut self) -> Option<String> {
-        if NO_NAME.binary_search(&self.word_here().as_str()).is_ok() {
+        if is_no_name(&self.word_here()) {
             return None;
         }
         self.take_name()
@@ -896,10 +765,7 @@ impl Reader<'_> {
     /// `NonReservedWord`, or one of `also`.
     pub(super) fn non_reserved(&mut self, also: &[&str]) -> Option<String> {
         let word = self.word_here();
-        if NO_NAME.binary_search(&word.as_str()).is_ok()
-            && TYPE_OR_FUNCTION.binary_search(&word.as_str()).is_err()
-            && !also.contains(&word.as_str())
-        {
+        if is_no_name(&word) && !is_type_or_function(&word) && !also.contains(&word.as_str()) {
             return None;
         }
         self.take_name()

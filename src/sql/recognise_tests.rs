@@ -28,12 +28,6 @@ fn golden() {
     assert_eq!(file.trim_end(), out.trim_end());
 }
 
-#[test]
-fn keyword_tables_are_sorted() {
-    assert!(NO_NAME.is_sorted() && TYPE_OR_FUNCTION.is_sorted());
-    assert!(TYPE_OR_FUNCTION.iter().all(|w| NO_NAME.contains(w)));
-}
-
 proptest::proptest! {
     #[test]
     fn never_panics(text in "[a-z0-9'\"$ ,.;()=-]{0,60}") {
