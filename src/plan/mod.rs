@@ -19,6 +19,7 @@ mod work;
 mod explain;
 mod snapshot;
 mod resolve;
+mod keys;
 mod fanout;
 mod error;
 

@@ -87,12 +87,12 @@ impl From<NotUnderstood> for Box<Refusal> {
 impl<'a> Builder<'a> {
     /// A query; `outer` is the level outside whose columns it may name.
     pub(super) fn query(&mut self, query: &'a Query, outer: Option<Scope>, place: Place) -> Walk<QueryId> {
-        let id = self.reserve(query, place);
+        let id = self.reserve(query, place, outer);
         self.fill(id, query, outer)?;
         Ok(id)
     }
 
-    fn reserve(&mut self, query: &'a Query, place: Place) -> QueryId {
+    fn reserve(&mut self, query: &'a Query, place: Place, outer: Option<Scope>) -> QueryId {
         let id = QueryId(self.queries.len());
         let readers = usize::from(place != Place::Cte);
         let filters = match query.limit_clause.is_none() && query.fetch.is_none() && query.locks.is_empty() {
@@ -100,14 +100,7 @@ impl<'a> Builder<'a> {
             false => Filters::Stay,
         };
         let origin = self.origin;
-        self.queries.push(QueryNode {
-            query,
-            body: Body::Pending,
-            place,
-            readers,
-            origin,
-            filters,
-        });
+        self.queries.push(QueryNode { query, body: Body::Pending, place, outer, readers, origin, filters });
         id
     }
 
@@ -181,7 +174,7 @@ impl<'a> Builder<'a> {
             .cte_tables
             .iter()
             .map(|cte| {
-                let id = self.reserve(&cte.query, Place::Cte);
+                let id = self.reserve(&cte.query, Place::Cte, outer);
                 self.cte_aliases.insert(id, &cte.alias);
                 (cte.alias.name.value.clone(), id, cte)
             })

@@ -89,6 +89,11 @@ impl Views {
         views
     }
 
+    /// All that were parsed.
+    pub(in crate::plan) fn iter(&self) -> impl Iterator<Item = &ParsedView> {
+        self.parsed.values()
+    }
+
     /// A view's definition.
     pub(in crate::plan) fn get(&self, name: &QualifiedName) -> Option<&ParsedView> {
         self.parsed.get(name)

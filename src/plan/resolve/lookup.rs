@@ -194,6 +194,22 @@ impl<'a> Resolved<'a> {
         None
     }
 
+    /// The query that a subquery in an expression of `block` became. (A view that is read twice is resolved twice, from
+    /// one syntax tree: the level tells the two apart.)
+    pub(in crate::plan) fn query_of(&self, block: BlockId, query: &crate::sql::ast::Query) -> Option<QueryId> {
+        let inside = |outer: Option<Scope>| outer.is_some_and(|outer| outer.block == block);
+        let found = self.queries.iter().position(|node| std::ptr::eq(node.query, query) && inside(node.outer));
+        found.map(QueryId)
+    }
+
+    /// The column of its own block that an output of a query is, if it is nothing else.
+    pub(in crate::plan) fn output_column(&self, query: QueryId, output: usize) -> Option<ColumnRef> {
+        match &self.blocks.get(self.body_block(query)?.0)?.outputs {
+            Outputs::Known(outputs) => outputs.get(output)?.column,
+            Outputs::Unknown => None,
+        }
+    }
+
     /// What the catalog says of a base column; `None` for a system relation's.
     pub(in crate::plan) fn column(&self, base: BaseColumn) -> Option<&'a Column> {
         self.references

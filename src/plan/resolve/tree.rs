@@ -65,6 +65,8 @@ pub(in crate::plan) struct QueryNode<'a> {
     pub(in crate::plan) body: Body,
     /// where it stands
     pub(in crate::plan) place: Place,
+    /// the level outside whose columns it may name
+    pub(in crate::plan) outer: Option<Scope>,
     /// how many FROM items read it (1 for all but CTEs)
     pub(in crate::plan) readers: usize,
     /// whose text it is written in
