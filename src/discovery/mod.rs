@@ -8,8 +8,15 @@
 
 mod error;
 mod finding;
+mod reach;
+mod cells;
+mod catalog_sql;
+mod shard_catalog;
+mod bodies;
 mod health;
 mod oids;
+mod union;
+mod builtin;
 mod open;
 mod picture;
 

@@ -1,10 +1,11 @@
 //! The current picture: topology, catalog and what belongs to that moment, swapped whole.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::discovery::OidMap;
 use crate::plan::Snapshot;
-use crate::topology::ShardId;
+use crate::topology::{QualifiedName, ShardId, ShardSet};
 
 /// A handle on the current picture; clones share it.
 #[derive(Clone, Debug)]
@@ -13,13 +14,15 @@ pub struct Picture {
     seen: Arc<RwLock<Arc<Seen>>>,
 }
 
-/// One moment: the planner's snapshot, and each shard's own OIDs.
+/// One moment: the planner's snapshot, each shard's own OIDs, and which shard has which relation.
 #[derive(Debug)]
 pub struct Seen {
     /// what the planner reads
     pub snapshot: Arc<Snapshot>,
-    /// by shard, in shard order
+    /// by shard index
     pub oids: Vec<Arc<OidMap>>,
+    /// the shards that have a relation of this name
+    pub presence: BTreeMap<QualifiedName, ShardSet>,
 }
 
 impl Picture {
@@ -41,7 +44,7 @@ impl Picture {
     }
 
     /// Swaps the picture; statements under way keep the old one.
-    pub fn swap(&self, seen: Seen) {
+    pub(super) fn swap(&self, seen: Seen) {
         *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(seen);
     }
 }
@@ -49,7 +52,6 @@ impl Picture {
 impl Seen {
     /// The OID map of a shard; none for a shard that this picture doesn't know.
     pub fn oids_of(&self, shard: ShardId) -> Option<&Arc<OidMap>> {
-        let _ = shard;
-        self.oids.first()
+        self.oids.get(shard.index())
     }
 }
