@@ -3,7 +3,7 @@
 //! Holds: a suggestion is at most a third of the word away, so that nonsense gets none.
 
 /// The known word nearest to `word`, if one is near enough.
-pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let allowed = (word.chars().count() / 3).max(1);
     known
         .into_iter()
