@@ -12,7 +12,7 @@ pub enum ExecuteError {
     #[error("shard {shard:?} raised an error")]
     Shard {
         /// which
-        shard: ShardId,
+        shard: Option<ShardId>,
         /// its fields
         fields: Box<ErrorFields>,
     },
@@ -20,7 +20,7 @@ pub enum ExecuteError {
     #[error("shard {shard:?} ended the connection")]
     Lost {
         /// which
-        shard: ShardId,
+        shard: Option<ShardId>,
         /// what it said last
         said: Option<Box<ErrorFields>>,
     },
@@ -28,7 +28,7 @@ pub enum ExecuteError {
     #[error("shard {shard:?} sent an unexpected message")]
     Unexpected {
         /// which
-        shard: ShardId,
+        shard: Option<ShardId>,
     },
     /// a shard sent bytes that are no frame
     #[error(transparent)]

@@ -7,7 +7,6 @@
 //! it drops the few rows that are left (each shard's text has the limit too), after an error it cancels first.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -15,10 +14,10 @@ use bytes::{Buf, BytesMut};
 use tokio::task::JoinSet;
 
 use crate::execute::{ExecuteError, Interrupt, Sink};
-use crate::merge::{ColumnType, Merger, Next, settle, shard_formats};
+use crate::merge::{Merger, Next, settle, shard_formats};
 use crate::plan::FanOut;
 use crate::transaction::{Life, Participants, Sync};
-use crate::value::{Format, Oid};
+use crate::value::Format;
 use crate::wire::{self, ErrorFields, RowDescription};
 
 /// Is the client told the columns?
@@ -55,7 +54,7 @@ pub struct FanRequest<'a> {
     /// name of the shards' portals; not empty where they outlive a Sync
     pub portal: &'a str,
     /// most rows of one Execute; 0: all
-    pub row_limit: u32,
+    pub row_limit: i32,
 }
 
 /// A fan-out under way.
@@ -65,7 +64,7 @@ pub struct Fan {
     sources: Vec<Source>,
     merger: Merger,
     portal: String,
-    row_limit: u32,
+    row_limit: i32,
     /// body of the client's RowDescription
     description: BytesMut,
 }
@@ -103,7 +102,7 @@ enum Said {
     /// ReadyForQuery
     Ready,
     /// RowDescription
-    Columns(Vec<ColumnType>, BytesMut),
+    Columns(BytesMut),
     /// anything that needs no action
     Other,
 }
@@ -129,21 +128,25 @@ impl Fan {
                 request.portal.as_bytes(),
                 b"",
                 &wire_formats(request.formats),
-                request.values,
+                request.values.iter().copied(),
                 &wire_formats(&formats),
             );
             wire::put_describe(out, wire::Target::Portal, request.portal.as_bytes());
             wire::put_execute(out, request.portal.as_bytes(), request.row_limit);
             wire::put_sync(out);
-            participant.backend.unnamed = None;
             participant.sync = Sync::Owed;
         }
         let mut sources = vec![Source::Running; request.lanes.len()];
-        let described = describe_all(request.lanes, &mut sources, participants, sink).await;
-        let made = described.and_then(|(columns, first)| {
-            let settled = settle(merge, &columns)?;
-            let visible = settled.visible().len();
-            let description = visible_description(&first, visible)?;
+        let described = describe_all(request.lanes, participants, sink).await;
+        let made = described.and_then(|columns| {
+            let descriptions = columns
+                .iter()
+                .map(|whole| RowDescription::parse(whole.get(wire::HEADER_BYTES..).unwrap_or_default()))
+                .collect::<Result<Vec<_>, _>>()?;
+            let settled = settle(merge, &descriptions)?;
+            let first = descriptions.first().ok_or(ExecuteError::Bug("a fan-out over no shard"))?;
+            let mut description = BytesMut::new();
+            settled.put_description(first, request.result_formats, &mut description);
             Ok((Merger::new(settled, request.lanes.len(), request.result_formats), description))
         });
         match made {
@@ -160,6 +163,11 @@ impl Fan {
                 Err(error)
             }
         }
+    }
+
+    /// Rows given so far.
+    pub fn rows(&self) -> u64 {
+        self.merger.rows()
     }
 
     /// The client's RowDescription, as a whole message.
@@ -249,7 +257,7 @@ impl Fan {
                     self.set(source, Source::Suspended);
                     return Ok(());
                 }
-                Said::Ready | Said::Columns(..) => {
+                Said::Ready | Said::Columns(_) => {
                     return Err(ExecuteError::Unexpected { shard: shard_of(at, participants) });
                 }
                 Said::Other => {}
@@ -275,7 +283,7 @@ impl Fan {
                     return Ok(());
                 }
                 Said::Other => {}
-                Said::Row(_) | Said::Suspended | Said::Ready | Said::Columns(..) => {
+                Said::Row(_) | Said::Suspended | Said::Ready | Said::Columns(_) => {
                     return Err(ExecuteError::Unexpected { shard: shard_of(at, participants) });
                 }
             }
@@ -313,7 +321,7 @@ impl Fan {
                     self.set(source, Source::Suspended);
                     return Ok(());
                 }
-                Said::Ready | Said::Columns(..) => {
+                Said::Ready | Said::Columns(_) => {
                     return Err(ExecuteError::Unexpected { shard: shard_of(at, participants) });
                 }
                 Said::Other => {}
@@ -361,7 +369,7 @@ impl Fan {
                     return Ok(());
                 }
                 Said::Other => {}
-                Said::Row(_) | Said::Complete | Said::Suspended | Said::Columns(..) => {
+                Said::Row(_) | Said::Complete | Said::Suspended | Said::Columns(_) => {
                     return Err(ExecuteError::Unexpected { shard: shard_of(at, participants) });
                 }
             }
@@ -386,8 +394,8 @@ fn wire_format(format: Format) -> wire::Format {
     }
 }
 
-fn shard_of(at: usize, participants: &Participants) -> crate::topology::ShardId {
-    participants.get(at).map_or(crate::topology::ShardId::FIRST, |p| p.shard)
+fn shard_of(at: usize, participants: &Participants) -> Option<crate::topology::ShardId> {
+    participants.get(at).map(|p| p.shard)
 }
 
 /// Waits until the client's buffer takes more.
@@ -407,21 +415,16 @@ async fn room(sink: &mut dyn Sink) -> Result<(), ExecuteError> {
 /// Reads the columns that every shard promises.
 async fn describe_all(
     lanes: &[usize],
-    sources: &mut [Source],
     participants: &mut Participants,
     sink: &mut dyn Sink,
-) -> Result<(Vec<Vec<ColumnType>>, BytesMut), ExecuteError> {
+) -> Result<Vec<BytesMut>, ExecuteError> {
     flush_all(lanes, participants, sink).await?;
     let mut columns = Vec::with_capacity(lanes.len());
-    let mut first = BytesMut::new();
     for at in lanes {
         loop {
             match next(*at, participants, sink).await? {
-                Said::Columns(types, whole) => {
-                    if columns.is_empty() {
-                        first = whole;
-                    }
-                    columns.push(types);
+                Said::Columns(whole) => {
+                    columns.push(whole);
                     break;
                 }
                 Said::Other => {}
@@ -431,8 +434,7 @@ async fn describe_all(
             }
         }
     }
-    debug_assert_eq!(columns.len(), sources.len());
-    Ok((columns, first))
+    Ok(columns)
 }
 
 /// Writes what is queued to every shard, all at once.
@@ -522,8 +524,8 @@ fn take(at: usize, participants: &mut Participants, sink: &mut dyn Sink) -> Resu
             Said::Ready
         }
         b'T' => {
-            let types = columns_of(frame.body)?;
-            Said::Columns(types, BytesMut::from(frame.whole))
+            wire::RowDescription::parse(frame.body)?;
+            Said::Columns(BytesMut::from(frame.whole))
         }
         b'E' => {
             let fields = Box::new(ErrorFields::parse(frame.body)?);
@@ -580,22 +582,6 @@ async fn next_streaming(
         }
         fill(at, participants, sink).await?;
     }
-}
-
-fn columns_of(body: &[u8]) -> Result<Vec<ColumnType>, ExecuteError> {
-    Ok(RowDescription::parse(body)?
-        .fields()
-        .map(|field| ColumnType { type_oid: Oid(field.type_oid.0), typmod: field.type_modifier })
-        .collect())
-}
-
-/// A shard's RowDescription without the hidden columns, whole.
-fn visible_description(whole: &BytesMut, visible: usize) -> Result<BytesMut, ExecuteError> {
-    let body = whole.get(wire::HEADER_BYTES..).unwrap_or_default();
-    let fields: Vec<_> = RowDescription::parse(body)?.fields().take(visible).collect();
-    let mut out = BytesMut::with_capacity(whole.len());
-    wire::put_row_description(&mut out, &fields);
-    Ok(out)
 }
 
 /// Ends early what still runs, and reads every link to its ReadyForQuery. A link that breaks meanwhile is marked.
@@ -668,11 +654,11 @@ async fn discard_to_ready(at: usize, participants: &mut Participants, sink: &mut
         }
         let read = poll_fn(|context| match participants.get_mut(at) {
             Some(participant) => {
-                let mut drained = pin!(participant.backend.link.drain());
-                if let Poll::Ready(Err(_)) = drained.as_mut().poll(context) {
+                let link = &mut participant.backend.link;
+                if let Poll::Ready(Err(_)) = link.poll_drain(context) {
                     return Poll::Ready(Ok(0));
                 }
-                participant.backend.link.poll_fill(context)
+                link.poll_fill(context)
             }
             None => Poll::Ready(Ok(0)),
         })

@@ -15,7 +15,7 @@ pub enum Interrupt {
 }
 
 /// The client's side of an execution.
-pub trait Sink {
+pub trait Sink: Send {
     /// Where whole messages for the client are appended.
     fn buffer(&mut self) -> &mut BytesMut;
 

@@ -43,7 +43,7 @@ impl Session {
                 wire::put_empty_query(&mut self.client.out_buffer);
                 Ok(())
             }
-            Command::Begin(begin) => self.begin(begin),
+            Command::Begin(begin) => self.begin_block(begin),
             Command::Commit(chain) => self.commit(*chain).await,
             Command::Rollback(chain) => self.rollback(*chain).await,
             Command::Savepoint(savepoint) => self.savepoint(savepoint, text).await,
@@ -100,7 +100,7 @@ impl Session {
 
     // --- the block ---
 
-    fn begin(&mut self, begin: &crate::sql::Begin) -> Result<(), Stop> {
+    fn begin_block(&mut self, begin: &crate::sql::Begin) -> Result<(), Stop> {
         let saved = self.saved();
         let default = self.effective.default_isolation;
         match self.block.begin(block_characteristics(&begin.characteristics), &saved, default) {
@@ -410,13 +410,13 @@ impl Session {
     async fn set_config(
         &mut self,
         snapshot: &Arc<Snapshot>,
-        config: &SetConfig,
+        calls: &[SetConfig],
         text: &[u8],
         command: Command,
         via: Via,
     ) -> Result<(), Stop> {
         let constant = |value: &ConstantOrParameter| !matches!(value, ConstantOrParameter::Parameter(_));
-        if !(constant(&config.name) && constant(&config.value) && constant(&config.is_local)) {
+        if !calls.iter().all(|call| constant(&call.name) && constant(&call.value) && constant(&call.is_local)) {
             return Err(Failure::NotInThisVersion { construct: "set_config with parameters outside the extended protocol" }.into());
         }
         // On home, for its row and its error; then on the other participants, and in the log.
@@ -543,7 +543,11 @@ impl Session {
         };
         let arguments: Vec<&[u8]> = execute.arguments.iter().map(|span| span.of(text)).collect();
         // The arguments take the parameters' places, each in parentheses: the planner reads them as it reads constants.
-        let inlined = crate::session::inline::inline_arguments(&body, &arguments, self.lexing)?;
+        let types: Vec<&[u8]> = match crate::sql::command(statement.text(), self.lexing) {
+            Ok(Command::Prepare(prepare)) => prepare.types.iter().map(|span| span.of(statement.text())).collect(),
+            Ok(_) | Err(_) => Vec::new(),
+        };
+        let inlined = crate::session::inline::inline_arguments(&body, &types, &arguments, self.lexing)?;
         let command = crate::sql::command(&inlined, self.lexing)?;
         if crate::session::extended::is_local(&command) {
             return Err(Failure::NotInThisVersion { construct: "EXECUTE of a statement that is not a query" }.into());
@@ -602,7 +606,7 @@ impl Session {
                 };
                 let out = &mut participant.backend.link.out_buffer;
                 wire::put_parse(out, b"", text, &[]);
-                wire::put_bind(out, b"", b"", &[], &[], &[]);
+                wire::put_bind(out, b"", b"", &[], std::iter::empty(), &[]);
                 wire::put_execute(out, b"", 0);
                 participant.set_unnamed(0);
                 participant.sync = crate::transaction::Sync::Owed;
@@ -628,7 +632,7 @@ impl Session {
         }
         for step in &steps {
             let shards = step.shards.join(", ");
-            wire::put_data_row(out, &[Some(step.step.as_bytes()), Some(shards.as_bytes()), Some(step.reason.as_bytes())]);
+            wire::put_data_row(out, [Some(step.step.as_bytes()), Some(shards.as_bytes()), Some(step.reason.as_bytes())]);
         }
         self.complete(b"EXPLAIN");
         Ok(())

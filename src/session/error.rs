@@ -75,9 +75,66 @@ pub(super) enum Failure {
     /// 0A000 as Postgres's plan cache says it
     #[error("cached plan must not change result type")]
     ResultTypeChanged,
-    /// a second BEGIN-less thing and other misuse of the protocol that leaves the stream in step
-    #[error("{0}")]
-    Protocol(&'static str),
+    /// 0A000: another shard has written in this transaction already
+    #[error("a transaction writes to two shards")]
+    SecondWriter {
+        /// the one that has
+        first: String,
+        /// the one that would
+        second: String,
+    },
+    /// 0A000: snapshots of two shards
+    #[error("a snapshot would span two shards")]
+    IsolationAcrossShards {
+        /// the level
+        isolation: crate::transaction::Isolation,
+        /// one shard
+        first: String,
+        /// the other
+        second: String,
+    },
+    /// 0A000: a message of the fast path
+    #[error("function-call message")]
+    NoFunctionCall,
+    /// 0A000: a command that the session would have to carry out itself
+    #[error("{construct} is not supported over several shards")]
+    NotInThisVersion {
+        /// what
+        construct: &'static str,
+    },
+    /// 40P01: waiting for a pool while holding another shard's backend
+    #[error("no connection to shard {shard} became free")]
+    PoolDeadlock {
+        /// which
+        shard: String,
+        /// how long
+        waited: std::time::Duration,
+        /// its pool
+        size: usize,
+    },
+    /// 08007: lost at COMMIT
+    #[error("connection to shard {name} lost during COMMIT")]
+    CommitUnknown {
+        /// which
+        name: String,
+    },
+    /// COMMIT answered with the tag ROLLBACK
+    #[error("the transaction was rolled back")]
+    CommitRolledBack,
+    /// 34000
+    #[error("cursor \"{0}\" does not exist")]
+    NoCursor(String),
+    /// 42601: EXECUTE
+    #[error("wrong number of parameters for prepared statement")]
+    ArgumentCount {
+        /// in EXECUTE
+        given: usize,
+        /// of the statement
+        wanted: usize,
+    },
+    /// the client has had its error already
+    #[error("already answered")]
+    AlreadyAnswered,
     /// the admin database
     #[error(transparent)]
     Admin(#[from] crate::admin::AdminError),

@@ -272,7 +272,7 @@ impl Session {
                 // By the extended protocol, since a Query would end the client's batch.
                 let out = &mut participant.backend.link.out_buffer;
                 wire::put_parse(out, b"", &text, &[]);
-                wire::put_bind(out, b"", b"", &[], &[], &[]);
+                wire::put_bind(out, b"", b"", &[], std::iter::empty(), &[]);
                 wire::put_execute(out, b"", 0);
                 participant.set_unnamed(0);
                 participant.sync = Sync::Owed;
@@ -442,8 +442,8 @@ impl Session {
     /// What is to be noted when the portal completes; `set_config` by parameters is known now.
     fn tracked_of(&self, statement: &Arc<Statement>, bind: &Bind<'_>, effect: SessionEffect) -> Option<Box<Tracked>> {
         let mut command = statement.command().clone();
-        if let Command::SetConfig(config) = &mut command {
-            for slot in [&mut config.name, &mut config.value, &mut config.is_local] {
+        if let Command::SetConfig(calls) = &mut command {
+            for slot in calls.iter_mut().flat_map(|c| [&mut c.name, &mut c.value, &mut c.is_local]) {
                 if let ConstantOrParameter::Parameter(number) = slot {
                     let index = usize::try_from(*number).ok().and_then(|n| n.checked_sub(1));
                     *slot = match index.and_then(|i| bind.values.get(i)).flatten() {
@@ -537,7 +537,7 @@ impl Session {
         }
         self.place_deferred().await?;
         let at = match self.active {
-            Some(at) if self.has_statement(at, &statement) => at,
+            Some(at) if has_statement(&mut self.participants, at, &statement) => at,
             Some(_) | None => {
                 let shard = self.parse_shard(&statement).await?;
                 let at = self.parse_lane(shard).await?;
@@ -555,15 +555,6 @@ impl Session {
             undo: Undo::Nothing,
         });
         Ok(())
-    }
-
-    fn has_statement(&mut self, at: usize, statement: &Statement) -> bool {
-        let Some(participant) = self.participants.get_mut(at) else { return false };
-        if statement.is_unnamed() {
-            participant.unnamed() == statement.id()
-        } else {
-            participant.backend.prepared.contains(statement.id())
-        }
     }
 
     /// A shard on which the statement's text can be read.
@@ -657,7 +648,7 @@ impl Session {
                         field
                     })
                     .collect();
-                wire::put_row_description(&mut bytes, &fields);
+                wire::put_row_description(&mut bytes, fields);
             }
         }
         self.queue.push_back(Owed::Local { bytes: bytes.to_vec(), undo: Undo::Nothing });
@@ -670,7 +661,7 @@ impl Session {
         let Some(portal) = self.portals.get_mut(&name) else {
             return Err(Failure::NoPortal(String::from_utf8_lossy(&name).into_owned()).into());
         };
-        let row_limit = u32::try_from(execute.row_limit).unwrap_or(0);
+        let row_limit = execute.rows_max.max(0);
         match &mut portal.place {
             Place::Backend { shard, tracked } => {
                 let (shard, tracked) = (*shard, tracked.take());
@@ -795,6 +786,15 @@ impl Session {
         } else {
             self.queue.push_back(Owed::Local { bytes: bytes.to_vec(), undo });
         }
+    }
+}
+
+fn has_statement(participants: &mut crate::transaction::Participants, at: usize, statement: &Statement) -> bool {
+    let Some(participant) = participants.get_mut(at) else { return false };
+    if statement.is_unnamed() {
+        participant.unnamed() == statement.id()
+    } else {
+        participant.backend.prepared.contains(statement.id())
     }
 }
 

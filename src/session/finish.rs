@@ -69,7 +69,7 @@ impl Session {
         if let Some(slow) = self.world.slow_after()
             && elapsed >= slow
         {
-            tracing::info!(session = self.id, plan = self.running.kind.text(), ?elapsed, "slow statement");
+            tracing::info!(session = self.id, plan = self.running.kind.label(), ?elapsed, "slow statement");
         }
     }
 
@@ -275,7 +275,7 @@ impl Session {
         bound: &Bound,
         result_formats: &[Format],
         portal: String,
-        row_limit: u32,
+        row_limit: i32,
     ) -> Result<Fan, Stop> {
         // Work of this batch on other backends must share its transaction with this read.
         let has_work = self.participants.iter().any(|p| p.sync == Sync::Owed);
@@ -313,6 +313,7 @@ impl Session {
         let deadline = self.world.statement_deadline(self.running.since);
         let mut sink = ClientSink::new(&mut self.client, &mut self.client_ended, &self.enrolment, self.running.mark, deadline);
         let started = Fan::start(&request, &mut self.participants, &mut sink).await;
+        drop(sink);
         started.map_err(|error| self.fan_failed(error))
     }
 
@@ -320,6 +321,7 @@ impl Session {
         let deadline = self.world.statement_deadline(self.running.since);
         let mut sink = ClientSink::new(&mut self.client, &mut self.client_ended, &self.enrolment, self.running.mark, deadline);
         let given = fan.emit(limit, &mut self.participants, &mut sink).await;
+        drop(sink);
         given.map_err(|error| self.fan_failed(error))
     }
 
@@ -335,12 +337,15 @@ impl Session {
             ExecuteError::Interrupted(Interrupt::Cancelled) if expired => Failure::StatementTimeout.into(),
             ExecuteError::Interrupted(Interrupt::Cancelled) => Failure::Cancelled.into(),
             ExecuteError::Shard { shard, mut fields } => {
-                fields.add_where(&format!("shard {}", self.world.shard_name(shard)));
+                if let Some(shard) = shard {
+                    fields.add_where(&format!("shard {}", self.world.shard_name(shard)));
+                }
                 // Its position is that of the text which the shard got.
                 fields.remove(wire::ErrorField::Position);
                 Failure::Shard(fields).into()
             }
-            ExecuteError::Lost { shard, said } => {
+            ExecuteError::Lost { shard: None, .. } => Failure::Bug("a shard without a name was lost").into(),
+            ExecuteError::Lost { shard: Some(shard), said } => {
                 let name = self.world.shard_name(shard);
                 Failure::Lost { shard, name, said }.into()
             }
@@ -358,7 +363,7 @@ impl Session {
         plan: &Arc<FanOut>,
         bound: &Bound,
         formats: &[Format],
-        row_limit: u32,
+        row_limit: i32,
     ) -> Result<(), Stop> {
         if !self.block.is_explicit() {
             let saved = self.saved();
@@ -375,7 +380,7 @@ impl Session {
     }
 
     /// Further rows of a suspended fan-out.
-    pub(super) async fn continue_limited_fan(&mut self, name: &[u8], row_limit: u32) -> Result<(), Stop> {
+    pub(super) async fn continue_limited_fan(&mut self, name: &[u8], row_limit: i32) -> Result<(), Stop> {
         self.flush_and_settle().await?;
         if self.failed {
             return Err(Failure::AlreadyAnswered.into());
@@ -383,7 +388,7 @@ impl Session {
         let Some(mut portal) = self.portals.remove(name) else { return Err(Failure::Bug("a portal is missing").into()) };
         let Place::Suspended(fan) = &mut portal.place else { return Err(Failure::Bug("a portal is not suspended").into()) };
         let before = fan.rows();
-        let given = self.emit(fan, u64::from(row_limit)).await?;
+        let given = self.emit(fan, u64::try_from(row_limit).unwrap_or(0)).await?;
         self.end_fan();
         match given {
             Given::Complete(rows) => {

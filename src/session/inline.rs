@@ -56,10 +56,24 @@ pub(super) fn inline_arguments(
 fn is_constant(argument: &[u8], lexing: Lexing) -> Result<bool, Failure> {
     let tokens = sql::scan(argument, lexing)?;
     Ok(match tokens.as_slice() {
-        [one] => one.kind.is_literal() || is_word(one.span.of(argument)),
-        [sign, number] => matches!(sign.span.of(argument), b"-" | b"+") && number.kind.is_number(),
+        [one] => is_literal(one.kind) || is_word(one.span.of(argument)),
+        [sign, number] => matches!(sign.span.of(argument), b"-" | b"+") && is_number(number.kind),
         _ => false,
     })
+}
+
+fn is_string(kind: TokenKind) -> bool {
+    matches!(kind, TokenKind::String | TokenKind::EscapeString | TokenKind::UnicodeString | TokenKind::DollarString)
+}
+
+fn is_number(kind: TokenKind) -> bool {
+    matches!(kind, TokenKind::Integer | TokenKind::Decimal)
+}
+
+fn is_literal(kind: TokenKind) -> bool {
+    is_string(kind)
+        || is_number(kind)
+        || matches!(kind, TokenKind::NationalString | TokenKind::BitString | TokenKind::HexString)
 }
 
 fn is_word(text: &[u8]) -> bool {
@@ -72,7 +86,7 @@ fn takes_type_from_context(argument: &[u8], lexing: Lexing) -> Result<bool, Fail
     Ok(match tokens.as_slice() {
         [one] => {
             let text = one.span.of(argument);
-            one.kind.is_string() || text.eq_ignore_ascii_case(b"null") || text.iter().all(u8::is_ascii_digit)
+            is_string(one.kind) || text.eq_ignore_ascii_case(b"null") || text.iter().all(u8::is_ascii_digit)
         }
         [sign, number] => sign.span.of(argument) == b"-" && number.span.of(argument).iter().all(u8::is_ascii_digit),
         _ => false,

@@ -225,7 +225,7 @@ impl Session {
             // BEGIN by the extended protocol adopts the implicit transaction (sessions.md 1).
             let out = &mut participant.backend.link.out_buffer;
             wire::put_parse(out, b"", b"BEGIN", &[]);
-            wire::put_bind(out, b"", b"", &[], &[], &[]);
+            wire::put_bind(out, b"", b"", &[], std::iter::empty(), &[]);
             wire::put_execute(out, b"", 0);
             wire::put_flush(out);
             participant.begun = Begun::Block;

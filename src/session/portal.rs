@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::execute::Fan;
 use crate::plan::FanOut;
 use crate::session::prepared::Statement;
 use crate::session::track::Tracked;
 use crate::topology::ShardId;
-use crate::wire::Format;
+use crate::value::Format;
 
 /// One portal of the session.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(super) enum Place {
         /// parameters' formats and values as they came in Bind
         parameters: Bound,
     },
+    /// on several shards, between two row-limited Executes
+    Suspended(Box<Fan>),
     /// here: a control statement, with its parameters
     Control(Bound),
     /// here, done: its row-limited remains or its completion were given out

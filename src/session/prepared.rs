@@ -26,6 +26,8 @@ pub(super) enum Origin {
         start: usize,
         /// its end
         end: usize,
+        /// where the body begins
+        body: usize,
     },
 }
 
@@ -181,6 +183,11 @@ impl Statements {
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A number that no statement has or will have.
+    pub(super) fn next_id(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
     /// The statement of this identity, made if there is none.
     pub(super) fn intern(&self, draft: Draft<'_>) -> Arc<Statement> {
         let identity = Identity {
@@ -197,7 +204,7 @@ impl Statements {
         if map.len() >= SWEEP_FROM && map.len().is_power_of_two() {
             map.retain(|_, statement| statement.strong_count() > 0);
         }
-        let id = self.next.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let id = self.next_id();
         let statement = Arc::new(Statement {
             id,
             backend_name: format!("sg_{id}"),

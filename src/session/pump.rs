@@ -228,7 +228,7 @@ impl Session {
                 return Ok(Absorbed::NeedsInput);
             }
             b'S' => {
-                self.on_parameter_status(at, body, shown)?;
+                self.on_parameter_status(body, shown)?;
                 return Ok(Absorbed::NeedsInput);
             }
             b'E' => return self.on_error(at, body).map(|()| Absorbed::Advanced),
@@ -279,7 +279,11 @@ impl Session {
             }
             (Kind::Query(tracked), b'C' | b'I') => {
                 let first = if tracked.is_empty() { None } else { Some(tracked.remove(0)) };
-                relay(self);
+                if self.hold_tag && shown == Shown::Yes {
+                    self.held_tag = Some(whole.to_vec());
+                } else {
+                    relay(self);
+                }
                 if tag == b'C' {
                     self.count_rows(body);
                 }
@@ -346,13 +350,10 @@ impl Session {
         statement.note_described(Described { parameters, rows })
     }
 
-    fn on_parameter_status(&mut self, at: usize, body: &[u8], shown: Shown) -> Result<(), FrameError> {
+    fn on_parameter_status(&mut self, body: &[u8], shown: Shown) -> Result<(), FrameError> {
         let status = ParameterStatus::parse(body)?;
         let name = String::from_utf8_lossy(status.name).into_owned();
         let value = String::from_utf8_lossy(status.value).into_owned();
-        if let Some(participant) = self.participants.get_mut(at) {
-            participant.backend.parameters.insert(name.clone(), value.clone());
-        }
         if shown == Shown::Yes {
             self.report(name, value);
         }
@@ -401,8 +402,10 @@ impl Session {
             _ => Outcome::Failed,
         };
         self.world.telemetry.error(fields.code().as_str(), crate::telemetry::ErrorOrigin::Shard);
-        if self.names_shards() {
-            fields.add_where(&format!("shard {}", self.shard_name_of(at)));
+        if !self.transparent
+            && let Some(shard) = self.participants.get(at).map(|p| p.shard)
+        {
+            fields.add_where(&format!("shard {}", self.world.shard_name(shard)));
         }
         wire::put_error(&mut self.client.out_buffer, &fields);
         self.block.fail();
@@ -475,7 +478,7 @@ impl Session {
             }
             Undo::Unnamed(at) => {
                 if let Some(participant) = self.participants.get_mut(at) {
-                    participant.backend.unnamed = None;
+                    participant.set_unnamed(0);
                 }
             }
         }
@@ -494,10 +497,15 @@ impl Session {
         let fields = self.fields_of(&failure);
         self.world.telemetry.error(fields.code().as_str(), crate::telemetry::ErrorOrigin::Shard);
         if lost.pin.is_some() {
-            return Err(Gone::Fatal(Box::new(fields.with_severity(wire::Severity::Fatal))).into());
+            return Err(Gone::Fatal(Box::new(fatal(fields))).into());
         }
         wire::put_error(&mut self.client.out_buffer, &fields);
+        if self.block.is_explicit() {
+            // The client must end its block before anything else runs; no backend is left that knows of it.
+            self.transparent = false;
+        }
         self.block.fail();
+        self.world.pools.suspect(lost.shard);
         self.portals.clear();
         let in_query = matches!(self.queue.front(), Some(Owed::Backend { kind: Kind::Query(_), .. }));
         if in_query {
@@ -508,6 +516,11 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// The same error, as the end of the session.
+pub(super) fn fatal(fields: ErrorFields) -> ErrorFields {
+    fields.with(wire::ErrorField::Severity, "FATAL").with(wire::ErrorField::SeverityText, "FATAL")
 }
 
 /// Which frames of a backend are looked at.

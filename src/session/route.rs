@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use crate::plan::{Access, Ask, Compiled, Facts, Parameters, Plan, Request, Snapshot, Verdict};
+use crate::plan::{Access, Ask, Compiled, Facts, Parameters, Plan, Request, RouteStep, Snapshot, Verdict};
 use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
 use crate::session::prepared::Statement;
 use crate::session::state::{Effective, Route, Session, Stale};
 use crate::telemetry::StatementKind;
 use crate::topology::ShardId;
-use crate::transaction::Isolation;
+use crate::transaction::{Isolation, Participant};
 use crate::value::Oid;
 use crate::wire;
 
@@ -226,7 +226,7 @@ impl Session {
         let Some(participant) = self.participants.get_mut(at) else { return Err(Failure::Bug("no backend to ask").into()) };
         let out = &mut participant.backend.link.out_buffer;
         wire::put_parse(out, b"", sql.as_bytes(), &[]);
-        wire::put_bind(out, b"", b"", &[], &[], &[]);
+        wire::put_bind(out, b"", b"", &[], std::iter::empty(), &[]);
         wire::put_execute(out, b"", 0);
         participant.set_unnamed(0);
         let mut values = Vec::new();
@@ -302,32 +302,60 @@ impl Session {
     }
 
     /// Reads the effective settings from a backend that has the session's.
-    pub(super) async fn read_effective(&mut self, at: usize) -> Result<(), Stop> {
+    async fn read_effective(&mut self, at: usize) -> Result<(), Stop> {
         let Some(participant) = self.participants.get_mut(at) else { return Err(Failure::Bug("no backend to ask").into()) };
-        wire::put_query(&mut participant.backend.link.out_buffer, EFFECTIVE.as_bytes());
-        participant.set_unnamed(0);
-        let mut cells: Vec<Option<String>> = Vec::new();
-        let mut refused = None;
-        round_trip(participant, |frame| {
-            match frame.tag {
-                b'D' => {
-                    cells = wire::DataRow::parse(frame.body)?
-                        .values
-                        .map(|v| v.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
-                        .collect();
-                }
-                b'E' => refused = Some(Box::new(wire::ErrorFields::parse(frame.body)?)),
-                _ => {}
-            }
-            Ok(())
-        })
-        .await?;
-        if let Some(fields) = refused {
-            return Err(Failure::Shard(fields).into());
-        }
-        self.effective = self.world.intern_effective(effective_from(&cells)?);
+        let effective = ask_effective(participant).await?;
+        self.effective = self.world.intern_effective(effective);
         self.stale = Stale::No;
         Ok(())
+    }
+
+    /// What EXPLAIN (ROUTE) shows of a statement.
+    pub(super) async fn route_steps(&mut self, snapshot: &Arc<Snapshot>, text: &[u8]) -> Result<Vec<RouteStep>, Stop> {
+        let question = Question { text, declared: &[], parameters: Parameters::default(), statement: None };
+        let mut facts = self.facts(&question);
+        for _ in 0..=ROUNDS_MAX {
+            let context = Arc::clone(&self.effective.context);
+            let request = Request { text, parameter_types: &[], context: &context };
+            match snapshot.explain(&request, &question.parameters, &facts) {
+                Ok(steps) => return Ok(steps),
+                Err(Verdict::Refused(refusal)) => return Err(Failure::Refused(refusal).into()),
+                Err(Verdict::Ask(ask)) => self.answer(snapshot, &question, ask, &mut facts).await?,
+            }
+        }
+        Err(Failure::Bug("a route asks without end").into())
+    }
+
+    /// DDL has run: the picture is read anew before the next statement, and texts prepared from now on are others.
+    pub(super) fn ddl_ran(&mut self) {
+        self.ddl = true;
+        self.world.statements.next_generation();
+    }
+}
+
+/// Reads the effective settings from a backend that has the session's.
+pub(super) async fn ask_effective(participant: &mut Participant) -> Result<Effective, Stop> {
+    wire::put_query(&mut participant.backend.link.out_buffer, EFFECTIVE.as_bytes());
+    participant.set_unnamed(0);
+    let mut cells: Vec<Option<String>> = Vec::new();
+    let mut refused = None;
+    round_trip(participant, |frame| {
+        match frame.tag {
+            b'D' => {
+                cells = wire::DataRow::parse(frame.body)?
+                    .values
+                    .map(|v| v.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+                    .collect();
+            }
+            b'E' => refused = Some(Box::new(wire::ErrorFields::parse(frame.body)?)),
+            _ => {}
+        }
+        Ok(())
+    })
+    .await?;
+    match refused {
+        Some(fields) => Err(Failure::Shard(fields).into()),
+        None => effective_from(&cells),
     }
 }
 

@@ -12,10 +12,13 @@ use crate::backend::{Link, Login};
 use crate::plan::{Compiled, Context, Snapshot};
 use crate::session::portal::Portal;
 use crate::session::prepared::Statement;
-use crate::session::queue::Owed;
+use crate::session::error::Failure;
+use crate::session::queue::{Owed, Undo};
 use crate::session::world::World;
 use crate::sql::{Lexing, Scope, SessionSettings, Shape};
 use crate::transaction::{Block, Isolation, Participants};
+use crate::value::Oid;
+use crate::wire::ErrorFields;
 
 /// What a rollback restores.
 #[derive(Clone, Debug)]
@@ -145,8 +148,63 @@ pub(super) struct Session {
     pub(super) shape: Shape,
     /// numbers unnamed statements and portals of ours
     pub(super) counter: u64,
-    /// bytes of a client's CopyData message that are still to come
+    /// bytes of a client's CopyData message that are still to be forwarded
     pub(super) copy_left: usize,
+    /// bytes of a client's message that are still to be dropped
+    pub(super) drop_left: usize,
+    /// which shard holds a cursor of SQL
+    pub(super) cursors: HashMap<String, crate::topology::ShardId>,
+    /// one shard: everything is forwarded as it is
+    pub(super) transparent: bool,
+    /// an error was answered in this message or batch
+    pub(super) failed: bool,
+    /// an implicit block had to be made explicit on its backends
+    pub(super) wrapping: Wrapping,
+    /// the next tag waits for COMMIT (sessions.md 8)
+    pub(super) hold_tag: bool,
+    /// it
+    pub(super) held_tag: Option<Vec<u8>>,
+    /// a Parse that waits for its shard
+    pub(super) deferred: Option<Deferred>,
+    /// a ParameterDescription whose RowDescription is to come
+    pub(super) described_parameters: Option<(u64, Vec<Oid>)>,
+    /// a re-prepare got another RowDescription
+    pub(super) result_type_changed: bool,
+    /// what a backend said before its connection ended
+    pub(super) last_words: Option<Box<ErrorFields>>,
+    /// why cancels were sent for the statement under way
+    pub(super) cancelled_by: Option<Failure>,
+    /// rows of the statement under way
+    pub(super) rows: u64,
+    /// DDL has run since the picture was taken
+    pub(super) ddl: bool,
+    /// between a batch's first message and its ReadyForQuery
+    pub(super) in_batch: bool,
+}
+
+/// A Parse that waits for its shard.
+#[derive(Debug)]
+pub(super) struct Deferred {
+    /// what it makes
+    pub(super) statement: Arc<Statement>,
+    /// how to take its name back
+    pub(super) undo: Undo,
+}
+
+/// Was BEGIN sent for an implicit block?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wrapping {
+    /// no
+    No,
+    /// yes: it ends with the message or batch
+    Yes,
+}
+
+impl Named {
+    /// Without a route yet.
+    pub(super) fn new(statement: Arc<Statement>) -> Named {
+        Named { statement, route: None }
+    }
 }
 
 /// Has one side ended?

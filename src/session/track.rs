@@ -151,7 +151,7 @@ impl Session {
             }
             Command::SetTransaction(SetTransaction::Snapshot(_)) | Command::SetConstraints => self.block.record(&tracked.text),
             Command::SetCharacteristics(c) => self.note_characteristics(c, &tracked.text),
-            Command::SetConfig(config) => self.note_config(config),
+            Command::SetConfig(calls) => calls.iter().for_each(|call| self.note_config(call)),
             Command::Reset(reset) => self.note_reset(reset, &tracked.text),
             Command::Discard(discard) => self.note_discard(at, *discard),
             Command::Prepare(prepare) => {
@@ -364,7 +364,7 @@ impl Session {
                 self.statements.clear();
                 self.forget_prepared(at, None);
             }
-            DeallocateTarget::Name(name) => {
+            DeallocateTarget::Name { name, .. } => {
                 if let Some(named) = self.statements.remove(name.as_bytes()) {
                     self.forget_prepared(at, Some(named.statement.id()));
                 }

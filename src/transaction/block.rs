@@ -4,6 +4,8 @@
 //! `tests/sessions.rs`.
 //! Holds: the snapshot handed in at the start comes back, unchanged, at rollback; a savepoint gives back its own.
 
+use crate::wire::TransactionStatus;
+
 /// Where the client's block stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -81,6 +83,9 @@ pub enum BlockError {
     /// 3B001
     #[error("savepoint \"{0}\" does not exist")]
     NoSavepoint(String),
+    /// 25001
+    #[error("{0} cannot run inside a transaction block")]
+    InsideBlock(&'static str),
     /// 25P02
     #[error("current transaction is aborted, commands ignored until end of transaction block")]
     Aborted,
@@ -116,12 +121,12 @@ impl<S: Clone> Block<S> {
         self.state
     }
 
-    /// The byte of ReadyForQuery.
-    pub fn status(&self) -> u8 {
+    /// What ReadyForQuery tells.
+    pub fn status(&self) -> TransactionStatus {
         match self.state {
-            State::Idle | State::Implicit => b'I',
-            State::Explicit => b'T',
-            State::Failed => b'E',
+            State::Idle | State::Implicit => TransactionStatus::Idle,
+            State::Explicit => TransactionStatus::InTransaction,
+            State::Failed => TransactionStatus::Failed,
         }
     }
 
@@ -294,17 +299,17 @@ mod tests {
         let mut block = Block::default();
         block.enter_implicit(&1, Isolation::ReadCommitted);
         assert_eq!(block.begin(Characteristics::default(), &2, Isolation::Serializable), Begin::Began);
-        assert_eq!(block.status(), b'T');
+        assert_eq!(block.status(), TransactionStatus::InTransaction);
         assert_eq!(block.isolation(), Isolation::Serializable);
         assert_eq!(block.finish(), Some(1));
-        assert_eq!(block.status(), b'I');
+        assert_eq!(block.status(), TransactionStatus::Idle);
     }
 
     #[test]
     fn a_failed_block_commits_as_rollback() {
         let mut block = explicit();
         block.fail();
-        assert_eq!((block.status(), block.commit(), block.rollback()), (b'E', End::Rollback, End::Rollback));
+        assert_eq!((block.status(), block.commit(), block.rollback()), (TransactionStatus::Failed, End::Rollback, End::Rollback));
     }
 
     #[test]
@@ -316,7 +321,7 @@ mod tests {
         block.fail();
         assert_eq!(block.may_savepoint("SAVEPOINT"), Err(BlockError::Aborted));
         assert_eq!(block.rollback_to("a"), Ok(2));
-        assert_eq!(block.status(), b'T');
+        assert_eq!(block.status(), TransactionStatus::InTransaction);
         assert_eq!(block.log(), [LogEntry { text: b"SAVEPOINT a".to_vec() }]);
         assert_eq!(block.rollback_to("b"), Err(BlockError::NoSavepoint("b".into())));
         assert_eq!(block.rollback_to("a"), Ok(2));
