@@ -17,6 +17,9 @@ mod health;
 mod oids;
 mod union;
 mod builtin;
+mod store;
+mod categories;
+mod checks;
 mod open;
 mod picture;
 
