@@ -18,8 +18,12 @@ mod range;
 mod category;
 mod declaration;
 mod snapshot;
+mod build;
+mod draft;
+mod reconcile;
 mod evolve;
 mod document;
+mod document_read;
 
 pub use bucket::{Bucket, BucketId, Place, Placed, Token};
 pub use category::{CategoryPlacement, CategorySource, SpreadOver};
@@ -27,7 +31,7 @@ pub use declaration::{
     Declaration, DeclaredCategory, DeclaredKeyspace, DeclaredRange, DeclaredStrategy, DeclaredTable, HashStart,
 };
 pub use epoch::Epoch;
-pub use error::TopologyError;
+pub use error::{Aspect, TopologyError};
 pub use evolve::Evolved;
 pub use keyspace::{Keyspace, KeyspaceId, Strategy};
 pub use name::QualifiedName;
