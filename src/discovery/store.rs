@@ -70,11 +70,14 @@ pub(super) enum Stored {
 
 /// Stores a new epoch on home: one INSERT, decided by the primary key.
 pub(super) async fn insert(reach: &Reach, topology: &Topology) -> Result<Stored, Error> {
+    let document = topology
+        .to_json()
+        .map_err(|error| Error::NoTopology(error.to_string()))?;
     let sql = format!(
         "SET LOCAL synchronous_commit = on; INSERT INTO shardgate.topology (epoch, document) VALUES ({}, {}) \
          ON CONFLICT (epoch) DO NOTHING RETURNING 1",
         topology.epoch().get(),
-        literal(&topology.to_json()),
+        literal(&document),
     );
     let rows = reach.rows(&sql, STORE_TIMEOUT).await?;
     Ok(if rows.is_empty() { Stored::Theirs } else { Stored::Ours })
