@@ -5,7 +5,8 @@
 //! a pipe to us: when the pipe closes (we stopped, crashed, or were killed with SIGKILL) the guardian stops the server
 //! and removes its directory. That needs no signal handler, no pid file and no thread that outlives a test.
 //! Holds: no server outlives the process that started it; nothing is ever killed by name.
-//! Absent: anything from the rest of `shardctl`; the tests include this file by path.
+//! Absent: anything from the rest of `shardctl`; the tests include this file by path (`pub mod`, since not every
+//! includer needs all of it).
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -35,10 +36,6 @@ pub enum Auth {
     /// nothing
     Trust,
     /// a password (SCRAM-SHA-256), except for [`SUPERUSER`]
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the demo runs under trust; tests log in both ways")
-    )]
     Scram,
 }
 
@@ -49,7 +46,7 @@ pub struct Recipe {
     pub count: usize,
     /// where their directory is made
     pub parent: PathBuf,
-    /// an initialised data directory to copy (see [`Clusters::template`]); `None` runs `initdb`
+    /// an initialised data directory to copy (see [`Clusters`]); `None` runs `initdb`
     pub template: Option<PathBuf>,
     /// how roles log in
     pub auth: Auth,
@@ -75,7 +72,8 @@ impl Recipe {
 pub struct Clusters {
     members: Vec<Cluster>,
     base: PathBuf,
-    template: PathBuf,
+    /// The initialised data directory that they are copies of; good as [`Recipe::template`] while they live.
+    pub template: PathBuf,
 }
 
 impl Clusters {
@@ -114,21 +112,11 @@ impl Clusters {
     }
 
     /// One cluster, to stop, kill or restart it.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "fault tests take servers down; the demo doesn't")
-    )]
     pub fn get_mut(&mut self, index: usize) -> Result<&mut Cluster> {
         let count = self.members.len();
         self.members
             .get_mut(index)
             .with_context(|| format!("there is no cluster {index}: {count} were started"))
-    }
-
-    /// The initialised data directory that these clusters were copied from; good as [`Recipe::template`] while they live.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only tests start clusters beside clusters"))]
-    pub fn template(&self) -> &Path {
-        &self.template
     }
 }
 
@@ -141,7 +129,7 @@ impl Drop for Clusters {
             member.bury();
         }
         // The guardians have removed what lay inside; an error here leaves an empty directory at worst.
-        if fs::remove_dir_all(&self.base).is_err() {}
+        fs::remove_dir_all(&self.base).ok();
     }
 }
 
@@ -164,10 +152,6 @@ impl Cluster {
     }
 
     /// `postgres://user@127.0.0.1:port/database`
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the demo writes its addresses with secrets in them")
-    )]
     pub fn url(&self, user: &str, database: &str) -> String {
         format!("postgres://{user}@127.0.0.1:{}/{database}", self.port)
     }
@@ -187,28 +171,16 @@ impl Cluster {
     }
 
     /// Fast shutdown, waited for: sessions get 57P01, everything committed stays.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "fault tests take servers down; the demo doesn't")
-    )]
     pub fn stop(&mut self) -> Result<()> {
         self.order("stop")
     }
 
     /// `kill -9` of the postmaster, waited for; its children notice and leave without a word to their clients.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "fault tests take servers down; the demo doesn't")
-    )]
     pub fn kill(&mut self) -> Result<()> {
         self.order("kill")
     }
 
     /// Starts a stopped or killed server again on its port, and waits until it accepts connections.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "fault tests take servers down; the demo doesn't")
-    )]
     pub fn restart(&mut self) -> Result<()> {
         if self.guardian.is_some() {
             bail!("the cluster on port {} is running: stop it first", self.port);
@@ -310,10 +282,6 @@ impl Cluster {
         bail!("no free port for Postgres in {PORT_ATTEMPTS} attempts")
     }
 
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "fault tests take servers down; the demo doesn't")
-    )]
     fn order(&mut self, word: &str) -> Result<()> {
         let Some(mut guardian) = self.guardian.take() else {
             bail!("the cluster on port {} isn't running", self.port);
@@ -335,7 +303,7 @@ impl Cluster {
     fn bury(&mut self) {
         if let Some(mut guardian) = self.guardian.take() {
             // Nothing is left to do about a shell that can't be waited for.
-            if guardian.child.wait().is_err() {}
+            guardian.child.wait().ok();
         }
     }
 }
@@ -656,7 +624,7 @@ mod tests {
         let first = Clusters::start(&Recipe::new(1)).expect("starts");
         let recipe = Recipe {
             auth: Auth::Scram,
-            template: Some(first.template().to_owned()),
+            template: Some(first.template.clone()),
             ..Recipe::new(1)
         };
         let second = Clusters::start(&recipe).expect("a copy starts");
