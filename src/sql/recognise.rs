@@ -249,6 +249,7 @@ fn prepare(r: &mut Reader<'_>) -> Option<Command> {
         r.eat("transaction");
         return Some(Command::PrepareTransaction(r.string()?));
     }
+    let name_span = r.span_here();
     let name = r.name()?;
     let types = match r.punctuation_here(b'(') {
         true => r.parenthesised_list()?,
@@ -257,7 +258,7 @@ fn prepare(r: &mut Reader<'_>) -> Option<Command> {
     r.word("as")?;
     r.starts(PREPARABLE)?;
     let body = r.rest_span()?;
-    Some(r.rest(Command::Prepare(Prepare { name, types, body })))
+    Some(r.rest(Command::Prepare(Prepare { name, name_span, types, body })))
 }
 
 /// What may follow PREPARE … AS; `(` besides.
@@ -293,7 +294,8 @@ fn deallocate(r: &mut Reader<'_>) -> Option<DeallocateTarget> {
     if r.eat("all") {
         return Some(DeallocateTarget::All);
     }
-    Some(DeallocateTarget::Name(r.name()?))
+    let span = r.span_here();
+    Some(DeallocateTarget::Name { name: r.name()?, span })
 }
 
 fn declare(r: &mut Reader<'_>) -> Option<Declare> {
