@@ -2,7 +2,7 @@
 //!
 //! Each test starts a private server, since it changes roles, breaks connections, or kills the server. The expected side
 //! is the server itself wherever there is one.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use std::cell::RefCell;
 use std::future::Future;
