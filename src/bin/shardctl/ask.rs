@@ -81,6 +81,13 @@ fn kind_of(kind: &Type) -> Kind {
     }
 }
 
+/// The URL without user and password.
+fn place_of(url: &str) -> &str {
+    let behind_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let place = behind_scheme.split('?').next().unwrap_or(behind_scheme);
+    place.rsplit_once('@').map_or(place, |(_, place)| place)
+}
+
 /// `$PGPASSWORD` as a parameter of a URL that has none; it wins over one in the URL only where that has none.
 fn with_password(url: &str) -> String {
     let has_password = url
