@@ -369,7 +369,7 @@ impl Pool {
         let is_welcome = is_current && state.phase != Phase::Retired && state.open <= state.limits.size;
         if !is_welcome {
             outbox.closed.push(backend);
-        } else if state.waiters.is_empty() {
+        } else if state.waiters.is_empty() || state.phase == Phase::Paused {
             state.idle.push(Idle { backend, since: now });
         } else if let Some(waiter) = state.take_waiter_for(&backend) {
             outbox.grants.push((waiter.grant, Grant::Backend(backend)));
