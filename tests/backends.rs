@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use shardgate::backend::*;
 use shardgate::clock::{Clock, Rng};
+use shardgate::telemetry::BackendState;
 use shardgate::topology::ShardId;
 use shardgate::wire::*;
 
@@ -736,6 +737,32 @@ async fn pins_are_counted_apart() {
     assert_eq!((gauge(&pools).idle, gauge(&pools).busy), (0, 1));
     give(&pools, other);
     assert_eq!((gauge(&pools).idle, gauge(&pools).busy), (1, 0));
+}
+
+#[tokio::test]
+async fn connected_backends_are_listed_by_what_they_do() {
+    let server = Server::start();
+    let pools = server.pools(3);
+    let login = trusted("postgres");
+    let idle = pools.checkout(shard(), &login, 0, soon()).await.unwrap();
+    let busy = pools.checkout(shard(), &login, 0, soon()).await.unwrap();
+    let mut pinned = pools.checkout(shard(), &login, 0, soon()).await.unwrap();
+    pinned.pin().unwrap();
+    let mut expected = vec![
+        (idle.process_id(), BackendState::Idle),
+        (busy.process_id(), BackendState::Busy),
+        (pinned.process_id(), BackendState::Pinned),
+    ];
+    expected.sort_by_key(|(process_id, _)| *process_id);
+    give(&pools, idle);
+    let listed = || pools.backends().into_iter().map(|one| (one.process_id, one.state)).collect::<Vec<_>>();
+    assert_eq!(listed(), expected);
+    drop(busy);
+    drop(pinned);
+    expected.retain(|(_, state)| *state == BackendState::Idle);
+    assert_eq!(listed(), expected);
+    pools.close_idle();
+    assert_eq!(listed(), []);
 }
 
 #[tokio::test]
