@@ -89,7 +89,7 @@ fn what_could_smuggle_a_message_is_an_error() {
     assert_eq!(Execute::parse(b"p\0\0\0\0"), Err(FrameError::Short));
     assert_eq!(Execute::parse(b"p\0\0\0\0\0\0"), Err(FrameError::Format));
     assert_eq!(Execute::parse(b""), Err(FrameError::Unterminated));
-    assert_eq!(Describe::parse(b""), Err(FrameError::Short));
+    assert_eq!(Describe::parse(b""), Err(FrameError::NoByte));
     assert_eq!(Describe::parse(b"S"), Err(FrameError::Unterminated));
     assert_eq!(Describe::parse(b"Sname\0x"), Err(FrameError::Format));
     assert_eq!(
@@ -108,7 +108,7 @@ fn what_could_smuggle_a_message_is_an_error() {
     assert_eq!(RowDescription::parse(b"\0\x01a\0\0\0"), Err(FrameError::Short));
     assert_eq!(ReadyForQuery::parse(b"I!"), Err(FrameError::Format));
     assert_eq!(ReadyForQuery::parse(b"X"), Err(FrameError::Status { status: b'X' }));
-    assert_eq!(ErrorFields::parse(b"SERROR\0"), Err(FrameError::Short));
+    assert_eq!(ErrorFields::parse(b"SERROR\0"), Err(FrameError::NoByte));
     assert_eq!(ErrorFields::parse(b"SERROR\0\0more"), Err(FrameError::Format));
     assert!(BackendKeyData::parse(b"\0\0\0\x01abc").is_err());
     assert!(BackendKeyData::parse(&[0; 4 + 257]).is_err());

@@ -30,5 +30,5 @@ pub use self::endpoint::Endpoint;
 pub use self::error::Error;
 pub use self::link::Link;
 pub use self::login::{Login, Secret};
-pub use self::pools::{PoolGauge, PoolLimits, Pools};
+pub use self::pools::{BackendGauge, PoolGauge, PoolLimits, Pools};
 pub use self::prepared::Prepared;

@@ -22,8 +22,9 @@ use super::connection::{Backend, Clean, Reuse};
 use super::endpoint::Endpoint;
 use super::error::Error;
 use super::login::Login;
-use super::pools::{PoolGauge, PoolLimits};
+use super::pools::{BackendGauge, PoolGauge, PoolLimits};
 
+use crate::telemetry::BackendState;
 use crate::wire::SqlState;
 
 /// How many others may be served before the first in the queue.
@@ -54,6 +55,8 @@ struct State {
     waiters: VecDeque<Waiter>,
     /// how many connected backends each key has
     connected: Vec<(Arc<Login>, usize)>,
+    /// every connected backend, for listings
+    members: Vec<Member>,
     circuit: Circuit,
     /// rises when all idle ones are closed: those in use that are older close when they come back
     generation: u64,
@@ -69,6 +72,14 @@ enum Phase {
 struct Idle {
     backend: Backend,
     since: Instant,
+}
+
+/// What a listing says of a connected backend.
+struct Member {
+    process_id: i32,
+    user: Arc<str>,
+    since: Instant,
+    held: BackendState,
 }
 
 struct Waiter {
@@ -140,6 +151,7 @@ impl Pool {
             pinned: 0,
             waiters: VecDeque::new(),
             connected: Vec::new(),
+            members: Vec::new(),
             circuit: Circuit {
                 failures: 0,
                 retry_at: None,
@@ -244,8 +256,15 @@ impl Pool {
                     error: None,
                 };
                 state.add_connected(login);
+                state.members.push(Member {
+                    process_id: backend.process_id,
+                    user: login.user.clone(),
+                    since: backend.since,
+                    held: BackendState::Busy,
+                });
                 drop(state);
                 slot.standing = Standing::Connected;
+                slot.process_id = backend.process_id;
                 backend.slot = Some(slot);
                 Ok(Connected::Backend(backend))
             }
@@ -301,6 +320,7 @@ impl Pool {
             pool: self.clone(),
             login: login.clone(),
             standing: Standing::Connecting,
+            process_id: 0,
             generation: state.generation,
         })
     }
@@ -493,6 +513,34 @@ impl Pool {
         }
     }
 
+    /// Every connected backend, in the order of process ids.
+    pub(super) fn backends(&self) -> Vec<BackendGauge> {
+        let now = self.connector.clock.now();
+        let state = self.lock();
+        let mut all: Vec<BackendGauge> = state
+            .members
+            .iter()
+            .map(|member| {
+                let idle = state
+                    .idle
+                    .iter()
+                    .find(|idle| idle.backend.process_id == member.process_id);
+                BackendGauge {
+                    shard: self.connector.shard,
+                    process_id: member.process_id,
+                    user: member.user.clone(),
+                    state: idle.map_or(member.held, |_| BackendState::Idle),
+                    age: now.saturating_duration_since(member.since),
+                    idle: idle.map(|idle| now.saturating_duration_since(idle.since)),
+                    prepared: idle.map(|idle| idle.backend.prepared.len()),
+                }
+            })
+            .collect();
+        drop(state);
+        all.sort_by_key(|backend| backend.process_id);
+        all
+    }
+
     fn change(self: &Arc<Pool>, change: impl FnOnce(&mut State)) {
         let mut outbox = Outbox::default();
         let mut state = self.lock();
@@ -634,6 +682,18 @@ impl State {
         self.connected.retain(|(_, count)| *count > 0);
     }
 
+    fn remove_member(&mut self, process_id: i32) {
+        if let Some(at) = self.members.iter().position(|member| member.process_id == process_id) {
+            self.members.swap_remove(at);
+        }
+    }
+
+    fn hold_member(&mut self, process_id: i32, held: BackendState) {
+        if let Some(member) = self.members.iter_mut().find(|member| member.process_id == process_id) {
+            member.held = held;
+        }
+    }
+
     /// Uncounts a slot whose backend is being evicted.
     fn forget(&mut self, mut slot: Slot) {
         self.uncount(&slot);
@@ -646,10 +706,12 @@ impl State {
             Standing::Connected => {
                 self.open = self.open.saturating_sub(1);
                 self.remove_connected(&slot.login);
+                self.remove_member(slot.process_id);
             }
             Standing::Pinned => {
                 self.pinned = self.pinned.saturating_sub(1);
                 self.remove_connected(&slot.login);
+                self.remove_member(slot.process_id);
             }
             Standing::Forgotten => (),
         }
@@ -663,6 +725,8 @@ pub(super) struct Slot {
     pool: Arc<Pool>,
     login: Arc<Login>,
     standing: Standing,
+    /// of the backend, once it is connected
+    process_id: i32,
     generation: u64,
 }
 
@@ -692,6 +756,7 @@ impl Slot {
         state.pinned += 1;
         state.open = state.open.saturating_sub(1);
         self.standing = Standing::Pinned;
+        state.hold_member(self.process_id, BackendState::Pinned);
         pool.serve(&mut state, Freed::Place, &mut outbox);
         pool.tell_unused(&state);
         drop(state);
@@ -704,6 +769,7 @@ impl Slot {
             let mut state = self.pool.lock();
             state.pinned = state.pinned.saturating_sub(1);
             state.open += 1;
+            state.hold_member(self.process_id, BackendState::Busy);
             drop(state);
             self.standing = Standing::Connected;
         }
