@@ -49,6 +49,19 @@ impl Random {
         }
     }
 
+    /// A numeric's binary form, mostly sound: zero digits at the ends and digits beyond the display scale included.
+    pub(crate) fn numeric_wire(&mut self) -> Vec<u8> {
+        let digits: Vec<u16> = (0..self.below(5))
+            .map(|_| *self.pick(&[0, 0, 1, 10, 1230, 4567, 9999, 5000]))
+            .collect();
+        let sign = *self.pick(&[0, 0, 0, 0x4000, 0x4000, 0xc000, 0xd000, 0xf000, 0x0001]);
+        let weight = self.int(4).rem_euclid(6).wrapping_sub(3);
+        let weight = u16::from_be_bytes(i16::try_from(weight).unwrap().to_be_bytes());
+        let scale = u16::try_from(self.below(12)).unwrap();
+        let head = [u16::try_from(digits.len()).unwrap(), weight, sign, scale];
+        head.iter().chain(&digits).flat_map(|word| word.to_be_bytes()).collect()
+    }
+
     pub(crate) fn text(&mut self) -> String {
         let letters = [
             "a", "b", "Z", "0", " ", "é", "ß", "€", "漢", "🦀", "'", "\\", "\"", "\n", "{", ",",
@@ -180,7 +193,7 @@ pub(crate) fn edges(key_type: KeyType) -> Vec<&'static str> {
         KeyType::Numeric => {
             "0|0.0|-0|0.000|1|-1|1.0|1.00000000000000000000|10000|9999|0.0001|0.00001|10000000000000000|\
             NaN|nan|-NaN|+NaN|Infinity|-Infinity|inf|-inf|+inf|1e10|1E-10|1e+5|.5|5.|.|| 1 |1 2|1e|1e+|\
-            1.2.3|--1|1e400|1e-400|1e131071|1e131072|1e-16383|1e-16384|0e131072|0e-20000|1e99999999999|\
+            1.2.3|--1|1e400|1e-400|1e131071|1e131072|1e-16383|1e-16384|0e131072|0e-20000|1e99999999999|0e1073741822|0e1073741823|0e-1073741823|1e99999999999999999999|\
             12345678901234567890.123456789|0x1f|1_000|1e 5|99999.99995|infinit|\
             0.00000000000000000000000000000001|+.5e1|1e1_0"
         }

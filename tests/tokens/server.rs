@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 /// A cluster of this test alone, on a Unix socket in its own directory; stopped and removed on drop.
@@ -91,6 +92,14 @@ impl Server {
             }
         }
         rows
+    }
+
+    /// The one value of a query with one binary parameter, or the SQLSTATE.
+    pub(crate) fn sent(&self, sql: &str, parameter: impl ToSql + Sync) -> Result<String, String> {
+        let client = self.client.as_ref().unwrap();
+        let row = self.runtime.block_on(client.query_one(sql, &[&parameter]));
+        row.map(|row| row.get(0))
+            .map_err(|error| error.code().unwrap().code().to_owned())
     }
 
     pub(crate) fn run(&self, sql: &str) {
