@@ -73,7 +73,10 @@ impl Server {
             runtime,
             client: None,
         };
-        let (client, connection) = server.runtime.block_on(tokio_postgres::connect(&config, NoTls)).unwrap();
+        let (client, connection) = server
+            .runtime
+            .block_on(tokio_postgres::connect(&config, NoTls))
+            .unwrap();
         server.runtime.spawn(connection);
         server.client = Some(client);
         server.run(
@@ -648,7 +651,10 @@ fn tokens_equal_the_servers_hashes() {
             match Key::parse_text(key_type, key.to_text().as_bytes()) {
                 Ok(again) => assert_eq!(again, key, "{key_type:?} {text:?}"),
                 // An offset may carry a timestamptz out of the years that are read.
-                Err(error) => assert!(text.starts_with("0001-") || text.starts_with("9999-"), "{text:?}: {error}"),
+                Err(error) => assert!(
+                    text.starts_with("0001-") || text.starts_with("9999-"),
+                    "{text:?}: {error}"
+                ),
             }
         }
     }

@@ -48,7 +48,11 @@ pub(super) fn parse_timestamp(text: &[u8]) -> Result<i64, Unread> {
         Some(Infinity::After) => Ok(i64::MAX),
         None => {
             let (days, rest) = scan_date(text)?;
-            let (time, rest) = if rest.is_empty() { (Some(0), rest) } else { scan_time(rest)? };
+            let (time, rest) = if rest.is_empty() {
+                (Some(0), rest)
+            } else {
+                scan_time(rest)?
+            };
             if rest.is_empty() {
                 joined(days, time, Some(0))
             } else {

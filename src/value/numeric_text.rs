@@ -30,8 +30,14 @@ impl Numeric {
         }
         // strtol, which reads the exponent up to Postgres 15, skips blanks; later versions do not.
         let is_blank = |byte: u8| trim_space(&[byte]).is_empty();
-        if unsigned.windows(2).any(|pair| matches!(pair, [b'e' | b'E', blank] if is_blank(*blank))) {
-            return Err(KeyError::Ambiguous { expected: "numeric", why: "only Postgres 15 and earlier read this form" });
+        if unsigned
+            .windows(2)
+            .any(|pair| matches!(pair, [b'e' | b'E', blank] if is_blank(*blank)))
+        {
+            return Err(KeyError::Ambiguous {
+                expected: "numeric",
+                why: "only Postgres 15 and earlier read this form",
+            });
         }
         let literal = Literal::scan(unsigned).ok_or_else(invalid)?;
         let decimal = literal

@@ -66,7 +66,9 @@ impl Numeric {
 }
 
 fn encode_special(sign: u16, scale: u16, out: &mut Vec<u8>) {
-    [0, 0, sign, scale].iter().for_each(|word| out.extend(word.to_be_bytes()));
+    [0, 0, sign, scale]
+        .iter()
+        .for_each(|word| out.extend(word.to_be_bytes()));
 }
 
 /// Bounds of `normalized` make every field fit its 16 bits.
