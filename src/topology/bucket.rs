@@ -54,6 +54,8 @@ pub enum Placed {
 pub struct Bucket {
     /// its index
     pub id: BucketId,
+    /// short: the index, or the category (`equity/1`: its second arc)
+    pub name: String,
     /// its owner
     pub shard: ShardId,
     /// what belongs to it, for people

@@ -1,6 +1,9 @@
 //! How a key becomes a place.
 
-use super::{Bound, Bucket, BucketId, CategoryPlacement, HashPlacement, Placed, RangePlacement, ShardId, ShardSet};
+use super::{
+    Bound, Bucket, BucketId, CategoryPlacement, CategorySource, HashPlacement, Place, Placed, RangePlacement, ShardId,
+    ShardSet, Token,
+};
 use crate::value::{Key, KeyType};
 
 /// Index of a keyspace in [`crate::topology::Topology::keyspaces`]; stable once stored.
@@ -25,6 +28,8 @@ pub struct Keyspace {
     name: String,
     key_type: KeyType,
     strategy: Strategy,
+    /// owners of at least one bucket: a question that every fan-out asks
+    shards: ShardSet,
 }
 
 /// The three ways of placing keys.
@@ -38,7 +43,32 @@ pub enum Strategy {
     Category(CategoryPlacement),
 }
 
+impl Strategy {
+    /// As the config writes it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Strategy::Hash(_) => "hash",
+            Strategy::Range(_) => "range",
+            Strategy::Category(_) => "category",
+        }
+    }
+}
+
 impl Keyspace {
+    pub(super) fn new(name: String, key_type: KeyType, strategy: Strategy) -> Keyspace {
+        let shards = match &strategy {
+            Strategy::Hash(hash) => hash.owners().iter().copied().collect(),
+            Strategy::Range(range) => range.owners().iter().copied().collect(),
+            Strategy::Category(category) => category.buckets().map(|(_, _, shard)| shard).collect(),
+        };
+        Keyspace {
+            name,
+            key_type,
+            strategy,
+            shards,
+        }
+    }
+
     /// Its name, unique in the topology.
     pub fn name(&self) -> &str {
         &self.name
@@ -56,46 +86,127 @@ impl Keyspace {
 
     /// Where a key lies.
     pub fn place(&self, key: &Key) -> Placed {
-        let _ = key;
-        Placed::Mistyped
+        if !key.fits(self.key_type) {
+            return Placed::Mistyped;
+        }
+        match &self.strategy {
+            Strategy::Hash(hash) => {
+                let bucket = hash.bucket_of(Token(key.hash()));
+                located(bucket, hash.owners().get(bucket).copied()).unwrap_or(Placed::Mistyped)
+            }
+            Strategy::Range(range) => {
+                let bucket = range.range_of(key);
+                located(bucket, range.owners().get(bucket).copied()).unwrap_or(Placed::BeyondRanges)
+            }
+            Strategy::Category(category) => match category.source() {
+                CategorySource::Lookup { .. } => Placed::CategoryNeeded,
+                CategorySource::ByKey(listed) => match listed.get(&canonical(key)) {
+                    Some(name) => in_category(category, key, name),
+                    None => Placed::CategoryUnknown,
+                },
+                CategorySource::Key => in_category(category, key, &canonical(key)),
+            },
+        }
     }
 
     /// Where a key lies whose category is known; for other strategies the same as [`Keyspace::place`].
     pub fn place_in_category(&self, key: &Key, category: &str) -> Placed {
-        let _ = (key, category);
-        Placed::Mistyped
+        match &self.strategy {
+            Strategy::Category(_) if !key.fits(self.key_type) => Placed::Mistyped,
+            Strategy::Category(placement) => in_category(placement, key, category),
+            Strategy::Hash(_) | Strategy::Range(_) => self.place(key),
+        }
     }
 
-    /// Shards that may hold keys between two ends: all of the keyspace's but for range keyspaces.
+    /// Shards that may hold keys between two ends: all of the keyspace's but for range keyspaces; none if the ends cross.
     pub fn shards_between(&self, lower: Bound<'_>, upper: Bound<'_>) -> ShardSet {
-        let _ = (lower, upper);
-        self.shards()
+        let fits = |bound| match bound {
+            Bound::Open => true,
+            Bound::Inclusive(key) | Bound::Exclusive(key) => Key::fits(key, self.key_type),
+        };
+        match &self.strategy {
+            Strategy::Range(range) if fits(lower) && fits(upper) => range.shards_between(lower, upper),
+            Strategy::Range(_) | Strategy::Hash(_) | Strategy::Category(_) => self.shards(),
+        }
     }
 
     /// Shards that own at least one bucket.
     pub fn shards(&self) -> ShardSet {
-        ShardSet::EMPTY
+        self.shards
     }
 
     /// How many buckets it has.
     pub fn bucket_count(&self) -> usize {
-        0
+        match &self.strategy {
+            Strategy::Hash(hash) => hash.owners().len(),
+            Strategy::Range(range) => range.owners().len(),
+            Strategy::Category(category) => category.buckets().count(),
+        }
     }
 
     /// All buckets in order.
     pub fn buckets(&self) -> Vec<Bucket> {
-        Vec::new()
+        (0..self.bucket_count())
+            .filter_map(|index| self.bucket(BucketId::new(index)?))
+            .collect()
+    }
+
+    /// One bucket with its name and bounds for people; `None` if there is no such bucket.
+    pub fn bucket(&self, id: BucketId) -> Option<Bucket> {
+        let shard = self.owner(id)?;
+        let index = id.index();
+        let (name, bounds) = match &self.strategy {
+            Strategy::Hash(hash) => {
+                let (low, high) = hash.arc(id)?;
+                (index.to_string(), format!("tokens {} to {}", low.0, high.0))
+            }
+            Strategy::Range(range) => (index.to_string(), range.describe(index)),
+            Strategy::Category(category) => {
+                let (spread, arc, _) = category.buckets().nth(index)?;
+                (spread.bucket_name(arc), spread.describe(arc))
+            }
+        };
+        Some(Bucket {
+            id,
+            name,
+            shard,
+            bounds,
+        })
     }
 
     /// A bucket's owner.
     pub fn owner(&self, bucket: BucketId) -> Option<ShardId> {
-        let _ = bucket;
-        None
+        match &self.strategy {
+            Strategy::Hash(hash) => hash.owners().get(bucket.index()).copied(),
+            Strategy::Range(range) => range.owners().get(bucket.index()).copied(),
+            Strategy::Category(category) => category.buckets().nth(bucket.index()).map(|(_, _, shard)| shard),
+        }
     }
+}
 
-    /// What belongs to a bucket, for people: a token arc, a key range, a category or a part of one.
-    pub fn bounds(&self, bucket: BucketId) -> Option<String> {
-        let _ = bucket;
-        None
+/// The text by which categories know a key: equal keys of the types that are allowed there have equal texts.
+pub(super) fn canonical(key: &Key) -> String {
+    match key {
+        Key::Bpchar(_) => key.to_text().trim_end_matches(' ').to_owned(),
+        Key::Int(_)
+        | Key::Text(_)
+        | Key::Uuid(_)
+        | Key::Date(_)
+        | Key::Timestamp(_)
+        | Key::Timestamptz(_)
+        | Key::Numeric(_) => key.to_text(),
     }
+}
+
+fn in_category(placement: &CategoryPlacement, key: &Key, category: &str) -> Placed {
+    placement
+        .place(category, Token(key.hash()))
+        .map_or(Placed::CategoryUnknown, Placed::At)
+}
+
+fn located(bucket: usize, shard: Option<ShardId>) -> Option<Placed> {
+    Some(Placed::At(Place {
+        bucket: BucketId::new(bucket)?,
+        shard: shard?,
+    }))
 }

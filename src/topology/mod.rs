@@ -18,6 +18,8 @@ mod range;
 mod category;
 mod declaration;
 mod snapshot;
+mod build;
+mod draft;
 mod evolve;
 mod document;
 
@@ -27,7 +29,7 @@ pub use declaration::{
     Declaration, DeclaredCategory, DeclaredKeyspace, DeclaredRange, DeclaredStrategy, DeclaredTable, HashStart,
 };
 pub use epoch::Epoch;
-pub use error::TopologyError;
+pub use error::{Aspect, TopologyError};
 pub use evolve::Evolved;
 pub use keyspace::{Keyspace, KeyspaceId, Strategy};
 pub use name::QualifiedName;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Declaration, Epoch, Keyspace, KeyspaceId, QualifiedName, Shard, ShardId, ShardSet, TopologyError};
+use super::{Epoch, Keyspace, KeyspaceId, QualifiedName, Shard, ShardId, ShardSet, ShardState};
 
 /// Where the rows of a table lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,22 +32,18 @@ pub enum FunctionClass {
 /// Shards, keyspaces, tables and placement at one epoch. Immutable; swapped whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topology {
-    epoch: Epoch,
-    shards: Vec<Shard>,
-    keyspaces: Vec<Keyspace>,
-    tables: BTreeMap<QualifiedName, TablePlacement>,
-    functions: BTreeMap<QualifiedName, FunctionClass>,
-    home: ShardId,
-    default_shard: Option<ShardId>,
+    // Checked by `draft` and `document`, the only makers: every id is one of this topology's, names are unique, only
+    // serving shards own anything.
+    pub(super) epoch: Epoch,
+    pub(super) shards: Vec<Shard>,
+    pub(super) keyspaces: Vec<Keyspace>,
+    pub(super) tables: BTreeMap<QualifiedName, TablePlacement>,
+    pub(super) functions: BTreeMap<QualifiedName, FunctionClass>,
+    pub(super) home: ShardId,
+    pub(super) default_shard: Option<ShardId>,
 }
 
 impl Topology {
-    /// The first topology of a declaration (epoch 1), or all that is wrong with it.
-    pub fn create(declaration: &Declaration) -> Result<Topology, Vec<TopologyError>> {
-        let _ = declaration;
-        Err(Vec::new())
-    }
-
     /// Its version.
     pub fn epoch(&self) -> Epoch {
         self.epoch
@@ -65,8 +61,11 @@ impl Topology {
 
     /// A serving shard by name.
     pub fn shard_by_name(&self, name: &str) -> Option<ShardId> {
-        let _ = name;
-        None
+        let index = self
+            .shards
+            .iter()
+            .position(|shard| shard.name == name && shard.state == ShardState::Serving)?;
+        ShardId::new(index)
     }
 
     /// A shard's name, for messages; `?` for a shard of another topology.
@@ -76,7 +75,12 @@ impl Topology {
 
     /// The shards that serve.
     pub fn all_shards(&self) -> ShardSet {
-        ShardSet::EMPTY
+        let serving = self
+            .shards
+            .iter()
+            .enumerate()
+            .filter(|(_, shard)| shard.state == ShardState::Serving);
+        serving.filter_map(|(index, _)| ShardId::new(index)).collect()
     }
 
     /// All keyspaces by index.
@@ -91,8 +95,8 @@ impl Topology {
 
     /// A keyspace by name.
     pub fn keyspace_by_name(&self, name: &str) -> Option<(KeyspaceId, &Keyspace)> {
-        let _ = name;
-        None
+        let index = self.keyspaces.iter().position(|keyspace| keyspace.name() == name)?;
+        Some((KeyspaceId::new(index)?, self.keyspaces.get(index)?))
     }
 
     /// Where a listed table's rows lie.

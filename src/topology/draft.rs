@@ -1,0 +1,491 @@
+//! A topology in the making: what is stored (or nothing yet), then what a declaration adds or contradicts.
+//!
+//! Why one path for the first topology and for the next: then both obey the same checks.
+//! Holds: ids that were given stay; what is there is changed only where no row can lie elsewhere for it.
+
+use std::collections::BTreeMap;
+
+use super::build::{self, Shards};
+use super::{
+    Aspect, CategoryPlacement, CategorySource, Declaration, DeclaredKeyspace, DeclaredTable, Epoch, FunctionClass,
+    Keyspace, KeyspaceId, QualifiedName, RangePlacement, SHARDS_MAX, Shard, ShardId, ShardState, Strategy,
+    TablePlacement, Topology, TopologyError,
+};
+
+/// See the module.
+pub(super) struct Draft {
+    shards: Vec<Shard>,
+    keyspaces: Vec<Keyspace>,
+    tables: BTreeMap<QualifiedName, TablePlacement>,
+    functions: BTreeMap<QualifiedName, FunctionClass>,
+    home: Option<ShardId>,
+    default_shard: Option<ShardId>,
+    findings: Vec<TopologyError>,
+}
+
+impl Draft {
+    /// Nothing is stored yet.
+    pub(super) fn empty() -> Draft {
+        Draft {
+            shards: Vec::new(),
+            keyspaces: Vec::new(),
+            tables: BTreeMap::new(),
+            functions: BTreeMap::new(),
+            home: None,
+            default_shard: None,
+            findings: Vec::new(),
+        }
+    }
+
+    /// Starts from what is stored.
+    pub(super) fn of(stored: &Topology) -> Draft {
+        Draft {
+            shards: stored.shards.clone(),
+            keyspaces: stored.keyspaces.clone(),
+            tables: stored.tables.clone(),
+            functions: stored.functions.clone(),
+            home: Some(stored.home),
+            default_shard: stored.default_shard,
+            findings: Vec::new(),
+        }
+    }
+
+    /// Adds a declaration. Shards come first: all else names them.
+    pub(super) fn declare(&mut self, declaration: &Declaration) {
+        self.declare_shards(&declaration.shards);
+        self.retire_shards(&declaration.shards);
+        if self.home.is_none() {
+            let first = self.serving().next().map(|(id, _)| id);
+            self.home = match &declaration.home {
+                Some(name) => self.shard_named(name, "home"),
+                None => first,
+            };
+        } else {
+            self.compare_home(declaration.home.as_deref());
+        }
+        self.declare_default_shard(declaration.default_shard.as_deref());
+        self.declare_keyspaces(&declaration.keyspaces);
+        self.declare_tables(&declaration.tables);
+        self.functions
+            .extend(declaration.functions.iter().map(|(name, class)| (name.clone(), *class)));
+        self.check_lookups();
+    }
+
+    /// The topology of this epoch, or all findings.
+    pub(super) fn finish(self, epoch: Epoch) -> Result<Topology, Vec<TopologyError>> {
+        match self.home {
+            Some(home) if self.findings.is_empty() => Ok(Topology {
+                epoch,
+                shards: self.shards,
+                keyspaces: self.keyspaces,
+                tables: self.tables,
+                functions: self.functions,
+                home,
+                default_shard: self.default_shard,
+            }),
+            None if self.findings.is_empty() => Err(vec![TopologyError::NoShards]),
+            Some(_) | None => Err(self.findings),
+        }
+    }
+
+    // === shards ===
+
+    fn serving(&self) -> impl Iterator<Item = (ShardId, &Shard)> {
+        let numbered = self
+            .shards
+            .iter()
+            .enumerate()
+            .filter_map(|(index, shard)| Some((ShardId::new(index)?, shard)));
+        numbered.filter(|(_, shard)| shard.state == ShardState::Serving)
+    }
+
+    fn nameable(&self) -> Shards<'_> {
+        let serving = self.serving().collect();
+        Shards { serving }
+    }
+
+    fn shard_named(&mut self, name: &str, used_by: &str) -> Option<ShardId> {
+        let found = self.nameable().named(name, used_by);
+        found.map_err(|fault| self.findings.push(fault)).ok()
+    }
+
+    fn shard_name(&self, id: ShardId) -> String {
+        self.shards
+            .get(id.index())
+            .map_or_else(|| "?".to_owned(), |shard| shard.name.clone())
+    }
+
+    fn declare_shards(&mut self, declared: &[Shard]) {
+        if declared.is_empty() {
+            self.findings.push(TopologyError::NoShards);
+        }
+        for (index, shard) in declared.iter().enumerate() {
+            let name = || shard.name.clone();
+            if shard.name.is_empty() {
+                self.findings.push(TopologyError::ShardUnnamed);
+            }
+            if !(1..=Shard::WEIGHT_MAX).contains(&shard.weight) {
+                let (weight, max) = (shard.weight, Shard::WEIGHT_MAX);
+                self.findings.push(TopologyError::WeightOutOfRange {
+                    shard: name(),
+                    weight,
+                    max,
+                });
+                continue;
+            }
+            if declared.iter().take(index).any(|before| before.name == shard.name) {
+                self.findings.push(TopologyError::ShardTwice { shard: name() });
+                continue;
+            }
+            match self.shards.iter_mut().find(|known| known.name == shard.name) {
+                Some(Shard {
+                    state: ShardState::Retired,
+                    ..
+                }) => {
+                    self.findings.push(TopologyError::ShardRetired { shard: name() });
+                }
+                Some(known) => {
+                    known.weight = shard.weight;
+                    known.labels.clone_from(&shard.labels);
+                }
+                None => self.shards.push(Shard {
+                    state: ShardState::Serving,
+                    ..shard.clone()
+                }),
+            }
+        }
+        if self.shards.len() > SHARDS_MAX {
+            self.findings.push(TopologyError::ShardsTooMany { max: SHARDS_MAX });
+            self.shards.truncate(SHARDS_MAX);
+        }
+    }
+
+    /// A shard that left the config goes if nothing lies on it.
+    fn retire_shards(&mut self, declared: &[Shard]) {
+        let gone: Vec<ShardId> = self
+            .serving()
+            .filter(|(_, shard)| !declared.iter().any(|declared| declared.name == shard.name))
+            .map(|(id, _)| id)
+            .collect();
+        for id in gone {
+            match self.use_of(id) {
+                Some(owns) => {
+                    let shard = self.shard_name(id);
+                    self.findings.push(TopologyError::ShardGone { shard, owns });
+                }
+                None => {
+                    if let Some(shard) = self.shards.get_mut(id.index()) {
+                        shard.state = ShardState::Retired;
+                    }
+                }
+            }
+        }
+    }
+
+    fn use_of(&self, id: ShardId) -> Option<String> {
+        if self.home == Some(id) {
+            return Some("it is home and holds the topology".to_owned());
+        }
+        if self.default_shard == Some(id) {
+            return Some("tables that aren't listed live there".to_owned());
+        }
+        if let Some(keyspace) = self.keyspaces.iter().find(|keyspace| keyspace.shards().contains(id)) {
+            return Some(format!("owns buckets of keyspace \"{}\"", keyspace.name()));
+        }
+        let unsharded = self
+            .tables
+            .iter()
+            .find(|(_, placement)| **placement == TablePlacement::Unsharded(id));
+        unsharded.map(|(table, _)| format!("table {table} lives there"))
+    }
+
+    fn compare_home(&mut self, declared: Option<&str>) {
+        let (Some(stored), Some(declared)) = (self.home.map(|home| self.shard_name(home)), declared) else {
+            return;
+        };
+        if stored != declared {
+            self.contradict("home".to_owned(), Aspect::Home, stored, declared.to_owned());
+        }
+    }
+
+    fn declare_default_shard(&mut self, declared: Option<&str>) {
+        let Some(declared) = declared else { return };
+        let Some(id) = self.shard_named(declared, "default_shard") else {
+            return;
+        };
+        match self.default_shard {
+            Some(stored) if stored != id => {
+                let stored = self.shard_name(stored);
+                self.contradict(
+                    "default_shard".to_owned(),
+                    Aspect::DefaultShard,
+                    stored,
+                    declared.to_owned(),
+                );
+            }
+            Some(_) | None => self.default_shard = Some(id),
+        }
+    }
+
+    fn contradict(&mut self, subject: String, aspect: Aspect, stored: String, declared: String) {
+        self.findings.push(TopologyError::Contradiction {
+            subject,
+            aspect,
+            stored,
+            declared,
+        });
+    }
+
+    // === keyspaces ===
+
+    fn declare_keyspaces(&mut self, declared: &[DeclaredKeyspace]) {
+        for (index, keyspace) in declared.iter().enumerate() {
+            if declared.iter().take(index).any(|before| before.name == keyspace.name) {
+                self.findings.push(TopologyError::KeyspaceTwice {
+                    keyspace: keyspace.name.clone(),
+                });
+                continue;
+            }
+            let known = self.keyspaces.iter().position(|known| known.name() == keyspace.name);
+            let stored = known.and_then(|known| self.keyspaces.get(known));
+            let built = build::keyspace(keyspace, stored, &self.nameable());
+            let built = match built {
+                Ok(built) => built,
+                Err(faults) => {
+                    self.findings.extend(faults);
+                    continue;
+                }
+            };
+            match known {
+                Some(known) => self.reconcile_keyspace(known, &built),
+                None if KeyspaceId::new(self.keyspaces.len()).is_none() => {
+                    self.findings.push(TopologyError::KeyspacesTooMany);
+                }
+                None => self.keyspaces.push(built),
+            }
+        }
+    }
+
+    fn reconcile_keyspace(&mut self, position: usize, declared: &Keyspace) {
+        let Some(stored) = self.keyspaces.get(position).cloned() else {
+            return;
+        };
+        let subject = format!("keyspace {}", stored.name());
+        if !stored.key_type().is_hash_compatible(declared.key_type()) {
+            let (stored, declared) = (
+                stored.key_type().name().to_owned(),
+                declared.key_type().name().to_owned(),
+            );
+            return self.contradict(subject, Aspect::KeyType, stored, declared);
+        }
+        let strategy = match (stored.strategy(), declared.strategy()) {
+            (Strategy::Hash(old), Strategy::Hash(new)) => {
+                let (old_count, new_count) = (old.owners().len(), new.owners().len());
+                if old_count != new_count {
+                    self.contradict(
+                        subject,
+                        Aspect::BucketCount,
+                        old_count.to_string(),
+                        new_count.to_string(),
+                    );
+                }
+                Strategy::Hash(old.clone())
+            }
+            (Strategy::Range(old), Strategy::Range(new)) => Strategy::Range(self.reconcile_ranges(&subject, old, new)),
+            (Strategy::Category(old), Strategy::Category(new)) => {
+                Strategy::Category(self.reconcile_categories(&subject, old, new))
+            }
+            (old @ (Strategy::Hash(_) | Strategy::Range(_) | Strategy::Category(_)), new) => {
+                let (old, new) = (old.name().to_owned(), new.name().to_owned());
+                return self.contradict(subject, Aspect::Strategy, old, new);
+            }
+        };
+        if let Some(keyspace) = self.keyspaces.get_mut(position) {
+            *keyspace = Keyspace::new(stored.name().to_owned(), declared.key_type(), strategy);
+        }
+    }
+
+    /// What is stored must be declared alike or not at all; beyond a closed last range no row lies, so more may follow.
+    fn reconcile_ranges(&mut self, subject: &str, old: &RangePlacement, new: &RangePlacement) -> RangePlacement {
+        let until = |ranges: &RangePlacement, index: usize| {
+            ranges
+                .bounds()
+                .get(index)
+                .map_or_else(|| "open".to_owned(), ToString::to_string)
+        };
+        for (index, (old_owner, new_owner)) in old.owners().iter().zip(new.owners()).enumerate() {
+            let range = format!("{subject}, range {index}");
+            if old.bounds().get(index) != new.bounds().get(index) {
+                self.contradict(range, Aspect::RangeBound, until(old, index), until(new, index));
+            } else if old_owner != new_owner {
+                let (old_owner, new_owner) = (self.shard_name(*old_owner), self.shard_name(*new_owner));
+                self.contradict(range, Aspect::RangeShard, old_owner, new_owner);
+            }
+        }
+        // With an open last range stored, a longer list differs at that bound and was found above.
+        if new.owners().len() > old.owners().len() {
+            new.clone()
+        } else {
+            old.clone()
+        }
+    }
+
+    /// New categories may come unless their keys may already lie with the default.
+    fn reconcile_categories(
+        &mut self,
+        subject: &str,
+        old: &CategoryPlacement,
+        new: &CategoryPlacement,
+    ) -> CategoryPlacement {
+        let source = self.reconcile_source(subject, old.source(), new.source());
+        let mut spreads = old.spreads().to_vec();
+        let default = spreads
+            .iter()
+            .find(|spread| spread.category.is_none())
+            .map(|spread| spread.shards.clone());
+        for spread in new.spreads() {
+            let known = spreads
+                .iter()
+                .find(|known| known.category == spread.category)
+                .map(|known| known.shards.clone());
+            let lies_with = known.clone().or_else(|| default.clone());
+            match lies_with {
+                Some(shards) if shards != spread.shards => {
+                    let name = spread.category.as_deref().unwrap_or("(default)");
+                    let stored = match known {
+                        Some(_) => self.listed(&shards),
+                        None => format!("{} (by default)", self.listed(&shards)),
+                    };
+                    let declared = self.listed(&spread.shards);
+                    self.contradict(
+                        format!("{subject}, category {name}"),
+                        Aspect::CategoryShards,
+                        stored,
+                        declared,
+                    );
+                }
+                Some(_) | None if known.is_none() => spreads.push(spread.clone()),
+                Some(_) | None => {}
+            }
+        }
+        // Both lists were sound by themselves, and nothing was added twice.
+        CategoryPlacement::new(source, spreads).unwrap_or_else(|_| old.clone())
+    }
+
+    fn reconcile_source(&mut self, subject: &str, old: &CategorySource, new: &CategorySource) -> CategorySource {
+        match (old, new) {
+            (CategorySource::ByKey(old), CategorySource::ByKey(new)) => {
+                let mut merged = old.clone();
+                for (key, category) in new {
+                    match merged.get(key) {
+                        Some(stored) if stored != category => {
+                            let subject = format!("{subject}, key {key}");
+                            self.contradict(subject, Aspect::CategoryOfKey, stored.clone(), category.clone());
+                        }
+                        Some(_) => {}
+                        None => {
+                            merged.insert(key.clone(), category.clone());
+                        }
+                    }
+                }
+                CategorySource::ByKey(merged)
+            }
+            (old, new) => {
+                if old != new {
+                    self.contradict(
+                        subject.to_owned(),
+                        Aspect::CategorySource,
+                        described(old),
+                        described(new),
+                    );
+                }
+                old.clone()
+            }
+        }
+    }
+
+    fn listed(&self, shards: &[ShardId]) -> String {
+        shards
+            .iter()
+            .map(|shard| self.shard_name(*shard))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    /// A lookup table must be there in full wherever a symbol is asked for.
+    fn check_lookups(&mut self) {
+        for keyspace in &self.keyspaces {
+            let Strategy::Category(category) = keyspace.strategy() else {
+                continue;
+            };
+            let CategorySource::Lookup { table, .. } = category.source() else {
+                continue;
+            };
+            if self.tables.get(table) != Some(&TablePlacement::Reference) {
+                let (keyspace, table) = (keyspace.name().to_owned(), table.clone());
+                self.findings
+                    .push(TopologyError::LookupNotReference { keyspace, table });
+            }
+        }
+    }
+
+    // === tables ===
+
+    fn declare_tables(&mut self, declared: &BTreeMap<QualifiedName, DeclaredTable>) {
+        for (name, table) in declared {
+            let Some(placement) = self.table(name, table) else {
+                continue;
+            };
+            match self.tables.get(name).cloned() {
+                Some(stored) if stored != placement => {
+                    let (stored, declared) = (self.describe(&stored), self.describe(&placement));
+                    self.contradict(format!("table {name}"), Aspect::TablePlacement, stored, declared);
+                }
+                Some(_) => {}
+                None => {
+                    self.tables.insert(name.clone(), placement);
+                }
+            }
+        }
+    }
+
+    fn table(&mut self, name: &QualifiedName, declared: &DeclaredTable) -> Option<TablePlacement> {
+        match declared {
+            DeclaredTable::Reference => Some(TablePlacement::Reference),
+            DeclaredTable::Unsharded(shard) => self
+                .shard_named(shard, &format!("table {name}"))
+                .map(TablePlacement::Unsharded),
+            DeclaredTable::Sharded { keyspace, key } => {
+                let index = self.keyspaces.iter().position(|known| known.name() == keyspace);
+                let Some(id) = index.and_then(KeyspaceId::new) else {
+                    let (table, keyspace) = (name.clone(), keyspace.clone());
+                    self.findings.push(TopologyError::KeyspaceUnknown { table, keyspace });
+                    return None;
+                };
+                Some(TablePlacement::Sharded {
+                    keyspace: id,
+                    key: key.clone(),
+                })
+            }
+        }
+    }
+
+    fn describe(&self, placement: &TablePlacement) -> String {
+        match placement {
+            TablePlacement::Reference => "reference".to_owned(),
+            TablePlacement::Unsharded(shard) => format!("unsharded on {}", self.shard_name(*shard)),
+            TablePlacement::Sharded { keyspace, key } => {
+                let keyspace = self.keyspaces.get(keyspace.index()).map_or("?", Keyspace::name);
+                format!("keyspace {keyspace} by {key}")
+            }
+        }
+    }
+}
+
+fn described(source: &CategorySource) -> String {
+    match source {
+        CategorySource::Lookup { table, key, category } => format!("table {table} ({key}, {category})"),
+        CategorySource::ByKey(_) => "categories_by_key".to_owned(),
+        CategorySource::Key => "the key itself".to_owned(),
+    }
+}
