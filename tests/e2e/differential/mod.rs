@@ -52,7 +52,8 @@ pub struct Source {
 }
 
 impl Source {
-    fn read(world: &str) -> Source {
+    /// Reads them.
+    pub fn read(world: &str) -> Source {
         let part = |suffix: &str| file(&directory().join("worlds").join(format!("{world}.{suffix}")));
         Source {
             layout: part("yaml"),
@@ -61,7 +62,8 @@ impl Source {
         }
     }
 
-    fn spec<'a>(&'a self, name: &'a str, shards: usize) -> Spec<'a> {
+    /// Its rows and tables over so many shards.
+    pub fn spec<'a>(&'a self, name: &'a str, shards: usize) -> Spec<'a> {
         Spec {
             name,
             shards,
