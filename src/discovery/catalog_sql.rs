@@ -23,12 +23,13 @@ pub(super) fn catalog() -> String {
         OPERATORS.replace("USERS", USERS),
         SYSTEM_RELATIONS.to_owned(),
         READERS.replace("USERS", USERS),
+        FINGERPRINT.to_owned(),
     ]
     .join(";\n")
 }
 
 /// How many statements [`catalog`] has.
-pub(super) const STATEMENTS: usize = 13;
+pub(super) const STATEMENTS: usize = 14;
 
 /// version number, version, encoding, provider, collate, locale, is in recovery
 pub(super) const SERVER: &str = "SELECT current_setting('server_version_num'), current_setting('server_version'), \

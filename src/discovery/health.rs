@@ -1,6 +1,9 @@
 //! Does each shard answer?
+//!
+//! Holds: a probe has a deadline shorter than two periods, so what is read here is never older than that by surprise.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::topology::ShardId;
 
@@ -32,4 +35,87 @@ pub enum State {
     Up,
     /// it did not; why
     Down(String),
+}
+
+/// Health of all shards, written by probes.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    /// guards the list; held for a copy or one entry's update
+    entries: Mutex<Vec<Entry>>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    shard: ShardId,
+    name: String,
+    address: String,
+    state: State,
+    answered: Option<Instant>,
+    version: Option<String>,
+    round_trip: Option<Duration>,
+}
+
+impl Board {
+    /// Lists these shards; what is known of a shard under the same name and address stays.
+    pub(super) fn list(&self, shards: impl Iterator<Item = (ShardId, String, String)>) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = shards.map(|(shard, name, address)| {
+            let known = entries
+                .iter()
+                .find(|entry| entry.name == name && entry.address == address);
+            match known {
+                Some(known) => Entry { shard, ..known.clone() },
+                None => {
+                    let state = State::Unknown;
+                    Entry {
+                        shard,
+                        name,
+                        address,
+                        state,
+                        answered: None,
+                        version: None,
+                        round_trip: None,
+                    }
+                }
+            }
+        });
+        *entries = fresh.collect();
+    }
+
+    /// A probe was answered.
+    pub(super) fn answered(&self, shard: ShardId, version: &str, now: Instant, round_trip: Duration) {
+        self.update(shard, |entry| {
+            entry.state = State::Up;
+            entry.answered = Some(now);
+            entry.version = Some(version.to_owned());
+            entry.round_trip = Some(round_trip);
+        });
+    }
+
+    /// A probe failed.
+    pub(super) fn failed(&self, shard: ShardId, why: String) {
+        self.update(shard, |entry| entry.state = State::Down(why));
+    }
+
+    fn update(&self, shard: ShardId, change: impl FnOnce(&mut Entry)) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = entries.iter_mut().find(|entry| entry.shard == shard) {
+            change(entry);
+        }
+    }
+
+    /// Everything, in shard order.
+    pub(super) fn read(&self, now: Instant) -> Vec<Health> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let health = entries.iter().map(|entry| Health {
+            shard: entry.shard,
+            name: entry.name.clone(),
+            address: entry.address.clone(),
+            state: entry.state.clone(),
+            answered_ago: entry.answered.map(|answered| now.saturating_duration_since(answered)),
+            version: entry.version.clone(),
+            round_trip: entry.round_trip,
+        });
+        health.collect()
+    }
 }

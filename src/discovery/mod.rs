@@ -17,8 +17,14 @@ mod health;
 mod oids;
 mod union;
 mod builtin;
+mod store;
+mod categories;
+mod checks;
+mod together;
+mod stage;
 mod open;
 mod picture;
+mod watch;
 
 pub use error::Error;
 pub use finding::{Finding, Severity};

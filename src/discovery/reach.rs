@@ -51,6 +51,16 @@ impl Reach {
         })
     }
 
+    /// Another connection to the same shard.
+    pub(super) fn twin(&self) -> Arc<Reach> {
+        let (name, endpoint) = (self.name.clone(), self.endpoint.clone());
+        Arc::new(Reach {
+            name,
+            endpoint,
+            connection: tokio::sync::Mutex::new(None),
+        })
+    }
+
     /// The shard's name.
     pub(super) fn name(&self) -> &str {
         &self.name

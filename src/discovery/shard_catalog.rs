@@ -27,6 +27,23 @@ pub(super) struct ShardCatalog {
     pub(super) functions: Vec<ShardFunction>,
     pub(super) operators: BTreeMap<String, Vec<QualifiedName>>,
     pub(super) system_relations: BTreeSet<QualifiedName>,
+    /// of the moment at which all this was read
+    pub(super) fingerprint: Fingerprint,
+}
+
+/// A value that changes when the system catalogs do, but for temporary objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fingerprint(String);
+
+impl Fingerprint {
+    /// Out of the row of [`catalog_sql::FINGERPRINT`].
+    pub(super) fn of(cells: &Cells<'_>, place: usize) -> Result<Fingerprint, Error> {
+        Ok(Fingerprint(format!(
+            "{} {}",
+            cells.text(place)?,
+            cells.text(place + 1)?
+        )))
+    }
 }
 
 /// The server and its database.
@@ -141,6 +158,7 @@ pub(super) async fn read(reach: &Reach) -> Result<ShardCatalog, Error> {
         .map(|row| qualified(&Cells::new(row, shard), 0))
         .collect::<Result<_, _>>()?;
     readers(&mut relations, &next(), shard)?;
+    let fingerprint = Fingerprint::of(&Cells::new(next().first().unwrap_or(&Row::new()), shard), 0)?;
     let relations = relations
         .into_values()
         .map(|relation| (relation.relation.name.clone(), relation))
@@ -153,6 +171,7 @@ pub(super) async fn read(reach: &Reach) -> Result<ShardCatalog, Error> {
         functions,
         operators,
         system_relations,
+        fingerprint,
     })
 }
 

@@ -22,14 +22,16 @@ pub(super) struct Union {
     pub(super) presence: BTreeMap<QualifiedName, ShardSet>,
 }
 
-/// Joins the shards' catalogs, by shard index; none for a shard that wasn't read. Home's must be there.
+/// Joins the shards' catalogs, by shard index; none for a shard that wasn't read; one must be there.
 pub(super) fn join(
     topology: &Topology,
     shards: &[Option<Arc<ShardCatalog>>],
     builtin: &Arc<Builtin>,
 ) -> Result<Union, Error> {
-    let Some(home) = shards.get(topology.home().index()).and_then(Option::as_ref) else {
-        return Err(Error::NoTopology("the home shard's catalog isn't there".to_owned()));
+    // With home down another shard stands in for it, until home is back and the picture is read anew.
+    let home = shards.get(topology.home().index()).and_then(Option::as_ref);
+    let Some(home) = home.or_else(|| shards.iter().find_map(Option::as_ref)) else {
+        return Err(Error::NoTopology("no shard's catalog is there".to_owned()));
     };
     let presence = presence(shards);
     let oids: Vec<Arc<OidMap>> = shards

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::plan::MergeSpec;
+use crate::sql::PositionMap;
 use crate::topology::{Epoch, ShardId};
 use crate::value::Oid;
 
@@ -74,6 +75,8 @@ pub struct FanOut {
     pub shards: Vec<ShardId>,
     /// what each shard gets by Parse, made from the client's text by span edits
     pub text: Vec<u8>,
+    /// from positions in `text` back to the client's
+    pub positions: PositionMap,
     /// types to declare for `$n` in that Parse
     pub parameter_types: Vec<Oid>,
     /// how answers become one

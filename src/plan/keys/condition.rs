@@ -57,7 +57,9 @@ impl Condition {
                 true => Pruning::Test(test.clone()),
                 false => Pruning::All,
             },
-            Condition::And(all) => all.iter().fold(Pruning::All, |pruning, one| pruning.and(one.project(columns))),
+            Condition::And(all) => all
+                .iter()
+                .fold(Pruning::All, |pruning, one| pruning.and(one.project(columns))),
             Condition::Or(any) => {
                 let arms: Vec<Pruning> = any.iter().map(|one| one.project(columns)).collect();
                 match arms.contains(&Pruning::All) {
@@ -78,16 +80,35 @@ impl Columns<'_, '_> {
                 ast::Value::Boolean(false) | ast::Value::Null => Condition::Never(Rc::clone(&self.filtered)),
                 _ => Condition::Opaque,
             }),
-            Expr::BinaryOp { left: _, op: BinaryOperator::And, right: _ } => {
-                Ok(Condition::And(self.chain(expr, &BinaryOperator::And)?))
-            }
-            Expr::BinaryOp { left: _, op: BinaryOperator::Or, right: _ } => {
-                Ok(Condition::Or(self.chain(expr, &BinaryOperator::Or)?))
-            }
+            Expr::BinaryOp {
+                left: _,
+                op: BinaryOperator::And,
+                right: _,
+            } => Ok(Condition::And(self.chain(expr, &BinaryOperator::And)?)),
+            Expr::BinaryOp {
+                left: _,
+                op: BinaryOperator::Or,
+                right: _,
+            } => Ok(Condition::Or(self.chain(expr, &BinaryOperator::Or)?)),
             Expr::BinaryOp { left, op, right } => self.comparison(left, op, right),
-            Expr::In { expr, target: InTarget::List(list), negated: false, global: false } => self.in_list(expr, list),
-            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, is_some: _ } => self.any(left, right),
-            Expr::Between { expr, negated: false, low, high } => {
+            Expr::In {
+                expr,
+                target: InTarget::List(list),
+                negated: false,
+                global: false,
+            } => self.in_list(expr, list),
+            Expr::AnyOp {
+                left,
+                compare_op: BinaryOperator::Eq,
+                right,
+                is_some: _,
+            } => self.any(left, right),
+            Expr::Between {
+                expr,
+                negated: false,
+                low,
+                high,
+            } => {
                 let lower = self.range(expr, low, |column, constant| Test::Between {
                     column,
                     lower: Some(End::Inclusive(constant)),
@@ -165,7 +186,10 @@ impl Columns<'_, '_> {
         }
         let wide = match op {
             BinaryOperator::Eq => {
-                let pairs = left.iter().zip(right).map(|(left, right)| self.comparison(left, op, right));
+                let pairs = left
+                    .iter()
+                    .zip(right)
+                    .map(|(left, right)| self.comparison(left, op, right));
                 return pairs.collect::<Result<_, _>>().map(Condition::And);
             }
             BinaryOperator::Lt | BinaryOperator::LtEq => BinaryOperator::LtEq,
@@ -187,7 +211,9 @@ impl Columns<'_, '_> {
             });
             return arms.collect::<Result<_, _>>().map(Condition::Or);
         }
-        let Some((column, key_type)) = self.key_column(expr) else { return Ok(Condition::Opaque) };
+        let Some((column, key_type)) = self.key_column(expr) else {
+            return Ok(Condition::Opaque);
+        };
         let mut constants = Vec::with_capacity(list.len());
         for entry in list {
             match self.constant(key_type, entry)? {
@@ -196,11 +222,19 @@ impl Columns<'_, '_> {
                 None => return Ok(Condition::Opaque),
             }
         }
-        Ok(Condition::Test { column, test: Test::Any { column: key_type, constants } })
+        Ok(Condition::Test {
+            column,
+            test: Test::Any {
+                column: key_type,
+                constants,
+            },
+        })
     }
 
     fn any(&self, left: &Expr, right: &Expr) -> Result<Condition, TypesNeeded> {
-        let Some((column, key_type)) = self.key_column(left) else { return Ok(Condition::Opaque) };
+        let Some((column, key_type)) = self.key_column(left) else {
+            return Ok(Condition::Opaque);
+        };
         let right = unnested(right);
         let test = match right {
             Expr::Array(array) => {
@@ -211,10 +245,16 @@ impl Columns<'_, '_> {
                         None => return Ok(Condition::Opaque),
                     }
                 }
-                Test::Any { column: key_type, constants }
+                Test::Any {
+                    column: key_type,
+                    constants,
+                }
             }
             _ => match self.array(key_type, right)? {
-                Some(array) => Test::Array { column: key_type, array },
+                Some(array) => Test::Array {
+                    column: key_type,
+                    array,
+                },
                 None => return Ok(Condition::Opaque),
             },
         };
@@ -224,14 +264,19 @@ impl Columns<'_, '_> {
     /// `'{1,2}'`, `$1`, or either cast to an array that is compared within the key's family.
     fn array(&self, key_type: KeyType, expr: &Expr) -> Result<Option<ArrayConstant>, TypesNeeded> {
         let (inner, target) = match expr {
-            Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr, data_type, format: None } => {
-                (unnested(expr), Some(data_type))
-            }
+            Expr::Cast {
+                kind: CastKind::Cast | CastKind::DoubleColon,
+                expr,
+                data_type,
+                format: None,
+            } => (unnested(expr), Some(data_type)),
             other => (other, None),
         };
         if let Some(target) = target {
             let element = type_name(target).filter(|name| {
-                name.dimensions == 1 && name.modifiers.is_empty() && matches!(name.schema.as_deref(), None | Some("pg_catalog"))
+                name.dimensions == 1
+                    && name.modifiers.is_empty()
+                    && matches!(name.schema.as_deref(), None | Some("pg_catalog"))
             });
             let element = element.and_then(|name| KeyType::from_name(&name.name));
             if !element.is_some_and(|element| element.is_hash_compatible(key_type)) {
@@ -240,17 +285,31 @@ impl Columns<'_, '_> {
         }
         let Expr::Value(value) = inner else { return Ok(None) };
         if let ast::Value::Placeholder(placeholder) = &value.value {
-            let Some(number) = placeholder.strip_prefix('$').and_then(|number| number.parse::<u32>().ok()) else {
+            let Some(number) = placeholder
+                .strip_prefix('$')
+                .and_then(|number| number.parse::<u32>().ok())
+            else {
                 return Ok(None);
             };
             let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
-            let declared = index.and_then(|index| self.constants.input.parameter_types.get(index)).copied();
+            let declared = index
+                .and_then(|index| self.constants.input.parameter_types.get(index))
+                .copied();
             return match declared.filter(|oid| oid.0 != 0 && *oid != crate::value::Oid::UNKNOWN) {
                 Some(oid) => Ok(KeyType::of_array(oid)
                     .filter(|element| element.is_hash_compatible(key_type))
                     .map(|_| ArrayConstant::Parameter { number, type_oid: oid })),
-                None => match self.constants.occurrences.iter().filter(|occurrence| **occurrence == number).count() {
-                    1 => Ok(Some(ArrayConstant::Parameter { number, type_oid: key_type.array_oid() })),
+                None => match self
+                    .constants
+                    .occurrences
+                    .iter()
+                    .filter(|occurrence| **occurrence == number)
+                    .count()
+                {
+                    1 => Ok(Some(ArrayConstant::Parameter {
+                        number,
+                        type_oid: key_type.array_oid(),
+                    })),
                     _ => Err(TypesNeeded),
                 },
             };
@@ -278,9 +337,14 @@ impl Columns<'_, '_> {
         constant: &Expr,
         test: impl FnOnce(KeyType, Constant) -> Test,
     ) -> Result<Condition, TypesNeeded> {
-        let Some((column, key_type)) = self.key_column(column) else { return Ok(Condition::Opaque) };
+        let Some((column, key_type)) = self.key_column(column) else {
+            return Ok(Condition::Opaque);
+        };
         match self.constant(key_type, constant)? {
-            Some(constant) => Ok(Condition::Test { column, test: test(key_type, constant) }),
+            Some(constant) => Ok(Condition::Test {
+                column,
+                test: test(key_type, constant),
+            }),
             None => Ok(Condition::Opaque),
         }
     }
@@ -301,9 +365,10 @@ impl Columns<'_, '_> {
                 same.then_some(constant)
             }
             (constant, Static::Unknown) => Some(constant),
-            (Constant::Parameter { number, .. }, Static::Inferred(_)) => {
-                Some(Constant::Parameter { number, type_oid: column.oid() })
-            }
+            (Constant::Parameter { number, .. }, Static::Inferred(_)) => Some(Constant::Parameter {
+                number,
+                type_oid: column.oid(),
+            }),
             (_, Static::Inferred(_)) => None,
         }))
     }

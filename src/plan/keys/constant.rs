@@ -140,17 +140,24 @@ impl Constant {
             Expr::Nested(inner) => Constant::compile(inner, scope),
             Expr::Value(value) => Ok(compile_value(value, scope)?),
             Expr::TypedString(typed) if !typed.uses_odbc_syntax => {
-                let Some((inner, _)) = compile_value(&typed.value, scope)? else { return Ok(None) };
+                let Some((inner, _)) = compile_value(&typed.value, scope)? else {
+                    return Ok(None);
+                };
                 Ok(cast(inner, Static::Unknown, &typed.data_type))
             }
-            Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr, data_type, format: None } => {
-                match Constant::compile(expr, scope)? {
-                    Some((inner, from)) => Ok(cast(inner, from, data_type)),
-                    None => Ok(None),
-                }
-            }
+            Expr::Cast {
+                kind: CastKind::Cast | CastKind::DoubleColon,
+                expr,
+                data_type,
+                format: None,
+            } => match Constant::compile(expr, scope)? {
+                Some((inner, from)) => Ok(cast(inner, from, data_type)),
+                None => Ok(None),
+            },
             Expr::UnaryOp { op, expr } => {
-                let Some((inner, from)) = Constant::compile(expr, scope)? else { return Ok(None) };
+                let Some((inner, from)) = Constant::compile(expr, scope)? else {
+                    return Ok(None);
+                };
                 match (op, integer_width(from)) {
                     (UnaryOperator::Minus, Some(width)) => {
                         Ok(Some((Constant::Negate(Box::new(inner)), Static::Known(width))))
@@ -167,7 +174,9 @@ impl Constant {
                     _ => return Ok(None),
                 };
                 let (left, right) = (Constant::compile(left, scope)?, Constant::compile(right, scope)?);
-                let (Some((left, from_left)), Some((right, from_right))) = (left, right) else { return Ok(None) };
+                let (Some((left, from_left)), Some((right, from_right))) = (left, right) else {
+                    return Ok(None);
+                };
                 if matches!(from_left, Static::Inferred(_)) || matches!(from_right, Static::Inferred(_)) {
                     return Err(TypesNeeded);
                 }
@@ -189,7 +198,9 @@ impl Constant {
             Constant::Null => Ok(Value::Null),
             Constant::Literal { index, class } => {
                 let literal = values.literals.get(*index).ok_or(Outcome::Unclear)?;
-                let value = literal.decode(values.text, values.lexing).map_err(|_| Outcome::Rejected)?;
+                let value = literal
+                    .decode(values.text, values.lexing)
+                    .map_err(|_| Outcome::Rejected)?;
                 from_literal(*class, value, values.lexing)
             }
             Constant::Fixed { class, value } => from_literal(*class, Cow::Owned(value.to_vec()), values.lexing),
@@ -231,9 +242,14 @@ impl Constant {
     /// Integer type of a constant that is one; `Int8` otherwise.
     fn width(&self, values: &Values<'_>) -> KeyType {
         match self {
-            Constant::Literal { class: LiteralClass::Int4, .. } | Constant::Fixed { class: LiteralClass::Int4, .. } => {
-                KeyType::Int4
+            Constant::Literal {
+                class: LiteralClass::Int4,
+                ..
             }
+            | Constant::Fixed {
+                class: LiteralClass::Int4,
+                ..
+            } => KeyType::Int4,
             Constant::Parameter { type_oid, .. } => KeyType::of(*type_oid).unwrap_or(KeyType::Int8),
             Constant::Negate(inner) => inner.width(values),
             Constant::Arithmetic(_, left, right) => wider(left.width(values), right.width(values)),
@@ -247,7 +263,9 @@ impl Constant {
 pub(in crate::plan) fn read(key_type: KeyType, text: &[u8], facts: &Facts) -> Result<Key, Outcome> {
     match Key::parse_text(key_type, text) {
         Ok(key) => Ok(key),
-        Err(KeyError::Invalid { .. } | KeyError::OutOfRange { .. } | KeyError::TooLong { .. }) => Err(Outcome::Rejected),
+        Err(KeyError::Invalid { .. } | KeyError::OutOfRange { .. } | KeyError::TooLong { .. }) => {
+            Err(Outcome::Rejected)
+        }
         Err(KeyError::Ambiguous { .. }) => match key_type {
             KeyType::Timestamptz => instant(text, facts),
             KeyType::Int2
@@ -286,7 +304,10 @@ fn instant(text: &[u8], facts: &Facts) -> Result<Key, Outcome> {
         Some(Some(answer)) => {
             let whole = answer.split('.').next().unwrap_or_default();
             let microseconds = whole.parse::<i64>().map_err(|_| Outcome::Unclear)?;
-            microseconds.checked_sub(EPOCHS_APART).map(Key::Timestamptz).ok_or(Outcome::Unclear)
+            microseconds
+                .checked_sub(EPOCHS_APART)
+                .map(Key::Timestamptz)
+                .ok_or(Outcome::Unclear)
         }
     }
 }
@@ -298,7 +319,10 @@ fn compile_value(
     match &value.value {
         ast::Value::Null => Ok(Some((Constant::Null, Static::Unknown))),
         ast::Value::Placeholder(placeholder) => {
-            match placeholder.strip_prefix('$').and_then(|number| number.parse::<u32>().ok()) {
+            match placeholder
+                .strip_prefix('$')
+                .and_then(|number| number.parse::<u32>().ok())
+            {
                 Some(number) => compile_parameter(number, scope),
                 None => Ok(None),
             }
@@ -311,10 +335,23 @@ fn compile_parameter(number: u32, scope: ConstantScope<'_>) -> Result<Option<(Co
     let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
     let declared = index.and_then(|index| scope.input.parameter_types.get(index)).copied();
     match declared.filter(|oid| *oid != Oid(0) && *oid != Oid::UNKNOWN) {
-        Some(type_oid) => Ok(KeyType::of(type_oid)
-            .map(|key_type| (Constant::Parameter { number, type_oid }, Static::Known(key_type)))),
-        None => match scope.occurrences.iter().filter(|occurrence| **occurrence == number).count() {
-            1 => Ok(Some((Constant::Parameter { number, type_oid: Oid::UNKNOWN }, Static::Inferred(number)))),
+        Some(type_oid) => {
+            Ok(KeyType::of(type_oid)
+                .map(|key_type| (Constant::Parameter { number, type_oid }, Static::Known(key_type))))
+        }
+        None => match scope
+            .occurrences
+            .iter()
+            .filter(|occurrence| **occurrence == number)
+            .count()
+        {
+            1 => Ok(Some((
+                Constant::Parameter {
+                    number,
+                    type_oid: Oid::UNKNOWN,
+                },
+                Static::Inferred(number),
+            ))),
             // Which occurrence settles its type is Postgres's to say.
             _ => Err(TypesNeeded),
         },
@@ -338,7 +375,10 @@ fn compile_literal(value: &ast::ValueWithSpan, scope: ConstantScope<'_>) -> Opti
                 ast::Value::NationalStringLiteral(string) => (LiteralClass::National, string),
                 _ => return None,
             };
-            Constant::Fixed { class, value: value.as_bytes().into() }
+            Constant::Fixed {
+                class,
+                value: value.as_bytes().into(),
+            }
         }
     };
     let class = match &constant {
@@ -370,14 +410,26 @@ fn cast(inner: Constant, from: Static, data_type: &ast::DataType) -> Option<(Con
     if !plain {
         return None;
     }
-    let to = KeyType::ALL.into_iter().find(|key_type| builtin_name(*key_type) == name.name)?;
+    let to = KeyType::ALL
+        .into_iter()
+        .find(|key_type| builtin_name(*key_type) == name.name)?;
     let typmod = typmod(to, &name.modifiers)?;
     let inner = match (from, inner) {
         // `$1::bigint` makes $1 a bigint.
-        (Static::Inferred(number), Constant::Parameter { .. }) => Constant::Parameter { number, type_oid: to.oid() },
+        (Static::Inferred(number), Constant::Parameter { .. }) => Constant::Parameter {
+            number,
+            type_oid: to.oid(),
+        },
         (_, inner) => inner,
     };
-    Some((Constant::Cast { inner: Box::new(inner), to, typmod }, Static::Known(to)))
+    Some((
+        Constant::Cast {
+            inner: Box::new(inner),
+            to,
+            typmod,
+        },
+        Static::Known(to),
+    ))
 }
 
 fn builtin_name(key_type: KeyType) -> &'static str {
@@ -398,7 +450,10 @@ fn builtin_name(key_type: KeyType) -> &'static str {
 
 /// `atttypmod` of a type with these modifiers.
 fn typmod(key_type: KeyType, modifiers: &[String]) -> Option<i32> {
-    let numbers: Vec<i32> = modifiers.iter().map(|modifier| modifier.parse().ok()).collect::<Option<_>>()?;
+    let numbers: Vec<i32> = modifiers
+        .iter()
+        .map(|modifier| modifier.parse().ok())
+        .collect::<Option<_>>()?;
     match (key_type, numbers.as_slice()) {
         (_, []) => Some(-1),
         (KeyType::Varchar | KeyType::Bpchar, [length]) => length.checked_add(4),
@@ -427,16 +482,24 @@ fn wider(a: KeyType, b: KeyType) -> KeyType {
 /// A folded integer; one that leaves its type is an error that only Postgres may raise.
 fn fold<'v>(value: Option<i64>, width: KeyType) -> Result<Value<'v>, Outcome> {
     let value = value.ok_or(Outcome::Unclear)?;
-    Key::Int(value).assign(width, -1).map(Value::Key).map_err(|_| Outcome::Unclear)
+    Key::Int(value)
+        .assign(width, -1)
+        .map(Value::Key)
+        .map_err(|_| Outcome::Unclear)
 }
 
 fn from_literal<'v>(class: LiteralClass, value: Cow<'v, [u8]>, lexing: Lexing) -> Result<Value<'v>, Outcome> {
     match class {
         LiteralClass::Int4 | LiteralClass::Int8 => {
             let digits = std::str::from_utf8(&value).map_err(|_| Outcome::Unclear)?;
-            digits.parse::<i64>().map(|value| Value::Key(Key::Int(value))).map_err(|_| Outcome::Unclear)
+            digits
+                .parse::<i64>()
+                .map(|value| Value::Key(Key::Int(value)))
+                .map_err(|_| Outcome::Unclear)
         }
-        LiteralClass::Numeric => Key::parse_text(KeyType::Numeric, &value).map(Value::Key).map_err(|_| Outcome::Unclear),
+        LiteralClass::Numeric => Key::parse_text(KeyType::Numeric, &value)
+            .map(Value::Key)
+            .map_err(|_| Outcome::Unclear),
         LiteralClass::String => in_server_encoding(&value, lexing).map(|()| Value::Unknown(value)),
         LiteralClass::National => {
             in_server_encoding(&value, lexing)?;
@@ -478,7 +541,9 @@ fn parameter<'v>(number: u32, type_oid: Oid, values: &Values<'v>) -> Result<Valu
         Format::Binary => match Key::parse(type_oid, format, bytes, key_type) {
             Ok(key) => Ok(Value::Key(key)),
             Err(KeyError::Ambiguous { .. }) => Err(Outcome::Unclear),
-            Err(KeyError::Invalid { .. } | KeyError::OutOfRange { .. } | KeyError::TooLong { .. }) => Err(Outcome::Rejected),
+            Err(KeyError::Invalid { .. } | KeyError::OutOfRange { .. } | KeyError::TooLong { .. }) => {
+                Err(Outcome::Rejected)
+            }
         },
     }
 }
@@ -488,7 +553,10 @@ pub(in crate::plan) fn parameter_bytes<'v>(
     number: u32,
     values: &Values<'v>,
 ) -> Result<(Format, Option<&'v [u8]>), Outcome> {
-    let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1)).ok_or(Outcome::Unclear)?;
+    let index = usize::try_from(number)
+        .ok()
+        .and_then(|number| number.checked_sub(1))
+        .ok_or(Outcome::Unclear)?;
     let bytes = values.parameters.values.get(index).ok_or(Outcome::Unclear)?;
     let format = match values.parameters.formats {
         [] => Format::Text,

@@ -50,7 +50,13 @@ pub(in crate::plan) enum Unplaced {
 impl<'v> Evaluation<'v> {
     /// An evaluation for reading, or for writing (a category must then be fixed).
     pub(in crate::plan) fn new(topology: &'v Topology, values: Values<'v>) -> Evaluation<'v> {
-        Evaluation { topology, values, purpose: Purpose::Read, asks: Asks::default(), trace: Trace::Off }
+        Evaluation {
+            topology,
+            values,
+            purpose: Purpose::Read,
+            asks: Asks::default(),
+            trace: Trace::Off,
+        }
     }
 
     /// With reasons for people.
@@ -75,7 +81,9 @@ impl<'v> Evaluation<'v> {
 
     /// All shards of a keyspace.
     pub(in crate::plan) fn all(&self, keyspace: KeyspaceId) -> ShardSet {
-        self.topology.keyspace(keyspace).map_or(self.topology.all_shards(), |keyspace| keyspace.shards())
+        self.topology
+            .keyspace(keyspace)
+            .map_or(self.topology.all_shards(), |keyspace| keyspace.shards())
     }
 
     /// The key that a constant is when it is compared with a column of this type; `None` is NULL.
@@ -170,7 +178,11 @@ impl<'v> Evaluation<'v> {
             Placed::At(place) => {
                 if let Trace::On(reasons) = &mut self.trace {
                     let via = category.map_or(String::new(), |category| format!(" category {category}"));
-                    reasons.push(format!("{}({key}) →{via} bucket {}", keyspace.name(), place.bucket.index()));
+                    reasons.push(format!(
+                        "{}({key}) →{via} bucket {}",
+                        keyspace.name(),
+                        place.bucket.index()
+                    ));
                 }
                 Ok(ShardSet::only(place.shard))
             }
@@ -182,7 +194,9 @@ impl<'v> Evaluation<'v> {
 
     /// Shards that may hold keys between two ends.
     pub(in crate::plan) fn between(&mut self, id: KeyspaceId, lower: Bound<'_>, upper: Bound<'_>) -> ShardSet {
-        let Some(keyspace) = self.topology.keyspace(id) else { return self.topology.all_shards() };
+        let Some(keyspace) = self.topology.keyspace(id) else {
+            return self.topology.all_shards();
+        };
         if let (Strategy::Range(_), Trace::On(reasons)) = (keyspace.strategy(), &mut self.trace) {
             reasons.push(format!("{} {}", keyspace.name(), interval(lower, upper)));
         }
@@ -227,7 +241,11 @@ impl Asks {
         let mut keys: Vec<String> = of_it().map(|(_, key, _)| key.clone()).collect();
         keys.sort();
         keys.dedup();
-        Some(Ask::Categories { keyspace, keys, purpose })
+        Some(Ask::Categories {
+            keyspace,
+            keys,
+            purpose,
+        })
     }
 }
 

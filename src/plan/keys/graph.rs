@@ -13,8 +13,8 @@ use crate::plan::keys::constant::{ConstantScope, TypesNeeded};
 use crate::plan::keys::suspect::Suspects;
 use crate::plan::keys::{Condition, Pruning};
 use crate::plan::resolve::{
-    BaseColumn, Block, BlockId, ColumnRef, Conjunct, ConjunctTest, Filters, ItemSet, Lookup, Outputs, Placement, QueryId,
-    ReferenceId, Resolved, Scope, Side, Source,
+    BaseColumn, Block, BlockId, ColumnRef, Conjunct, ConjunctTest, Filters, ItemSet, Lookup, Outputs, Placement,
+    QueryId, ReferenceId, Resolved, Scope, Side, Source,
 };
 use crate::sql::ast::{BinaryOperator, Expr, InTarget, Query};
 use crate::value::KeyType;
@@ -32,10 +32,16 @@ impl Graph {
     /// Reads every conjunct of the statement and of the views that it reads.
     pub(in crate::plan) fn new(resolved: &Resolved<'_>) -> Result<Graph, TypesNeeded> {
         let suspects = Suspects::new(resolved);
-        let mut graph = Graph { bounded_by: BTreeMap::new(), conditions: Vec::new() };
+        let mut graph = Graph {
+            bounded_by: BTreeMap::new(),
+            conditions: Vec::new(),
+        };
         let conjuncts = || {
             resolved.blocks.iter().enumerate().flat_map(|(index, block)| {
-                block.conjuncts.iter().map(move |conjunct| (BlockId(index), block, conjunct))
+                block
+                    .conjuncts
+                    .iter()
+                    .map(move |conjunct| (BlockId(index), block, conjunct))
             })
         };
         for (id, block, conjunct) in conjuncts() {
@@ -45,7 +51,9 @@ impl Graph {
         }
         let relevant = graph.relevant(resolved);
         for (id, block, conjunct) in conjuncts() {
-            let ConjunctTest::Expression(expr) = conjunct.test else { continue };
+            let ConjunctTest::Expression(expr) = conjunct.test else {
+                continue;
+            };
             if suspects.suspects(block, conjunct) {
                 continue;
             }
@@ -86,7 +94,9 @@ impl Graph {
     /// The shards that may hold rows with a value of this column that matters.
     pub(in crate::plan) fn pruning(&self, column: BaseColumn) -> Pruning {
         let reached = self.reach(column);
-        self.conditions.iter().fold(Pruning::All, |pruning, condition| pruning.and(condition.project(&reached)))
+        self.conditions.iter().fold(Pruning::All, |pruning, condition| {
+            pruning.and(condition.project(&reached))
+        })
     }
 
     /// Does each row of `a`'s table that matters have an `a` equal to the `b` of a row that matters?
@@ -96,23 +106,39 @@ impl Graph {
 
     /// Columns on which some sharded table's key, or an INSERT's, depends.
     fn relevant(&self, resolved: &Resolved<'_>) -> BTreeSet<BaseColumn> {
-        let keys = resolved.references.iter().enumerate().filter_map(|(index, reference)| match reference.placement {
-            Placement::Sharded { keyspace: _, key } => Some(BaseColumn { reference: ReferenceId(index), column: key }),
-            Placement::Reference
-            | Placement::Unsharded(_)
-            | Placement::System
-            | Placement::Temporary
-            | Placement::Missing => None,
-        });
-        let inserted = resolved.blocks.iter().filter_map(|block| block.source).flat_map(|source| {
-            let outputs = resolved.body_block(source).and_then(|block| resolved.blocks.get(block.0)).map(|block| &block.outputs);
-            match outputs {
-                Some(Outputs::Known(outputs)) => {
-                    outputs.iter().filter_map(|output| output.column).filter_map(|column| resolved.base(column)).collect()
+        let keys = resolved
+            .references
+            .iter()
+            .enumerate()
+            .filter_map(|(index, reference)| match reference.placement {
+                Placement::Sharded { keyspace: _, key } => Some(BaseColumn {
+                    reference: ReferenceId(index),
+                    column: key,
+                }),
+                Placement::Reference
+                | Placement::Unsharded(_)
+                | Placement::System
+                | Placement::Temporary
+                | Placement::Missing => None,
+            });
+        let inserted = resolved
+            .blocks
+            .iter()
+            .filter_map(|block| block.source)
+            .flat_map(|source| {
+                let outputs = resolved
+                    .body_block(source)
+                    .and_then(|block| resolved.blocks.get(block.0))
+                    .map(|block| &block.outputs);
+                match outputs {
+                    Some(Outputs::Known(outputs)) => outputs
+                        .iter()
+                        .filter_map(|output| output.column)
+                        .filter_map(|column| resolved.base(column))
+                        .collect(),
+                    Some(Outputs::Unknown) | None => Vec::new(),
                 }
-                Some(Outputs::Unknown) | None => Vec::new(),
-            }
-        });
+            });
         keys.chain(inserted).flat_map(|column| self.reach(column)).collect()
     }
 }
@@ -138,7 +164,10 @@ struct Reader<'r, 'a> {
 impl<'a> Reader<'_, 'a> {
     /// The column that an expression is, if it is nothing else.
     fn column(&self, expr: &Expr) -> Option<ColumnRef> {
-        let scope = Scope { block: self.id, items: self.conjunct.visible };
+        let scope = Scope {
+            block: self.id,
+            items: self.conjunct.visible,
+        };
         let found = match unnested(expr) {
             Expr::Identifier(ident) => self.resolved.lookup(scope, &[&ident.value]),
             Expr::CompoundIdentifier(idents) => {
@@ -171,7 +200,12 @@ impl<'a> Reader<'_, 'a> {
                 return None;
             }
             match item.source {
-                Source::Relation(reference) => return Some(BaseColumn { reference, column: at.column }),
+                Source::Relation(reference) => {
+                    return Some(BaseColumn {
+                        reference,
+                        column: at.column,
+                    });
+                }
                 Source::Subquery { query, .. } | Source::View { query, .. } | Source::Cte { query } => {
                     at = self.entered(query, at.column)?;
                 }
@@ -214,13 +248,19 @@ impl<'a> Reader<'_, 'a> {
 
     /// Tables that the conjunct filters whole.
     fn filtered(&self, block: &Block<'_>) -> BTreeSet<ReferenceId> {
-        let filtered = block.items.iter().enumerate().filter(|(index, _)| self.conjunct.prunes.contains(*index));
+        let filtered = block
+            .items
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| self.conjunct.prunes.contains(*index));
         filtered
             .filter_map(|(_, item)| match item.source {
                 Source::Relation(reference) => Some(reference),
-                Source::View { .. } | Source::Subquery { .. } | Source::Cte { .. } | Source::Excluded(_) | Source::Function => {
-                    None
-                }
+                Source::View { .. }
+                | Source::Subquery { .. }
+                | Source::Cte { .. }
+                | Source::Excluded(_)
+                | Source::Function => None,
             })
             .collect()
     }
@@ -234,7 +274,11 @@ impl<'a> Reader<'_, 'a> {
 
     fn expression_edges(&self, expr: &Expr, edges: &mut BTreeMap<BaseColumn, BTreeSet<BaseColumn>>) {
         match expr {
-            Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => match (row(left), row(right)) {
+            Expr::BinaryOp {
+                left,
+                op: BinaryOperator::Eq,
+                right,
+            } => match (row(left), row(right)) {
                 (Some(left), Some(right)) if left.len() == right.len() => {
                     for (left, right) in left.iter().zip(right) {
                         self.expressions_equal(left, right, edges);
@@ -243,10 +287,20 @@ impl<'a> Reader<'_, 'a> {
                 (None, None) => self.expressions_equal(left, right, edges),
                 _ => {}
             },
-            Expr::In { expr, target: InTarget::Subquery(query), negated: false, global: false } => {
+            Expr::In {
+                expr,
+                target: InTarget::Subquery(query),
+                negated: false,
+                global: false,
+            } => {
                 self.member(expr, query, edges);
             }
-            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, is_some: _ } => {
+            Expr::AnyOp {
+                left,
+                compare_op: BinaryOperator::Eq,
+                right,
+                is_some: _,
+            } => {
                 if let Expr::Subquery(query) = unnested(right) {
                     self.member(left, query, edges);
                 }
@@ -273,7 +327,9 @@ impl<'a> Reader<'_, 'a> {
     /// other way round.
     fn member(&self, expr: &Expr, query: &Query, edges: &mut BTreeMap<BaseColumn, BTreeSet<BaseColumn>>) {
         let Some(column) = self.column(expr) else { return };
-        let Some(query) = self.resolved.query_of(self.id, query) else { return };
+        let Some(query) = self.resolved.query_of(self.id, query) else {
+            return;
+        };
         let sunk = self.entered(query, 0).and_then(|inner| {
             let item = self.resolved.blocks.get(inner.block.0)?.items.get(inner.item)?;
             (item.side == Side::Preserved).then(|| self.sunk(inner)).flatten()
@@ -281,7 +337,10 @@ impl<'a> Reader<'_, 'a> {
         if let (Some(target), Some(source)) = (sunk, self.bounding(column)) {
             self.edge(target, source, edges);
         }
-        let yielded = self.resolved.output_column(query, 0).and_then(|inner| self.resolved.base(inner));
+        let yielded = self
+            .resolved
+            .output_column(query, 0)
+            .and_then(|inner| self.resolved.base(inner));
         if let (Some(target), Some(source)) = (self.prunable(column), yielded) {
             self.edge(target, source, edges);
         }

@@ -99,12 +99,12 @@ impl Pruning {
             Pruning::All => evaluation.all(keyspace),
             Pruning::Never => ShardSet::EMPTY,
             Pruning::Test(test) => test.evaluate(keyspace, evaluation),
-            Pruning::And(all) => all
-                .iter()
-                .fold(evaluation.all(keyspace), |set, one| set.intersect(one.evaluate(keyspace, evaluation))),
-            Pruning::Or(any) => {
-                any.iter().fold(ShardSet::EMPTY, |set, one| set.union(one.evaluate(keyspace, evaluation)))
-            }
+            Pruning::And(all) => all.iter().fold(evaluation.all(keyspace), |set, one| {
+                set.intersect(one.evaluate(keyspace, evaluation))
+            }),
+            Pruning::Or(any) => any.iter().fold(ShardSet::EMPTY, |set, one| {
+                set.union(one.evaluate(keyspace, evaluation))
+            }),
         }
     }
 }
@@ -115,9 +115,9 @@ impl Test {
     fn evaluate(&self, keyspace: KeyspaceId, evaluation: &mut Evaluation<'_>) -> ShardSet {
         match self {
             Test::Equal { column, constant } => one(keyspace, *column, constant, evaluation),
-            Test::Any { column, constants } => constants
-                .iter()
-                .fold(ShardSet::EMPTY, |set, constant| set.union(one(keyspace, *column, constant, evaluation))),
+            Test::Any { column, constants } => constants.iter().fold(ShardSet::EMPTY, |set, constant| {
+                set.union(one(keyspace, *column, constant, evaluation))
+            }),
             Test::Array { column, array } => match evaluation.array(*column, array) {
                 Ok(keys) => keys
                     .into_iter()

@@ -58,7 +58,10 @@ impl<'r> Suspects<'r> {
             (Origin::View, _, Trust::ByConjunct) => false,
             (Origin::Statement, Trust::ByConjunct, _) if self.spans.is_empty() => false,
             (Origin::Statement, Trust::ByConjunct, _) => match self.reach(expr) {
-                Some(reach) => self.spans.iter().any(|span| span.start < reach.end && reach.start < span.end),
+                Some(reach) => self
+                    .spans
+                    .iter()
+                    .any(|span| span.start < reach.end && reach.start < span.end),
                 None => true,
             },
         }
@@ -71,13 +74,27 @@ impl<'r> Suspects<'r> {
             TokenKind::Punctuation(b'(' | b')' | b';') => true,
             TokenKind::Word => {
                 let word = token.span.of(self.text);
-                [&b"and"[..], b"where", b"on"].iter().any(|end| word.eq_ignore_ascii_case(end))
+                [&b"and"[..], b"where", b"on"]
+                    .iter()
+                    .any(|end| word.eq_ignore_ascii_case(end))
             }
             _ => false,
         };
-        let before = self.tokens.iter().rev().skip_while(|token| token.span.start >= leaves.start).find(|token| ends(token));
-        let behind = self.tokens.iter().skip_while(|token| token.span.end <= leaves.end).find(|token| ends(token));
-        Some(Span::new(before.map_or(0, |token| token.span.end), behind.map_or(self.text.len(), |token| token.span.start)))
+        let before = self
+            .tokens
+            .iter()
+            .rev()
+            .skip_while(|token| token.span.start >= leaves.start)
+            .find(|token| ends(token));
+        let behind = self
+            .tokens
+            .iter()
+            .skip_while(|token| token.span.end <= leaves.end)
+            .find(|token| ends(token));
+        Some(Span::new(
+            before.map_or(0, |token| token.span.end),
+            behind.map_or(self.text.len(), |token| token.span.start),
+        ))
     }
 }
 

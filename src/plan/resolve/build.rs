@@ -100,7 +100,15 @@ impl<'a> Builder<'a> {
             false => Filters::Stay,
         };
         let origin = self.origin;
-        self.queries.push(QueryNode { query, body: Body::Pending, place, outer, readers, origin, filters });
+        self.queries.push(QueryNode {
+            query,
+            body: Body::Pending,
+            place,
+            outer,
+            readers,
+            origin,
+            filters,
+        });
         id
     }
 

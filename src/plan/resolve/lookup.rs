@@ -198,7 +198,10 @@ impl<'a> Resolved<'a> {
     /// one syntax tree: the level tells the two apart.)
     pub(in crate::plan) fn query_of(&self, block: BlockId, query: &crate::sql::ast::Query) -> Option<QueryId> {
         let inside = |outer: Option<Scope>| outer.is_some_and(|outer| outer.block == block);
-        let found = self.queries.iter().position(|node| std::ptr::eq(node.query, query) && inside(node.outer));
+        let found = self
+            .queries
+            .iter()
+            .position(|node| std::ptr::eq(node.query, query) && inside(node.outer));
         found.map(QueryId)
     }
 

@@ -30,7 +30,10 @@ macro_rules! scripts {
 }
 
 scripts! {
-    limits
+    limits order_by distinct aggregates group_by windows joins subqueries set_operations ctes functions_views
+    insert update_delete transactions cursors_prepared ddl copy
+    key_forms parameters key_types value_types names session_settings errors_results explain
+    catalog_psql catalog_psql_completion catalog_clients
 }
 
 fn directory() -> PathBuf {
@@ -49,7 +52,8 @@ pub struct Source {
 }
 
 impl Source {
-    fn read(world: &str) -> Source {
+    /// Reads them.
+    pub fn read(world: &str) -> Source {
         let part = |suffix: &str| file(&directory().join("worlds").join(format!("{world}.{suffix}")));
         Source {
             layout: part("yaml"),
@@ -58,7 +62,8 @@ impl Source {
         }
     }
 
-    fn spec<'a>(&'a self, name: &'a str, shards: usize) -> Spec<'a> {
+    /// Its rows and tables over so many shards.
+    pub fn spec<'a>(&'a self, name: &'a str, shards: usize) -> Spec<'a> {
         Spec {
             name,
             shards,
