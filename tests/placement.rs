@@ -346,6 +346,24 @@ proptest! {
         }
     }
 
+    /// A shard's joined arcs hold exactly the tokens that are placed on it.
+    #[test]
+    fn arcs_of_a_shard_hold_its_tokens(buckets in 1_u32..300, keys in prop::collection::vec(any::<i64>(), 100)) {
+        let topology = create(&with_keyspace(hash("k", KeyType::Int8, buckets), &[1, 1, 2]));
+        let keyspace = only_keyspace(&topology);
+        let Placing::Hash(placement) = keyspace.strategy() else { panic!() };
+        for shard in topology.all_shards().iter() {
+            let arcs = placement.arcs_of(shard);
+            for pair in arcs.windows(2) {
+                prop_assert!(i128::from(pair[0].1.0) + 1 < i128::from(pair[1].0.0));
+            }
+            for key in keys.iter().map(|key| Key::Int(*key)) {
+                let within = arcs.iter().any(|(low, high)| (low.0..=high.0).contains(&key.hash()));
+                prop_assert_eq!(within, place(keyspace, &key).shard == shard);
+            }
+        }
+    }
+
     #[test]
     fn shard_sets_are_sets(a in prop::collection::btree_set(0..SHARDS_MAX, 0..20), b in prop::collection::btree_set(0..SHARDS_MAX, 0..20)) {
         let of = |indices: &BTreeSet<usize>| indices.iter().map(|index| id(*index)).collect::<ShardSet>();

@@ -1,12 +1,7 @@
 //! `value` against a real Postgres: tokens, parsing, assignment casts, order, exact decimals, arrays.
 //!
 //! Every expectation here is a server's answer. Random inputs come from a fixed seed, so a failure repeats.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a helper that fails is a failed test"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a failed test")]
 #![expect(clippy::print_stderr, reason = "a test without a server says so")]
 
 use std::cmp::Ordering;
@@ -553,27 +548,6 @@ fn send(type_name: &str, expression: &str) -> String {
     format!("encode({function}({expression}), 'hex')")
 }
 
-fn extended_hash(key_type: KeyType, expression: &str) -> String {
-    match key_type {
-        KeyType::Int2 => format!("hashint2extended({expression}, 0)"),
-        KeyType::Int4 => format!("hashint4extended({expression}, 0)"),
-        KeyType::Int8 => format!("hashint8extended({expression}, 0)"),
-        KeyType::Text | KeyType::Varchar => format!("hashtextextended({expression}, 0)"),
-        KeyType::Bpchar => format!("hashbpcharextended({expression}, 0)"),
-        KeyType::Uuid => format!("uuid_hash_extended({expression}, 0)"),
-        // The operator class calls it on the days; date − date would fail on the infinities, so read the wire form.
-        KeyType::Date => {
-            format!(
-                "hashint4extended(('x' || {})::bit(32)::int4, 0)",
-                send("date", expression)
-            )
-        }
-        KeyType::Timestamp => format!("timestamp_hash_extended({expression}, 0)"),
-        KeyType::Timestamptz => format!("timestamp_hash_extended({expression}::timestamptz at time zone 'UTC', 0)"),
-        KeyType::Numeric => format!("hash_numeric_extended({expression}, 0)"),
-    }
-}
-
 // === the tests ===
 
 #[test]
@@ -633,7 +607,7 @@ fn tokens_equal_the_servers_hashes() {
             .collect();
         let rows = server.rows(&format!(
             "SELECT {}, {} FROM (VALUES {}) v(i, t) ORDER BY i",
-            extended_hash(key_type, &value),
+            key_type.token_sql(&value),
             send(name, &value),
             values.join(",")
         ));

@@ -21,8 +21,13 @@ mod snapshot;
 mod resolve;
 mod keys;
 mod fanout;
+mod ladder;
+mod cache;
+mod compile;
+mod bind;
 mod error;
 
+pub use bind::Compiled;
 pub use context::Context;
 pub use error::Error;
 pub use explain::RouteStep;
@@ -33,6 +38,6 @@ pub use fanout::{
 pub use refusal::{Refusal, RefusalKind, refusal_kinds};
 pub(in crate::plan) use refusal::{RefusalId, refuse};
 pub use request::{Category, Facts, Parameters, Request};
-pub use snapshot::{Cache, Compiled, Snapshot};
+pub use snapshot::Snapshot;
 pub use verdict::{Ask, Purpose, Verdict};
 pub use work::{Access, FanOut, Kind, Plan, SessionEffect, Work};

@@ -68,7 +68,7 @@ registry! {
         "A statement that the parser doesn't know and that names a user's table, view or function",
         "statement is not understood, and it names \"{0}\"",
         "{1}.",
-        "Rewrite it in plainer SQL, or route it by hand with SET shardgate.shard." }
+        "Rewrite it in plainer SQL." }
     TableNotListed { "table-not-listed" "0A000",
         "A table that exists but isn't listed in the config, without a default_shard",
         "table \"{0}\" is not listed in the config",
@@ -94,6 +94,166 @@ registry! {
         "view \"{0}\" is the target of a write",
         "Which shard owns the row that a view's write reaches isn't worked out.",
         "Write to its base table." }
+    LexicalError { "lexical-error" "42601",
+        "Text that Postgres's lexer rejects",
+        "{0}",
+        "The statement can't be cut into tokens, so nothing was sent.",
+        "Correct the text." }
+    EncodingUnsafe { "encoding-unsafe" "0A000",
+        "Text beyond ASCII under a client_encoding whose bytes can look like quotes (SJIS, BIG5, GBK, GB18030, UHC, JOHAB)",
+        "statement can't be read under client_encoding {0}",
+        "A byte of a character could be taken for a quote, and then the proxy and a shard would read different statements.",
+        "SET client_encoding = 'UTF8'." }
+    SessionStatement { "session-statement" "0A000",
+        "BEGIN, PREPARE, FETCH and other statements of the session where a plan is asked for (in EXPLAIN (ROUTE))",
+        "statement has no route",
+        "The session answers it itself; it reads no table.",
+        "Ask for the route of the query inside it." }
+    StatementUnknown { "statement-unknown" "0A000",
+        "Statements that the proxy doesn't know",
+        "{0} is not supported on several shards",
+        "{1}.",
+        "Run it on each shard directly, or use a topology of one shard." }
+    OpaqueCode { "opaque-code" "0A000",
+        "DO and CALL",
+        "{0} is not supported on several shards",
+        "Its body may read any table, and nothing says which shards that concerns.",
+        "Send its statements one by one, or run it on a shard directly." }
+    DdlSeveralShards { "ddl-several-shards" "0A000",
+        "DDL, TRUNCATE, LOCK and maintenance that concern more than one shard's unsharded tables",
+        "{0} is not supported on several shards",
+        "It concerns {1}, and this version runs such statements on one shard only.",
+        "Run it on every shard directly, the same everywhere, then RELOAD." }
+    CreateNotListed { "create-not-listed" "0A000",
+        "CREATE TABLE of a table that isn't listed, without a default_shard",
+        "table \"{0}\" is not listed in the config",
+        "Without an entry under tables: nothing says where its rows will live.",
+        "List {0} under tables: (for example {unsharded: <shard>}), or set default_shard." }
+    CopyFrom { "copy-from-sharded" "0A000",
+        "COPY FROM into a sharded table",
+        "COPY into sharded table \"{0}\" is not supported",
+        "Rows would have to be split by the table's key.",
+        "Use INSERT, one shard's rows at a time." }
+    CopyTo { "copy-to-sharded" "0A000",
+        "COPY of a whole sharded table",
+        "COPY of sharded table \"{0}\" is not supported",
+        "Its rows lie on several shards.",
+        "COPY (SELECT … WHERE <key> = …) TO STDOUT, or use SELECT." }
+    ReferenceWrite { "reference-write" "0A000",
+        "Writes to reference tables",
+        "reference table \"{0}\" can't be written through the proxy",
+        "Every shard holds a copy, and all copies must change together.",
+        "Write the same rows on every shard directly." }
+    ReferenceLock { "reference-lock" "0A000",
+        "FOR UPDATE and its kin on a reference table",
+        "rows of reference table \"{0}\" can't be locked",
+        "Every shard holds a copy, and a lock on one is not seen on the others.",
+        "Name the other tables in FOR UPDATE OF." }
+    CatalogWritten { "catalog-written" "0A000",
+        "Writes to pg_catalog or to a sequence as a table",
+        "\"{0}\" can't be written through the proxy",
+        "It is part of each shard's own catalog.",
+        "Use DDL." }
+    KeyAssigned { "key-assigned" "0A000",
+        "Assigning the sharding key",
+        "sharding key \"{1}\" of table \"{0}\" can't be assigned",
+        "The row might belong to another shard afterwards.",
+        "DELETE the row and INSERT it with the new key." }
+    InsertKeyUnknown { "insert-key-unknown" "0A000",
+        "INSERT whose key is computed, defaulted or selected from elsewhere",
+        "sharding key \"{1}\" of the row for table \"{0}\" is not known",
+        "It is neither a constant, a parameter, nor a column whose shard is known.",
+        "Compute the key in the client and pass it as a value." }
+    InsertSequenceDefault { "insert-sequence-default" "0A000",
+        "INSERT that leaves a serial or identity column of a sharded table to its default",
+        "column \"{1}\" of sharded table \"{0}\" draws from a sequence",
+        "Each shard has a sequence of its own, so their values would collide.",
+        "Give {1} a value, for example from SELECT nextval(…) sent by itself, or use a uuid." }
+    WriteSeveralShards { "write-several-shards" "0A000",
+        "A write whose rows lie on several shards",
+        "statement writes to several shards",
+        "Its keys leave more than one shard of: {0}.",
+        "Fix the sharding key to one value, and send one statement per key." }
+    UnshardedApart { "unsharded-apart" "0A000",
+        "Unsharded tables of different shards in one statement",
+        "tables {0} live on different shards",
+        "A statement runs where its tables are.",
+        "Read them one by one, or list them as unsharded on one shard." }
+    UnshardedBesideSharded { "unsharded-beside-sharded" "0A000",
+        "An unsharded table beside sharded ones whose rows lie elsewhere",
+        "tables {0} do not meet on one shard",
+        "The unsharded table lives on one shard, and the keys leave others.",
+        "Make the small table a reference table, or fix the key to a value on its shard." }
+    FunctionNotDeclared { "function-not-declared" "0A000",
+        "A user's function that isn't declared",
+        "function {0} is not declared",
+        "It may read any table, and nothing says which shards that concerns.",
+        "Declare it under functions: in the config, as pure (its arguments alone) or local (rows of its own shard only)." }
+    FunctionRefused { "function-refused" "0A000",
+        "Functions that read tables by name or text, or the last backend's state (query_to_xml, ts_stat, currval, lastval, …)",
+        "function {0} is not supported",
+        "{1}",
+        "Use a query, or RETURNING for values of a sequence." }
+    FunctionBesideTable { "function-beside-table" "0A000",
+        "nextval, advisory locks, NOTIFY and unknown volatile functions in a statement that reads tables",
+        "{0} can't be called in a statement that reads tables",
+        "It has one space for all shards, which home keeps, and the tables may be elsewhere.",
+        "Call it in a statement of its own, without FROM." }
+    LocalFunctionAlone { "local-function-alone" "0A000",
+        "A function declared local in a statement without a sharded table",
+        "function {0} is declared local, and no table says on which shard to run it",
+        "It touches only rows of the shard that it runs on.",
+        "Call it in a query over a sharded table, with the key fixed." }
+    UserOperator { "user-operator" "0A000",
+        "Operators outside pg_catalog",
+        "operator {0} is not supported on several shards",
+        "An operator of that name lies outside pg_catalog on the search path, and its function may read any table.",
+        "Write OPERATOR(pg_catalog.…), or take its schema off the search_path." }
+    HomeOnly { "home-only" "0A000",
+        "Catalogs, OIDs and server functions beside tables of another shard",
+        "{0} speaks of the home shard, and the tables are elsewhere",
+        "OIDs and server state differ between shards, and home's are the client's.",
+        "Ask for it in a statement of its own." }
+    SelectInto { "select-into" "0A000",
+        "SELECT … INTO",
+        "SELECT INTO is not supported on several shards",
+        "It makes a table, and nothing says where its rows belong.",
+        "CREATE TABLE, then INSERT … SELECT." }
+    TableSample { "tablesample" "0A000",
+        "TABLESAMPLE of a sharded table",
+        "TABLESAMPLE of sharded table \"{0}\" is not supported",
+        "Each shard would sample for itself, which isn't a sample of the whole.",
+        "Filter by random() or by the key." }
+    SequenceElsewhere { "sequence-elsewhere" "0A000",
+        "nextval or setval of a sequence that an unsharded table on another shard than home draws from",
+        "the sequence belongs to table \"{0}\", which lives on another shard than home",
+        "Home would give out the same values again.",
+        "Let the table's default draw from it." }
+    CategoryUnknown { "category-unknown" "23514",
+        "A written key whose category is not known",
+        "key \"{2}\" of table \"{0}\" has no known category",
+        "Column \"{1}\" decides the shard by the key's category, and neither the lookup table nor the config knows it.",
+        "Add the key to the lookup table first." }
+    BeyondRanges { "beyond-ranges" "23514",
+        "A written key beyond the last range",
+        "key \"{2}\" of table \"{0}\" lies beyond the last range of its keyspace",
+        "Column \"{1}\" decides the shard, and no range holds the value.",
+        "Add a range to the keyspace." }
+    ExplainFanOut { "explain-fan-out" "0A000",
+        "EXPLAIN of a statement that runs on several shards",
+        "EXPLAIN over several shards is not supported",
+        "Each shard has a plan of its own.",
+        "Use EXPLAIN (ROUTE), or EXPLAIN with the key fixed." }
+    CursorFanOut { "cursor-fan-out" "0A000",
+        "DECLARE CURSOR over several shards",
+        "a cursor over several shards is not supported",
+        "One cursor can't stand in the results of several shards.",
+        "Fix the key, or read by LIMIT and the last row's values." }
+    CopyFanOut { "copy-fan-out" "0A000",
+        "COPY (query) TO over several shards",
+        "COPY of a query over several shards is not supported",
+        "The shards' streams would have to be merged in COPY's format.",
+        "Fix the key, or use SELECT." }
     FanOutNotYet { "fan-out" "0A000",
         "A read over several shards that no rule proves exact",
         "statement reads several shards",

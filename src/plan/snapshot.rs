@@ -3,25 +3,18 @@
 use std::sync::Arc;
 
 use crate::catalog::Catalog;
-use crate::plan::{Facts, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, Verdict, refuse};
-use crate::topology::{Epoch, ShardId, Topology};
+use crate::plan::cache::Cache;
+use crate::plan::compile::{compile, lexing};
+use crate::plan::{Compiled, Facts, Parameters, Request, RouteStep, Verdict};
+use crate::sql::{Command, ExplainKind, command};
+use crate::topology::Topology;
 
 /// One moment's picture: every statement takes it once and passes it down.
 #[derive(Debug)]
 pub struct Snapshot {
     topology: Arc<Topology>,
     catalog: Arc<Catalog>,
-}
-
-/// Compiled routes by shape, context and declared parameter types.
-#[derive(Debug, Default)]
-pub struct Cache {}
-
-/// A compiled statement: everything that does not depend on key values.
-#[derive(Debug)]
-pub struct Compiled {
-    epoch: Epoch,
-    prepare_on: ShardId,
+    cache: Cache,
 }
 
 // === impl Snapshot ===
@@ -29,7 +22,11 @@ pub struct Compiled {
 impl Snapshot {
     /// A picture with an empty cache.
     pub fn new(topology: Arc<Topology>, catalog: Arc<Catalog>) -> Snapshot {
-        Snapshot { topology, catalog }
+        Snapshot {
+            topology,
+            catalog,
+            cache: Cache::default(),
+        }
     }
 
     /// Where rows live.
@@ -42,52 +39,33 @@ impl Snapshot {
         &self.catalog
     }
 
-    /// The compiled route of a statement, through the cache: a hit costs a scan and a lookup, no parse.
-    pub fn compile(&self, request: &Request<'_>, facts: &Facts) -> Result<Arc<Compiled>, Verdict> {
-        let _ = (request, facts);
-        Err(Verdict::Refused(refuse(RefusalId::FanOutNotYet, &[])))
+    pub(in crate::plan) fn cache(&self) -> &Cache {
+        &self.cache
     }
 
-    /// What `EXPLAIN (ROUTE)` shows of a statement; nothing runs.
+    /// The compiled route of a statement, through the cache: a hit costs a scan and a lookup, no parse.
+    ///
+    /// Fails only with an [`Verdict::Ask`]; a refusal is a route too (see [`Compiled::static_refusal`]).
+    pub fn compile(&self, request: &Request<'_>, facts: &Facts) -> Result<Arc<Compiled>, Verdict> {
+        compile(self, request, facts)
+    }
+
+    /// What `EXPLAIN (ROUTE)` shows of a statement, given with or without those words; nothing runs.
     pub fn explain(
         &self,
         request: &Request<'_>,
         parameters: &Parameters<'_>,
         facts: &Facts,
     ) -> Result<Vec<RouteStep>, Verdict> {
-        let _ = (request, parameters, facts);
-        Err(Verdict::Refused(refuse(RefusalId::FanOutNotYet, &[])))
-    }
-}
-
-// === impl Compiled ===
-
-impl Compiled {
-    /// The plan for these literals and parameters. `request` is of the same shape, context and declared types as the one
-    /// compiled. Allocates nothing if it stays on one shard.
-    pub fn bind(
-        &self,
-        snapshot: &Snapshot,
-        request: &Request<'_>,
-        parameters: &Parameters<'_>,
-        facts: &Facts,
-    ) -> Result<Plan, Verdict> {
-        let _ = (snapshot, request, parameters, facts);
-        Err(Verdict::Refused(refuse(RefusalId::FanOutNotYet, &[])))
-    }
-
-    /// The topology that it was made for; bind it with a snapshot of the same epoch.
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
-    }
-
-    /// A shard where the client's text can be parsed and described (all relations that it names exist there).
-    pub fn prepare_on(&self) -> ShardId {
-        self.prepare_on
-    }
-
-    /// The refusal that awaits every bind, if that is certain already.
-    pub fn static_refusal(&self) -> Option<&Refusal> {
-        None
+        let inside = match command(request.text, lexing(request.context)) {
+            Ok(Command::Explain(explain)) if explain.kind == ExplainKind::Route => explain.body.of(request.text),
+            Ok(_) | Err(_) => request.text,
+        };
+        let request = Request {
+            text: inside,
+            ..*request
+        };
+        let compiled = self.compile(&request, facts)?;
+        compiled.explain(self, &request, parameters, facts)
     }
 }

@@ -70,6 +70,24 @@ impl HashPlacement {
         &self.owners
     }
 
+    /// The tokens that a shard owns: arcs in order, ends inclusive, neighbours joined. For predicates in SQL.
+    pub fn arcs_of(&self, shard: ShardId) -> Vec<(Token, Token)> {
+        let mut arcs: Vec<(Token, Token)> = Vec::new();
+        let mut is_open = false;
+        for (index, owner) in self.owners.iter().enumerate() {
+            let owned = Some(index)
+                .filter(|_| *owner == shard)
+                .and_then(|index| arcs::arc(index, self.owners.len()));
+            match (owned, arcs.last_mut().filter(|_| is_open)) {
+                (Some((_, high)), Some((_, end))) => *end = high,
+                (Some(arc), None) => arcs.push(arc),
+                (None, _) => {}
+            }
+            is_open = owned.is_some();
+        }
+        arcs
+    }
+
     /// The bucket whose arc a token falls into.
     pub(super) fn bucket_of(&self, token: Token) -> usize {
         arcs::arc_of(token, self.owners.len())

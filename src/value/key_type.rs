@@ -149,6 +149,30 @@ impl KeyType {
         well_formed.then_some(key_type)
     }
 
+    /// An SQL expression that computes a key's token on the server, equal to [`crate::value::Key::hash`]; `expression` is
+    /// the key, of this type. NULL keys have no token: what they give is not said.
+    pub fn token_sql(self, expression: &str) -> String {
+        let (function, argument) = match self {
+            KeyType::Int2 | KeyType::Int4 | KeyType::Int8 => ("hashint8extended", format!("({expression})")),
+            KeyType::Text | KeyType::Varchar => ("hashtextextended", format!("({expression})")),
+            KeyType::Bpchar => ("hashbpcharextended", format!("({expression})")),
+            KeyType::Uuid => ("uuid_hash_extended", format!("({expression})")),
+            KeyType::Numeric => ("hash_numeric_extended", format!("({expression})")),
+            KeyType::Timestamp => ("timestamp_hash_extended", format!("({expression})")),
+            // A timestamptz holds UTC.
+            KeyType::Timestamptz => ("timestamp_hash_extended", format!("({expression}) AT TIME ZONE 'UTC'")),
+            // No cast gives a date's days, and the infinities can't be subtracted.
+            KeyType::Date => (
+                "hashint4extended",
+                format!(
+                    "CASE WHEN pg_catalog.isfinite({expression}) THEN ({expression}) - date '2000-01-01' \
+                     WHEN ({expression}) > date '2000-01-01' THEN 2147483647 ELSE -2147483647 - 1 END"
+                ),
+            ),
+        };
+        format!("pg_catalog.{function}({argument}, 0)")
+    }
+
     /// May keys of these two types be compared by Postgres under one hash operator family (so that equal values have
     /// equal tokens)? int2/4/8 mix, text and varchar mix; all else stands alone.
     pub fn is_hash_compatible(self, other: KeyType) -> bool {

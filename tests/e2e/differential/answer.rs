@@ -177,7 +177,7 @@ impl Answer {
                 };
                 answer.rows.iter().map(pick).collect()
             }
-            Rows::Sorted | Rows::Count => Vec::new(),
+            Rows::Sorted | Rows::Count | Rows::Any => Vec::new(),
         };
         if order(&ours) != order(&theirs) {
             return Some(both("rows in order", &ours.rows, &theirs.rows));
@@ -186,6 +186,7 @@ impl Answer {
             match record.rows {
                 Rows::Ordered => {}
                 Rows::OrderedBy(_) | Rows::Sorted => answer.rows.sort(),
+                Rows::Any => answer.rows.clear(),
                 Rows::Count => answer.rows = vec![vec![answer.rows.len().to_string()]],
             }
         }

@@ -30,7 +30,9 @@ macro_rules! scripts {
 }
 
 scripts! {
-    limits
+    limits order_by distinct aggregates group_by windows joins subqueries set_operations ctes functions_views
+    insert update_delete transactions cursors_prepared ddl copy
+    key_forms parameters key_types value_types names session_settings errors_results explain
 }
 
 fn directory() -> PathBuf {

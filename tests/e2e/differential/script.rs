@@ -55,6 +55,8 @@ pub enum Rows {
     Sorted,
     /// their number only
     Count,
+    /// not at all
+    Any,
 }
 
 /// How a statement is sent.
@@ -139,11 +141,13 @@ fn head(line: usize, text: &str) -> Result<Record, String> {
         ["query", "ordered", columns] => (Rows::OrderedBy(numbers(columns)?), MODES.to_vec()),
         ["query", "rowsort"] => (Rows::Sorted, MODES.to_vec()),
         ["query", "count"] => (Rows::Count, MODES.to_vec()),
+        ["query", "any"] => (Rows::Any, MODES.to_vec()),
         ["statement"] => (Rows::Sorted, vec![Mode::Simple]),
+        ["statement", "any"] => (Rows::Any, vec![Mode::Simple]),
         ["statement", "each"] => (Rows::Sorted, MODES.to_vec()),
         _ => {
             return Err(format!(
-                "line {line}: {text:?} is no head: query ordered|rowsort|count, statement, statement each"
+                "line {line}: {text:?} is no head: query ordered|rowsort|count|any, statement [each|any]"
             ));
         }
     };
