@@ -169,7 +169,11 @@ impl Run<'_> {
         const STATEMENT: &str = "differential";
         match self.mode {
             Mode::Simple => {
-                client.send(&messages::query(&inlined(self.sql, self.parameters, &self.record.types)));
+                client.send(&messages::query(&inlined(
+                    self.sql,
+                    self.parameters,
+                    &self.record.types,
+                )));
                 self.answer(client)
             }
             Mode::Extended => self.unnamed(client, Format::Text),
@@ -288,7 +292,9 @@ impl Run<'_> {
 fn inlined(sql: &str, parameters: &[Option<String>], types: &[String]) -> String {
     let mut text = sql.to_owned();
     for (index, value) in parameters.iter().enumerate().rev() {
-        let literal = value.as_ref().map_or("NULL".to_owned(), |value| format!("'{}'", value.replace('\'', "''")));
+        let literal = value
+            .as_ref()
+            .map_or("NULL".to_owned(), |value| format!("'{}'", value.replace('\'', "''")));
         let cast = types.get(index).map(|name| format!("::{name}")).unwrap_or_default();
         text = text.replace(&format!("${}", index + 1), &format!("{literal}{cast}"));
     }
