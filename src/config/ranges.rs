@@ -109,7 +109,10 @@ fn bound(
                 | KeyType::Uuid
                 | KeyType::Numeric => "write it as Postgres prints it",
             };
-            reader.wrong(node.at, format!("{shown}: \"{text}\" can be read in several ways; {form}"));
+            reader.wrong(
+                node.at,
+                format!("{shown}: \"{text}\" can be read in several ways; {form}"),
+            );
         }
         Err(error @ (KeyError::Invalid { .. } | KeyError::OutOfRange { .. } | KeyError::TooLong { .. })) => {
             reader.wrong(node.at, format!("{shown}: {error}"));

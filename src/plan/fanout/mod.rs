@@ -115,16 +115,16 @@ fn check(resolved: &Resolved<'_>, query: QueryId) -> Result<(), Box<Refusal>> {
         BlockKind::Select(_) | BlockKind::Values(_) | BlockKind::Table => false,
     };
     if resolved.blocks.iter().any(|block| modifies(&block.kind)) {
-        return Err(refuse(RefusalId::FanOutModifyingCte, &[]));
+        return Err(refuse(RefusalId::WriteSeveralShards, &["WITH"]));
     }
     if resolved.uses.into > 0 {
-        return Err(refuse(RefusalId::FanOutInto, &[]));
+        return Err(refuse(RefusalId::SelectInto, &[]));
     }
     if !resolved.uses.samples.is_empty() {
-        return Err(refuse(RefusalId::FanOutSample, &[]));
+        return Err(refuse(RefusalId::TableSample, &["…"]));
     }
     if let Some(column) = resolved.uses.system_columns.first() {
-        return Err(refuse(RefusalId::FanOutSystemColumn, &[&column.name]));
+        return Err(refuse(RefusalId::HomeOnly, &[&column.name]));
     }
     if resolved
         .queries
