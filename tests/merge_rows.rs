@@ -37,7 +37,9 @@ const SHARDS: usize = 4;
 
 #[test]
 fn every_case_is_exact_or_refused() {
-    let Some(server) = server::Server::start("merge-rows") else { return };
+    let Some(server) = server::Server::start("merge-rows") else {
+        return;
+    };
     let world = World::new(&server);
     let only = std::env::var("ONLY").ok();
     let mut failures = Vec::new();
@@ -52,7 +54,12 @@ fn every_case_is_exact_or_refused() {
         }
     }
     eprintln!("{counts:?}");
-    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} failures:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
 }
 
 /// One database with all rows, some with a part each, and the planner's picture of them.
@@ -94,9 +101,13 @@ impl World {
         let fan_out = match &plan.plan.work {
             Work::One(shard) => {
                 let mut shard = self.shards[shard.index()].borrow_mut();
-                return self.compare_formats(case, &plan.types, |formats| {
-                    shard.run(case.sql.as_bytes(), &plan.types, &case.values(), formats).map(Merged::from)
-                }).map(|()| "one shard");
+                return self
+                    .compare_formats(case, &plan.types, |formats| {
+                        shard
+                            .run(case.sql.as_bytes(), &plan.types, &case.values(), formats)
+                            .map(Merged::from)
+                    })
+                    .map(|()| "one shard");
             }
             Work::Many(fan_out) => Arc::clone(fan_out),
         };
@@ -104,18 +115,25 @@ impl World {
         match (result, case.late) {
             (Err(why), true) if why.contains("late refusal") => Ok("refused late"),
             (Ok(()), true) => Err("answered, not refused late".to_string()),
-            (result, _) => result.map(|()| "several shards").map_err(|why| {
-                format!("{why}\n    pushed: {}", String::from_utf8_lossy(&fan_out.text))
-            }),
+            (result, _) => result
+                .map(|()| "several shards")
+                .map_err(|why| format!("{why}\n    pushed: {}", String::from_utf8_lossy(&fan_out.text))),
         }
     }
 
     fn plan(&self, case: &Case) -> Result<Ready, Planned> {
         let context = Arc::new(picture::context());
-        let request = Request { text: case.sql.as_bytes(), parameter_types: &[], context: &context };
+        let request = Request {
+            text: case.sql.as_bytes(),
+            parameter_types: &[],
+            context: &context,
+        };
         let values = case.values();
         let values: Vec<Option<&[u8]>> = values.iter().map(|value| value.as_deref()).collect();
-        let parameters = Parameters { formats: &[], values: &values };
+        let parameters = Parameters {
+            formats: &[],
+            values: &values,
+        };
         let mut facts = Facts::default();
         for _ in 0..4 {
             let compiled = self.snapshot.compile(&request, &facts);
@@ -132,7 +150,11 @@ impl World {
             match ask {
                 Ask::ParameterTypes => {
                     let described = home.describe(case.sql.as_bytes(), &[]).map_err(Planned::Failed)?;
-                    let types = ParameterDescription::parse(&described.parameters).unwrap().types.iter().collect();
+                    let types = ParameterDescription::parse(&described.parameters)
+                        .unwrap()
+                        .types
+                        .iter()
+                        .collect();
                     facts.parameter_types = Some(types);
                 }
                 Ask::Constants(texts) => {
@@ -157,9 +179,13 @@ impl World {
             let mut shard = self.shards[shard.index()].borrow_mut();
             answers.push(shard.run(&fan_out.text, &fan_out.parameter_types, &case.values(), &shard_formats)?);
         }
-        let descriptions: Vec<RowDescription<'_>> =
-            answers.iter().map(|answer| RowDescription::parse(&answer.description).unwrap()).collect();
-        let late = |error: shardgate::merge::MergeError| Failure { code: format!("late refusal: {error}") };
+        let descriptions: Vec<RowDescription<'_>> = answers
+            .iter()
+            .map(|answer| RowDescription::parse(&answer.description).unwrap())
+            .collect();
+        let late = |error: shardgate::merge::MergeError| Failure {
+            code: format!("late refusal: {error}"),
+        };
         let settled = settle(&fan_out.merge, &descriptions).map_err(late)?;
         let mut merger = Merger::new(settled, answers.len(), formats);
         let mut rows = Vec::new();
@@ -187,10 +213,22 @@ impl World {
         // columns as the shards call them; their enums have OIDs of their own
         let visible = fan_out.merge.form.visible;
         let columns = descriptions[0].fields().take(visible).map(|field| {
-            let oid = if field.type_oid.0 < 16384 { field.type_oid } else { Oid(0) };
-            (String::from_utf8(field.name.to_vec()).unwrap(), oid, field.type_modifier)
+            let oid = if field.type_oid.0 < 16384 {
+                field.type_oid
+            } else {
+                Oid(0)
+            };
+            (
+                String::from_utf8(field.name.to_vec()).unwrap(),
+                oid,
+                field.type_modifier,
+            )
         });
-        Ok(Merged { columns: columns.collect(), rows, count: merger.rows() })
+        Ok(Merged {
+            columns: columns.collect(),
+            rows,
+            count: merger.rows(),
+        })
     }
 
     fn compare_formats(
@@ -200,7 +238,11 @@ impl World {
         mut run: impl FnMut(&[Format]) -> Result<Merged, Failure>,
     ) -> Result<(), String> {
         for format in [Format::Text, Format::Binary] {
-            let wanted = self.one.borrow_mut().run(case.sql.as_bytes(), types, &case.values(), &[format]).map(Merged::from);
+            let wanted = self
+                .one
+                .borrow_mut()
+                .run(case.sql.as_bytes(), types, &case.values(), &[format])
+                .map(Merged::from);
             let got = run(&[format]);
             match (wanted, got) {
                 (Ok(wanted), Ok(got)) => compare(case, &wanted, &got).map_err(|why| format!("{format:?}: {why}"))?,
@@ -210,7 +252,11 @@ impl World {
                         Ok(merged) => format!("{} rows", merged.rows.len()),
                         Err(failure) => failure.code,
                     };
-                    return Err(format!("{format:?}: one database: {}; shards: {}", show(wanted), show(got)));
+                    return Err(format!(
+                        "{format:?}: one database: {}; shards: {}",
+                        show(wanted),
+                        show(got)
+                    ));
                 }
             }
         }
@@ -240,18 +286,36 @@ impl From<Answer> for Merged {
     fn from(answer: Answer) -> Merged {
         let description = RowDescription::parse(&answer.description).unwrap();
         let columns = description.fields().map(|field| {
-            let oid = if field.type_oid.0 < 16384 { field.type_oid } else { Oid(0) };
-            (String::from_utf8(field.name.to_vec()).unwrap(), oid, field.type_modifier)
+            let oid = if field.type_oid.0 < 16384 {
+                field.type_oid
+            } else {
+                Oid(0)
+            };
+            (
+                String::from_utf8(field.name.to_vec()).unwrap(),
+                oid,
+                field.type_modifier,
+            )
         });
         let columns = columns.collect();
         let count = u64::try_from(answer.rows.len()).unwrap();
-        Merged { columns, rows: answer.rows, count }
+        Merged {
+            columns,
+            rows: answer.rows,
+            count,
+        }
     }
 }
 
 fn compare(case: &Case, wanted: &Merged, got: &Merged) -> Result<(), String> {
     let names = |merged: &Merged| merged.columns.iter().map(|(name, ..)| name.clone()).collect::<Vec<_>>();
-    let types = |merged: &Merged| merged.columns.iter().map(|(_, oid, typmod)| (*oid, *typmod)).collect::<Vec<_>>();
+    let types = |merged: &Merged| {
+        merged
+            .columns
+            .iter()
+            .map(|(_, oid, typmod)| (*oid, *typmod))
+            .collect::<Vec<_>>()
+    };
     // the client's names come from its own text, described at home; where the text had to change they may differ
     if names(wanted) != names(got) && !case.renamed {
         return Err(format!("names {:?}, not {:?}", names(got), names(wanted)));
@@ -278,7 +342,11 @@ fn compare(case: &Case, wanted: &Merged, got: &Merged) -> Result<(), String> {
     if left == right {
         return Ok(());
     }
-    let at = left.iter().zip(&right).position(|(l, r)| l != r).unwrap_or(left.len().min(right.len()));
+    let at = left
+        .iter()
+        .zip(&right)
+        .position(|(l, r)| l != r)
+        .unwrap_or(left.len().min(right.len()));
     Err(format!(
         "{} rows, not {}; first difference at {at}: {} instead of {}",
         right.len(),

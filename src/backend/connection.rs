@@ -12,8 +12,8 @@ use super::endpoint::Endpoint;
 use super::error::Error;
 use super::link::Link;
 use super::login::Login;
-use super::pool::Slot;
 use super::prepared::Prepared;
+use super::slot::Slot;
 
 use crate::topology::ShardId;
 use crate::wire::{AnswerTag, ErrorFields, LOOK_FRAME_LIMIT, next_frame, put_sync, put_terminate};

@@ -40,7 +40,11 @@ pub(super) fn holds(
 /// Checks that every comparison is of one kind and every condition boolean.
 pub(super) fn check_predicate(predicate: &Predicate, folds: &[SettledFold]) -> Result<(), MergeError> {
     match predicate {
-        Predicate::Compare { left, operator: _, right } => {
+        Predicate::Compare {
+            left,
+            operator: _,
+            right,
+        } => {
             let (left, right) = (kind_of(left, folds)?, kind_of(right, folds)?);
             match left.fits(right) || right.fits(left) {
                 true => Ok(()),

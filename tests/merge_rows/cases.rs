@@ -27,17 +27,25 @@ pub(crate) struct Case {
 
 impl Case {
     pub(crate) fn values(&self) -> Vec<Option<Vec<u8>>> {
-        self.parameters.iter().map(|value| value.map(|value| value.as_bytes().to_vec())).collect()
+        self.parameters
+            .iter()
+            .map(|value| value.map(|value| value.as_bytes().to_vec()))
+            .collect()
     }
 }
 
 pub(crate) fn all() -> Vec<Case> {
-    let lines = CASES.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    let lines = CASES
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
     lines.map(|(at, line)| case(at + 1, line)).collect()
 }
 
 fn case(line: usize, text: &'static str) -> Case {
-    let (head, sql) = text.split_once(" | ").unwrap_or_else(|| panic!("line {line} has no mode"));
+    let (head, sql) = text
+        .split_once(" | ")
+        .unwrap_or_else(|| panic!("line {line} has no mode"));
     let mut case = Case {
         line,
         sql: sql.trim(),

@@ -37,9 +37,19 @@ pub(crate) struct Failure {
 impl Connection {
     pub(crate) fn open(directory: &Path, database: &str) -> Connection {
         let stream = UnixStream::connect(directory.join(".s.PGSQL.5432")).unwrap();
-        let mut connection = Connection { stream, read: Vec::new() };
+        let mut connection = Connection {
+            stream,
+            read: Vec::new(),
+        };
         let mut out = BytesMut::new();
-        put_startup(&mut out, &[("user", "postgres"), ("database", database), ("client_encoding", "UTF8")]);
+        put_startup(
+            &mut out,
+            &[
+                ("user", "postgres"),
+                ("database", database),
+                ("client_encoding", "UTF8"),
+            ],
+        );
         connection.send(&out);
         connection.until_ready().unwrap();
         connection
@@ -50,10 +60,13 @@ impl Connection {
         let mut out = BytesMut::new();
         put_query(&mut out, sql.as_bytes());
         self.send(&out);
-        let messages = self.until_ready().unwrap_or_else(|failure| panic!("{}: {sql}", failure.code));
+        let messages = self
+            .until_ready()
+            .unwrap_or_else(|failure| panic!("{}: {sql}", failure.code));
         let text = |value: Option<&[u8]>| value.map(|value| String::from_utf8(value.to_vec()).unwrap());
         let rows = messages.iter().filter(|(tag, _)| *tag == b'D');
-        rows.map(|(_, body)| DataRow::parse(body).unwrap().values.map(text).collect()).collect()
+        rows.map(|(_, body)| DataRow::parse(body).unwrap().values.map(text).collect())
+            .collect()
     }
 
     /// Parses and describes a text.
@@ -64,8 +77,16 @@ impl Connection {
         put_sync(&mut out);
         self.send(&out);
         let messages = self.until_ready()?;
-        let body = |wanted: u8| messages.iter().find(|(tag, _)| *tag == wanted).map(|(_, body)| body.clone());
-        Ok(Described { parameters: body(b't').unwrap_or_default(), columns: body(b'T').unwrap_or_default() })
+        let body = |wanted: u8| {
+            messages
+                .iter()
+                .find(|(tag, _)| *tag == wanted)
+                .map(|(_, body)| body.clone())
+        };
+        Ok(Described {
+            parameters: body(b't').unwrap_or_default(),
+            columns: body(b'T').unwrap_or_default(),
+        })
     }
 
     /// Runs a text with parameters in text form.
@@ -85,15 +106,32 @@ impl Connection {
                 Format::Binary => shardgate::wire::Format::Binary,
             })
             .collect();
-        put_bind(&mut out, b"", b"", &[], values.iter().map(|value| value.as_deref()), &formats);
+        put_bind(
+            &mut out,
+            b"",
+            b"",
+            &[],
+            values.iter().map(|value| value.as_deref()),
+            &formats,
+        );
         put_describe(&mut out, Target::Portal, b"");
         put_execute(&mut out, b"", 0);
         put_sync(&mut out);
         self.send(&out);
         let messages = self.until_ready()?;
-        let description = messages.iter().find(|(tag, _)| *tag == b'T').map(|(_, body)| body.clone());
-        let rows = messages.into_iter().filter(|(tag, _)| *tag == b'D').map(|(_, body)| body).collect();
-        Ok(Answer { description: description.unwrap_or_else(|| vec![0, 0]), rows })
+        let description = messages
+            .iter()
+            .find(|(tag, _)| *tag == b'T')
+            .map(|(_, body)| body.clone());
+        let rows = messages
+            .into_iter()
+            .filter(|(tag, _)| *tag == b'D')
+            .map(|(_, body)| body)
+            .collect();
+        Ok(Answer {
+            description: description.unwrap_or_else(|| vec![0, 0]),
+            rows,
+        })
     }
 
     fn send(&mut self, bytes: &[u8]) {
@@ -105,9 +143,9 @@ impl Connection {
         let mut messages = Vec::new();
         let mut failure = None;
         loop {
-            let taken = next_frame(&self.read, LARGE_MESSAGE_LIMIT).unwrap().map(|frame| {
-                (frame.tag, frame.body.to_vec(), frame.whole.len())
-            });
+            let taken = next_frame(&self.read, LARGE_MESSAGE_LIMIT)
+                .unwrap()
+                .map(|frame| (frame.tag, frame.body.to_vec(), frame.whole.len()));
             let Some((tag, body, length)) = taken else {
                 let mut chunk = [0u8; 65536];
                 let count = self.stream.read(&mut chunk).unwrap();
@@ -120,8 +158,12 @@ impl Connection {
                 b'Z' => return failure.map_or(Ok(messages), Err),
                 b'E' => {
                     let fields = ErrorFields::parse(&body).unwrap();
-                    let code = fields.get(ErrorField::Code).map(|code| String::from_utf8_lossy(code).into_owned());
-                    failure.get_or_insert(Failure { code: code.unwrap_or_default() });
+                    let code = fields
+                        .get(ErrorField::Code)
+                        .map(|code| String::from_utf8_lossy(code).into_owned());
+                    failure.get_or_insert(Failure {
+                        code: code.unwrap_or_default(),
+                    });
                 }
                 _ => messages.push((tag, body)),
             }

@@ -9,7 +9,7 @@ use shardgate::catalog::{
 };
 use shardgate::plan::Context;
 use shardgate::topology::{
-    DeclaredKeyspace, DeclaredStrategy, DeclaredTable, Declaration, HashStart, Placed, QualifiedName, Shard, Topology,
+    Declaration, DeclaredKeyspace, DeclaredStrategy, DeclaredTable, HashStart, Placed, QualifiedName, Shard, Topology,
 };
 use shardgate::value::{Key, KeyType, Oid};
 
@@ -41,7 +41,9 @@ pub(crate) fn load(server: &Server, count: usize) -> (Topology, Connection, Vec<
     for (table, key) in SHARDED {
         for row in one.query(&format!("SELECT {key}, {table}::text FROM {table}")) {
             let number: i64 = row[0].as_ref().unwrap().parse().unwrap();
-            let Placed::At(place) = keyspace.place(&Key::Int(number)) else { panic!("{number} has no place") };
+            let Placed::At(place) = keyspace.place(&Key::Int(number)) else {
+                panic!("{number} has no place")
+            };
             insert(&mut shards[place.shard.index()], table, row[1].as_ref().unwrap());
         }
     }
@@ -64,17 +66,26 @@ fn insert(shard: &mut Connection, table: &str, row: &str) {
 fn declaration(count: usize) -> Declaration {
     let mut tables = BTreeMap::new();
     for (table, key) in SHARDED {
-        let place = DeclaredTable::Sharded { keyspace: "user".to_string(), key: key.to_string() };
+        let place = DeclaredTable::Sharded {
+            keyspace: "user".to_string(),
+            key: key.to_string(),
+        };
         tables.insert(QualifiedName::public(table), place);
     }
     tables.insert(QualifiedName::public("countries"), DeclaredTable::Reference);
-    tables.insert(QualifiedName::public("audit"), DeclaredTable::Unsharded("s0".to_string()));
+    tables.insert(
+        QualifiedName::public("audit"),
+        DeclaredTable::Unsharded("s0".to_string()),
+    );
     Declaration {
         shards: (0..count).map(|index| Shard::new(format!("s{index}"))).collect(),
         keyspaces: vec![DeclaredKeyspace {
             name: "user".to_string(),
             key_type: KeyType::Int8,
-            strategy: DeclaredStrategy::Hash { buckets: 64, start: HashStart::Ring },
+            strategy: DeclaredStrategy::Hash {
+                buckets: 64,
+                start: HashStart::Ring,
+            },
         }],
         tables,
         ..Declaration::default()
@@ -103,8 +114,18 @@ pub(crate) fn catalog(one: &mut Connection) -> Catalog {
          WHERE enumtypid = t.oid) FROM pg_type t WHERE typnamespace = 'public'::regnamespace AND typtype = 'e'",
     );
     let types = types.into_iter().map(|row| {
-        let labels = row[3].as_deref().unwrap_or_default().split(',').map(str::to_string).collect();
-        let user = Type { name: QualifiedName::public(text(&row, 1)), kind: text(&row, 2).as_bytes()[0], base: None, labels };
+        let labels = row[3]
+            .as_deref()
+            .unwrap_or_default()
+            .split(',')
+            .map(str::to_string)
+            .collect();
+        let user = Type {
+            name: QualifiedName::public(text(&row, 1)),
+            kind: text(&row, 2).as_bytes()[0],
+            base: None,
+            labels,
+        };
         (number(&row, 0), Arc::new(user))
     });
     let types = types.collect();
@@ -113,7 +134,10 @@ pub(crate) fn catalog(one: &mut Connection) -> Catalog {
         "SELECT nspname, relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace \
          WHERE nspname IN ('pg_catalog', 'information_schema')",
     );
-    let system = system.into_iter().map(|row| QualifiedName::new(text(&row, 0), text(&row, 1))).collect();
+    let system = system
+        .into_iter()
+        .map(|row| QualifiedName::new(text(&row, 0), text(&row, 1)))
+        .collect();
     Catalog {
         relations,
         functions,
@@ -152,12 +176,20 @@ fn relations(one: &mut Connection) -> BTreeMap<QualifiedName, Arc<Relation>> {
                 _ => Collation::Deterministic,
             },
             filling: Filling::Nothing,
-            nullability: if text(row, 3) == "t" { Nullability::NotNull } else { Nullability::Nullable },
+            nullability: if text(row, 3) == "t" {
+                Nullability::NotNull
+            } else {
+                Nullability::Nullable
+            },
         };
         let name = QualifiedName::public(text(&row, 1));
         let relation = Relation {
             name: name.clone(),
-            kind: if text(&row, 2) == "v" { RelationKind::View } else { RelationKind::Table },
+            kind: if text(&row, 2) == "v" {
+                RelationKind::View
+            } else {
+                RelationKind::Table
+            },
             columns: columns.iter().map(column).collect(),
             partition_root: None,
             view_definition: row[3].clone(),
@@ -192,7 +224,10 @@ fn builtin(one: &mut Connection) -> Builtin {
         functions: functions(one, "pronamespace = 'pg_catalog'::regnamespace"),
         operators,
         types: types.iter().map(|row| (text(row, 0), Oid(number(row, 1)))).collect(),
-        casts: casts.iter().map(|row| ((number(row, 0), number(row, 1)), text(row, 2).as_bytes()[0])).collect(),
+        casts: casts
+            .iter()
+            .map(|row| ((number(row, 0), number(row, 1)), text(row, 2).as_bytes()[0]))
+            .collect(),
     }
 }
 
@@ -211,9 +246,16 @@ fn functions(one: &mut Connection, filter: &str) -> BTreeMap<String, Vec<Arc<Fun
                 "p" => FunctionKind::Procedure,
                 _ => FunctionKind::Function,
             },
-            arguments: text(&row, 2).split_whitespace().map(|oid| Oid(oid.parse().unwrap())).collect(),
+            arguments: text(&row, 2)
+                .split_whitespace()
+                .map(|oid| Oid(oid.parse().unwrap()))
+                .collect(),
             returns: Oid(number(&row, 3)),
-            returns_set: if text(&row, 4) == "t" { ReturnsSet::Yes } else { ReturnsSet::No },
+            returns_set: if text(&row, 4) == "t" {
+                ReturnsSet::Yes
+            } else {
+                ReturnsSet::No
+            },
             volatility: volatility(&text(&row, 5)),
             body: shardgate::catalog::Body::Plain,
             extension: None,

@@ -32,7 +32,13 @@ impl Server {
             directory.display()
         );
         let server = Server { directory };
-        run(as_postgres("pg_ctl").args(["start", "-w", "-D"]).arg(&data).arg("-o").arg(options).arg("-l").arg("/dev/null"));
+        run(as_postgres("pg_ctl")
+            .args(["start", "-w", "-D"])
+            .arg(&data)
+            .arg("-o")
+            .arg(options)
+            .arg("-l")
+            .arg("/dev/null"));
         Some(server)
     }
 }
@@ -40,7 +46,11 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let data = self.directory.join("data");
-        let stopped = as_postgres("pg_ctl").args(["stop", "-m", "immediate", "-D"]).arg(&data).stdout(Stdio::null()).status();
+        let stopped = as_postgres("pg_ctl")
+            .args(["stop", "-m", "immediate", "-D"])
+            .arg(&data)
+            .stdout(Stdio::null())
+            .status();
         assert!(stopped.is_ok_and(|status| status.success()) || std::thread::panicking());
         let removed = std::fs::remove_dir_all(&self.directory);
         assert!(removed.is_ok() || std::thread::panicking());
@@ -65,5 +75,9 @@ fn as_postgres(program: &str) -> Command {
 
 fn run(command: &mut Command) {
     let output = command.stdout(Stdio::null()).stderr(Stdio::piped()).output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

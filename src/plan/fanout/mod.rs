@@ -71,8 +71,19 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Template, Box<Ref
             return Err(bug());
         }
         let form = draft::union_form(width(resolved, &node.body)?);
-        let limits = Limits { limit: Count::None, offset: Count::None };
-        return Ok(template_of(resolved, &moments, Vec::new(), form, limits, Vec::new(), Vec::new()));
+        let limits = Limits {
+            limit: Count::None,
+            offset: Count::None,
+        };
+        return Ok(template_of(
+            resolved,
+            &moments,
+            Vec::new(),
+            form,
+            limits,
+            Vec::new(),
+            Vec::new(),
+        ));
     };
     let aggregates = calls::aggregates(resolved, id, select);
     let reader = match node.query.order_by.is_some() || aggregates {
@@ -115,11 +126,15 @@ fn check(resolved: &Resolved<'_>, query: QueryId) -> Result<(), Box<Refusal>> {
     if let Some(column) = resolved.uses.system_columns.first() {
         return Err(refuse(RefusalId::FanOutSystemColumn, &[&column.name]));
     }
-    if resolved.queries.iter().any(|node| node.query.with.as_ref().is_some_and(|with| with.recursive)) {
+    if resolved
+        .queries
+        .iter()
+        .any(|node| node.query.with.as_ref().is_some_and(|with| with.recursive))
+    {
         return Err(refuse(RefusalId::FanOutRecursive, &[]));
     }
     let joins = resolved.references.len() > 1 || resolved.queries.len() > 1;
-    if joins && !resolved.input.suspicions.is_empty() {
+    if joins && calls::is_doubtful(resolved) {
         return Err(refuse(RefusalId::FanOutSuspicious, &[]));
     }
     check_locks(resolved, query)?;
@@ -200,7 +215,11 @@ fn template_of(
     steps: Vec<(String, String)>,
 ) -> Template {
     // a moment inside a clause that is cut out goes with it
-    let cut: Vec<Span> = edits.iter().map(|(span, _)| *span).filter(|span| !span.is_empty()).collect();
+    let cut: Vec<Span> = edits
+        .iter()
+        .map(|(span, _)| *span)
+        .filter(|span| !span.is_empty())
+        .collect();
     for (index, (span, _)) in moments.iter().enumerate() {
         if !cut.iter().any(|cut| cut.contains(*span)) {
             edits.push((*span, Edit::Moment(index)));

@@ -86,16 +86,26 @@ impl Template {
                     None => String::new(),
                 },
                 Edit::Moment(index) => {
-                    let moment = self.moments.get(*index).ok_or_else(|| Verdict::Refused(super::spread::bug()))?;
+                    let moment = self
+                        .moments
+                        .get(*index)
+                        .ok_or_else(|| Verdict::Refused(super::spread::bug()))?;
                     let value = facts.constants.get(moment.question()).cloned().flatten();
                     moment.constant(&value.unwrap_or_default())
                 }
             };
             edits.replace(*span, text);
         }
-        let applied = edits.apply(&self.text).ok_or_else(|| Verdict::Refused(super::spread::bug()))?;
+        let applied = edits
+            .apply(&self.text)
+            .ok_or_else(|| Verdict::Refused(super::spread::bug()))?;
         let (text, positions) = applied;
-        let merge = MergeSpec { form: Arc::clone(&self.form), offset, limit, constants };
+        let merge = MergeSpec {
+            form: Arc::clone(&self.form),
+            offset,
+            limit,
+            constants,
+        };
         Ok(Arc::new(FanOut {
             shards: shards.iter().collect(),
             text,

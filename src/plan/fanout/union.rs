@@ -8,6 +8,7 @@ use crate::plan::fanout::spec::{Key, Method, Repeats};
 use crate::plan::fanout::template::Template;
 use crate::plan::{Refusal, RefusalId, refuse};
 
+use super::calls;
 use super::spread::bug;
 use super::typing::type_of;
 
@@ -30,14 +31,25 @@ pub(super) fn plan(mut draft: Draft<'_, '_>) -> Result<Template, Box<Refusal>> {
         };
         let order = draft.client_order(typed, &what)?;
         let hidden = draft.hide(text);
-        keys.push(Key { hidden, order, direction: sort.direction, nulls: sort.nulls });
+        keys.push(Key {
+            hidden,
+            order,
+            direction: sort.direction,
+            nulls: sort.nulls,
+        });
     }
     if !keys.is_empty() {
-        if !draft.resolved.input.suspicions.is_empty() {
+        if calls::is_doubtful(draft.resolved) {
             return Err(refuse(RefusalId::FanOutSuspicious, &[]));
         }
-        draft.steps.push((format!("merge: order by {} keys", keys.len()), "each shard sorts its own rows".to_string()));
-        return Ok(draft.finish(Method::Ordered { keys, repeats: Repeats::Keep }));
+        draft.steps.push((
+            format!("merge: order by {} keys", keys.len()),
+            "each shard sorts its own rows".to_string(),
+        ));
+        return Ok(draft.finish(Method::Ordered {
+            keys,
+            repeats: Repeats::Keep,
+        }));
     }
     Ok(draft.finish(Method::Concatenate))
 }
