@@ -177,6 +177,15 @@ impl Answer {
                 trim_error(fields, shards);
             }
         }
+        if shards > 1 && ours.error.is_some() && theirs.error.is_some() {
+            // How far several shards got before one failed is open; that nothing but the error counts isn't.
+            for answer in [&mut ours, &mut theirs] {
+                answer.columns = None;
+                answer.rows.clear();
+                answer.notices.clear();
+                answer.others.clear();
+            }
+        }
         let order = |answer: &Answer| match &record.rows {
             Rows::Ordered => answer.rows.clone(),
             Rows::OrderedBy(columns) => {
