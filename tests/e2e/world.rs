@@ -328,6 +328,13 @@ fn pipeline(client: &mut Client, statements: &[String]) {
     }
 }
 
+/// The config that a spec's proxy would get, with made-up ports.
+pub fn config_text(spec: &Spec<'_>) -> String {
+    const PORT: u16 = 5_501;
+    let shards: Vec<SocketAddr> = (PORT..).take(spec.shards).map(crate::servers::local).collect();
+    config(spec, &Layout::new(spec.layout, spec.shards), &shards)
+}
+
 fn config(spec: &Spec<'_>, layout: &Layout, shards: &[SocketAddr]) -> String {
     let auth = if spec.settings.starts_with("auth:") {
         ""

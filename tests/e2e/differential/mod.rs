@@ -158,3 +158,17 @@ fn every_script_is_a_test() {
         "scripts in tests/differential and in the list of tests/e2e/differential/mod.rs"
     );
 }
+
+/// So that a world's mistake shows as one, not as a proxy that doesn't start.
+#[test]
+fn every_world_is_a_config() {
+    for name in ["trading", "awkward"] {
+        for shards in 1..=SHARDS_MAX {
+            let source = Source::read(name);
+            let text = crate::world::config_text(&source.spec(name, shards));
+            if let Err(error) = shardgate::config::parse("world.yaml", &text, &|_| None) {
+                panic!("{name} at {shards} shards: {error}\n{text}");
+            }
+        }
+    }
+}
