@@ -161,7 +161,7 @@ pub(super) fn has_grouping_sets(keys: &[Expr]) -> bool {
 }
 
 /// Expressions of ORDER BY, LIMIT and OFFSET of a query.
-pub(super) fn tail_expressions<'a>(query: &'a Query) -> Vec<&'a Expr> {
+pub(super) fn tail_expressions(query: &Query) -> Vec<&Expr> {
     let mut out = Vec::new();
     if let Some(OrderByKind::Expressions(keys)) = query.order_by.as_ref().map(|order_by| &order_by.kind) {
         out.extend(keys.iter().map(|key| &key.expr));

@@ -120,11 +120,6 @@ impl Template {
     pub(in crate::plan) fn steps(&self) -> Vec<(String, String)> {
         self.steps.clone()
     }
-
-    /// Does anything remain to be done after the union?
-    pub(in crate::plan) fn merges(&self) -> bool {
-        !self.steps.is_empty()
-    }
 }
 
 /// Declared types, and for those left open what a server said.
