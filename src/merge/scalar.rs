@@ -120,7 +120,9 @@ pub(super) fn kind_of(scalar: &Scalar, folds: &[SettledFold]) -> Result<ValueKin
             for index in [*sum, *count] {
                 let fold = fold(index)?;
                 if !matches!(fold.type_oid, Oid::INT8 | Oid::NUMERIC) {
-                    return Err(MergeError::NoFold { type_oid: fold.type_oid });
+                    return Err(MergeError::NoFold {
+                        type_oid: fold.type_oid,
+                    });
                 }
             }
             Ok(ValueKind::Number)

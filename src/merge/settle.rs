@@ -44,13 +44,17 @@ impl Settled {
 
     /// Appends the client's RowDescription: the visible columns of `answer`, in the client's formats.
     pub fn put_description(&self, answer: &RowDescription<'_>, client_formats: &[Format], out: &mut BytesMut) {
-        let fields = answer.fields().take(self.visible.len()).enumerate().map(|(column, field)| Field {
-            format: match client_format(client_formats, column) {
-                Format::Text => crate::wire::Format::Text,
-                Format::Binary => crate::wire::Format::Binary,
-            },
-            ..field
-        });
+        let fields = answer
+            .fields()
+            .take(self.visible.len())
+            .enumerate()
+            .map(|(column, field)| Field {
+                format: match client_format(client_formats, column) {
+                    Format::Text => crate::wire::Format::Text,
+                    Format::Binary => crate::wire::Format::Binary,
+                },
+                ..field
+            });
         put_row_description(out, fields);
     }
 }
@@ -59,7 +63,10 @@ impl Settled {
 /// plan left to them.
 pub fn settle(spec: &Arc<MergeSpec>, answers: &[RowDescription<'_>]) -> Result<Settled, MergeError> {
     let types = |answer: &RowDescription<'_>| {
-        let column = |field: Field<'_>| ColumnType { type_oid: field.type_oid, typmod: field.type_modifier };
+        let column = |field: Field<'_>| ColumnType {
+            type_oid: field.type_oid,
+            typmod: field.type_modifier,
+        };
         answer.fields().map(column).collect::<Vec<_>>()
     };
     let answers: Vec<Vec<ColumnType>> = answers.iter().map(types).collect();
@@ -69,7 +76,10 @@ pub fn settle(spec: &Arc<MergeSpec>, answers: &[RowDescription<'_>]) -> Result<S
     };
     let count = form.visible.saturating_add(form.hidden);
     if first.len() != count {
-        return Err(MergeError::Disagreement { source_index: 0, column: count.min(first.len()).saturating_add(1) });
+        return Err(MergeError::Disagreement {
+            source_index: 0,
+            column: count.min(first.len()).saturating_add(1),
+        });
     }
     for (index, other) in others.iter().enumerate() {
         let differ = |(column, (a, b)): (usize, (&ColumnType, &ColumnType))| {
@@ -80,25 +90,39 @@ pub fn settle(spec: &Arc<MergeSpec>, answers: &[RowDescription<'_>]) -> Result<S
         let differs = differs.or((first.len() != other.len()).then_some(first.len().min(other.len())));
         if let Some(column) = differs {
             let source_index = index.saturating_add(1);
-            return Err(MergeError::Disagreement { source_index, column: column.saturating_add(1) });
+            return Err(MergeError::Disagreement {
+                source_index,
+                column: column.saturating_add(1),
+            });
         }
     }
     settle_types(spec, first)
 }
 
-fn settle_types(spec: &Arc<MergeSpec>, types: &[ColumnType]) -> Result<Settled, MergeError> {
+pub(super) fn settle_types(spec: &Arc<MergeSpec>, types: &[ColumnType]) -> Result<Settled, MergeError> {
     let form = &spec.form;
-    let (visible, hidden) = types.split_at_checked(form.visible).ok_or(MergeError::Bug("too few columns"))?;
+    let (visible, hidden) = types
+        .split_at_checked(form.visible)
+        .ok_or(MergeError::Bug("too few columns"))?;
     let (keys, folds) = match &form.method {
         Method::Concatenate => (Vec::new(), Vec::new()),
         Method::Ordered { keys, .. } => (settle_keys(form, keys, hidden)?, Vec::new()),
         Method::Grouped(grouping) => {
-            let folds = grouping.folds.iter().map(|fold| settle_fold(form, fold, hidden)).collect::<Result<Vec<_>, _>>()?;
+            let folds = grouping
+                .folds
+                .iter()
+                .map(|fold| settle_fold(form, fold, hidden))
+                .collect::<Result<Vec<_>, _>>()?;
             check_grouping(grouping, &folds, visible)?;
             (settle_keys(form, &grouping.keys, hidden)?, folds)
         }
     };
-    Ok(Settled { spec: Arc::clone(spec), keys, folds, visible: visible.to_vec() })
+    Ok(Settled {
+        spec: Arc::clone(spec),
+        keys,
+        folds,
+        visible: visible.to_vec(),
+    })
 }
 
 /// Below 16384 OIDs are Postgres's own (`FirstNormalObjectId`).
@@ -166,7 +190,9 @@ fn settle_fold(form: &MergeForm, fold: &Fold, hidden: &[ColumnType]) -> Result<S
 /// whose rounding is the server's. Comparisons in HAVING must be of one kind.
 fn check_grouping(grouping: &Grouping, folds: &[SettledFold], visible: &[ColumnType]) -> Result<(), MergeError> {
     for (column, output) in &grouping.outputs {
-        let column = visible.get(*column).ok_or(MergeError::Bug("an output past the last column"))?;
+        let column = visible
+            .get(*column)
+            .ok_or(MergeError::Bug("an output past the last column"))?;
         let Output::Computed(scalar) = output else {
             continue;
         };
@@ -177,13 +203,18 @@ fn check_grouping(grouping: &Grouping, folds: &[SettledFold], visible: &[ColumnT
         };
         let average = matches!(scalar, Scalar::Average { .. }) && column.type_oid != Oid::NUMERIC;
         if column.typmod != -1 || average || !kind_of(scalar, folds)?.fits(wanted) {
-            return Err(MergeError::NoFold { type_oid: column.type_oid });
+            return Err(MergeError::NoFold {
+                type_oid: column.type_oid,
+            });
         }
     }
     for GroupOrder { by, .. } in &grouping.order {
         kind_of(by, folds)?;
     }
-    grouping.having.as_ref().map_or(Ok(()), |having| check_predicate(having, folds))
+    grouping
+        .having
+        .as_ref()
+        .map_or(Ok(()), |having| check_predicate(having, folds))
 }
 
 fn settle_order(order: &KeyOrder, type_oid: Oid) -> Result<Comparator, MergeError> {

@@ -69,7 +69,12 @@ impl Session {
         if let Some(slow) = self.world.slow_after()
             && elapsed >= slow
         {
-            tracing::info!(session = self.id, plan = self.running.kind.label(), ?elapsed, "slow statement");
+            tracing::info!(
+                session = self.id,
+                plan = self.running.kind.label(),
+                ?elapsed,
+                "slow statement"
+            );
         }
     }
 
@@ -131,7 +136,11 @@ impl Session {
         if let Some(participant) = self.participants.get_mut(at) {
             wire::put_sync(&mut participant.backend.link.out_buffer);
             participant.sync = Sync::Settled;
-            self.queue.push_back(Owed::Backend { kind: Kind::Sync, shown: Shown::No, undo: Undo::Nothing });
+            self.queue.push_back(Owed::Backend {
+                kind: Kind::Sync,
+                shown: Shown::No,
+                undo: Undo::Nothing,
+            });
         }
     }
 
@@ -154,7 +163,11 @@ impl Session {
         }
         let how = if self.failed { EndHow::Rollback } else { EndHow::Commit };
         let ended = self.end_participants(how).await;
-        let outcome = if self.failed || ended.is_err() { Outcome::RolledBack } else { Outcome::Committed };
+        let outcome = if self.failed || ended.is_err() {
+            Outcome::RolledBack
+        } else {
+            Outcome::Committed
+        };
         self.finish_block(outcome);
         match ended {
             Ok(()) => {
@@ -174,15 +187,22 @@ impl Session {
         if self.transparent {
             self.follow_server();
         } else if self.block.state() == State::Implicit {
-            let outcome = if self.failed { Outcome::RolledBack } else { Outcome::Committed };
+            let outcome = if self.failed {
+                Outcome::RolledBack
+            } else {
+                Outcome::Committed
+            };
             self.finish_block(outcome);
         }
         if !self.block.is_explicit() {
-            // Portals, but those of held cursors which live on a pinned backend, end with the transaction.
             self.portals.clear();
-            self.cursors.retain(|_, _| false);
         }
         self.release().await;
+        if !self.block.is_explicit() {
+            // Cursors end with the transaction, but those WITH HOLD, which live on a backend that stays.
+            let participants = &self.participants;
+            self.cursors.retain(|_, shard| participants.find(*shard).is_some());
+        }
         self.show_shards();
         wire::put_ready(&mut self.client.out_buffer, self.block.status());
         self.count_statement();
@@ -204,12 +224,16 @@ impl Session {
             (Some(b'T'), State::Idle | State::Implicit) => {
                 let saved = self.saved();
                 let default = self.effective.default_isolation;
-                let _began = self.block.begin(crate::transaction::Characteristics::default(), &saved, default);
+                let _began = self
+                    .block
+                    .begin(crate::transaction::Characteristics::default(), &saved, default);
             }
             (Some(b'E'), State::Idle | State::Implicit) => {
                 let saved = self.saved();
                 let default = self.effective.default_isolation;
-                let _began = self.block.begin(crate::transaction::Characteristics::default(), &saved, default);
+                let _began = self
+                    .block
+                    .begin(crate::transaction::Characteristics::default(), &saved, default);
                 self.block.fail();
             }
             (Some(b'E'), State::Explicit) => self.block.fail(),
@@ -311,7 +335,13 @@ impl Session {
             }
         }
         let deadline = self.world.statement_deadline(self.running.since);
-        let mut sink = ClientSink::new(&mut self.client, &mut self.client_ended, &self.enrolment, self.running.mark, deadline);
+        let mut sink = ClientSink::new(
+            &mut self.client,
+            &mut self.client_ended,
+            &self.enrolment,
+            self.running.mark,
+            deadline,
+        );
         let started = Fan::start(&request, &mut self.participants, &mut sink).await;
         drop(sink);
         started.map_err(|error| self.fan_failed(error))
@@ -319,7 +349,13 @@ impl Session {
 
     async fn emit(&mut self, fan: &mut Fan, limit: u64) -> Result<Given, Stop> {
         let deadline = self.world.statement_deadline(self.running.since);
-        let mut sink = ClientSink::new(&mut self.client, &mut self.client_ended, &self.enrolment, self.running.mark, deadline);
+        let mut sink = ClientSink::new(
+            &mut self.client,
+            &mut self.client_ended,
+            &self.enrolment,
+            self.running.mark,
+            deadline,
+        );
         let given = fan.emit(limit, &mut self.participants, &mut sink).await;
         drop(sink);
         given.map_err(|error| self.fan_failed(error))
@@ -331,7 +367,10 @@ impl Session {
 
     fn fan_failed(&mut self, error: ExecuteError) -> Stop {
         self.active = None;
-        let expired = self.world.statement_deadline(self.running.since).is_some_and(|d| self.world.clock.now() >= d);
+        let expired = self
+            .world
+            .statement_deadline(self.running.since)
+            .is_some_and(|d| self.world.clock.now() >= d);
         match error {
             ExecuteError::Interrupted(Interrupt::ClientGone(error)) => Gone::Vanished(error).into(),
             ExecuteError::Interrupted(Interrupt::Cancelled) if expired => Failure::StatementTimeout.into(),
@@ -345,11 +384,16 @@ impl Session {
                 Failure::Shard(fields).into()
             }
             ExecuteError::Lost { shard: None, .. } => Failure::Bug("a shard without a name was lost").into(),
-            ExecuteError::Lost { shard: Some(shard), said } => {
+            ExecuteError::Lost {
+                shard: Some(shard),
+                said,
+            } => {
                 let name = self.world.shard_name(shard);
                 Failure::Lost { shard, name, said }.into()
             }
-            ExecuteError::Unexpected { .. } | ExecuteError::Frame(_) => Failure::Bug("a shard broke the protocol in a fan-out").into(),
+            ExecuteError::Unexpected { .. } | ExecuteError::Frame(_) => {
+                Failure::Bug("a shard broke the protocol in a fan-out").into()
+            }
             ExecuteError::Merge(error) => Failure::Merge(error).into(),
             ExecuteError::Bug(what) => Failure::Bug(what).into(),
         }
@@ -372,7 +416,9 @@ impl Session {
             self.wrapping = Wrapping::Yes;
         }
         let number = self.next_number();
-        let fan = self.start_fan(plan, bound, formats, format!("sg_fan_{number}"), row_limit).await?;
+        let fan = self
+            .start_fan(plan, bound, formats, format!("sg_fan_{number}"), row_limit)
+            .await?;
         if let Some(portal) = self.portals.get_mut(name) {
             portal.place = Place::Suspended(Box::new(fan));
         }
@@ -385,8 +431,12 @@ impl Session {
         if self.failed {
             return Err(Failure::AlreadyAnswered.into());
         }
-        let Some(mut portal) = self.portals.remove(name) else { return Err(Failure::Bug("a portal is missing").into()) };
-        let Place::Suspended(fan) = &mut portal.place else { return Err(Failure::Bug("a portal is not suspended").into()) };
+        let Some(mut portal) = self.portals.remove(name) else {
+            return Err(Failure::Bug("a portal is missing").into());
+        };
+        let Place::Suspended(fan) = &mut portal.place else {
+            return Err(Failure::Bug("a portal is not suspended").into());
+        };
         let before = fan.rows();
         let given = self.emit(fan, u64::try_from(row_limit).unwrap_or(0)).await?;
         self.end_fan();

@@ -8,6 +8,7 @@
 use crate::catalog::{FunctionKind, ReturnsSet, Volatility};
 use crate::plan::resolve::{BlockId, Callee, Child, FunctionUse, Lookup, Resolved, Scope, children};
 use crate::plan::{Refusal, RefusalId, refuse};
+use crate::sql::Reach;
 use crate::sql::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, LimitClause, OrderByKind, Query, Select,
     WindowType,
@@ -17,7 +18,7 @@ use crate::topology::FunctionClass;
 use super::spread::column_in;
 
 /// Stable functions whose value depends on their arguments and on settings that every shard's session holds alike.
-const STABLE: [&str; 45] = [
+const STABLE: [&str; 47] = [
     "age",
     "array_to_json",
     "array_to_string",
@@ -45,7 +46,9 @@ const STABLE: [&str; 45] = [
     "jsonb_object_agg",
     "jsonb_path_exists_tz",
     "jsonb_path_query_tz",
+    "length",
     "make_timestamptz",
+    "numeric",
     "overlaps",
     "quote_literal",
     "quote_nullable",
@@ -109,7 +112,9 @@ pub(super) enum Nature {
 /// Is the call an aggregate (and no window function)?
 pub(super) fn is_aggregate(call: &FunctionUse<'_>) -> bool {
     let aggregates = |overloads: &[std::sync::Arc<crate::catalog::Function>]| {
-        overloads.iter().any(|function| function.kind == FunctionKind::Aggregate)
+        overloads
+            .iter()
+            .any(|function| function.kind == FunctionKind::Aggregate)
     };
     let over = call.call.is_some_and(|call| call.over.is_some());
     match call.callee {
@@ -120,7 +125,11 @@ pub(super) fn is_aggregate(call: &FunctionUse<'_>) -> bool {
 
 /// Calls written at the level of a block.
 pub(super) fn calls_of<'r, 'a>(resolved: &'r Resolved<'a>, id: BlockId) -> impl Iterator<Item = &'r FunctionUse<'a>> {
-    resolved.uses.functions.iter().filter(move |call| call.scope.is_some_and(|scope| scope.block == id))
+    resolved
+        .uses
+        .functions
+        .iter()
+        .filter(move |call| call.scope.is_some_and(|scope| scope.block == id))
 }
 
 /// Does a block aggregate: by GROUP BY, HAVING, or an aggregate written at its level?
@@ -152,12 +161,17 @@ pub(super) fn has_grouping_sets(keys: &[Expr]) -> bool {
 }
 
 /// Expressions of ORDER BY, LIMIT and OFFSET of a query.
-pub(super) fn tail_expressions<'a>(query: &'a Query) -> Vec<&'a Expr> {
+pub(super) fn tail_expressions(query: &Query) -> Vec<&Expr> {
     let mut out = Vec::new();
     if let Some(OrderByKind::Expressions(keys)) = query.order_by.as_ref().map(|order_by| &order_by.kind) {
         out.extend(keys.iter().map(|key| &key.expr));
     }
-    if let Some(LimitClause::LimitOffset { limit, offset, limit_by: _ }) = &query.limit_clause {
+    if let Some(LimitClause::LimitOffset {
+        limit,
+        offset,
+        limit_by: _,
+    }) = &query.limit_clause
+    {
         out.extend(limit.iter().chain(offset.iter().map(|offset| &offset.value)));
     }
     out.extend(query.fetch.iter().flat_map(|fetch| &fetch.quantity));
@@ -168,7 +182,10 @@ pub(super) fn tail_expressions<'a>(query: &'a Query) -> Vec<&'a Expr> {
 /// depend on the order in which a shard happens to store the rows.
 pub(super) fn repeatable(resolved: &Resolved<'_>, id: BlockId, select: &Select) -> Result<(), Box<Refusal>> {
     if windows(resolved, id, select) || select.distinct.as_ref().is_some_and(is_distinct_on) {
-        return Err(refuse(RefusalId::FanOutReferenceOrder, &["a window function or DISTINCT ON"]));
+        return Err(refuse(
+            RefusalId::FanOutReferenceOrder,
+            &["a window function or DISTINCT ON"],
+        ));
     }
     for call in calls_of(resolved, id).filter(|call| is_aggregate(call)) {
         let fixed = matches!(
@@ -190,9 +207,13 @@ fn is_distinct_on(distinct: &crate::sql::ast::Distinct) -> bool {
 /// Is the one argument a column of an integer type or numeric?
 fn argument_is_exact(resolved: &Resolved<'_>, id: BlockId, call: &FunctionUse<'_>) -> bool {
     use crate::value::Oid;
-    let Some(expr) = call.call.and_then(single_argument) else { return false };
+    let Some(expr) = call.call.and_then(single_argument) else {
+        return false;
+    };
     let column = column_in(resolved, resolved.scope(id), expr);
-    let column = column.and_then(|column| resolved.base(column)).and_then(|base| resolved.column(base));
+    let column = column
+        .and_then(|column| resolved.base(column))
+        .and_then(|base| resolved.column(base));
     column.is_some_and(|c| matches!(c.type_oid, Oid::INT2 | Oid::INT4 | Oid::INT8 | Oid::NUMERIC))
 }
 
@@ -214,11 +235,11 @@ pub(super) fn check(resolved: &Resolved<'_>) -> Result<(), Box<Refusal>> {
         check_level(resolved, call)?;
     }
     if let Some(symbol) = resolved.uses.user_operators.first() {
-        return Err(refuse(RefusalId::FanOutOperator, &[symbol]));
+        return Err(refuse(RefusalId::UserOperator, &[symbol]));
     }
     for named in &resolved.uses.types {
         if named.name.starts_with("reg") || named.name == "xid" || named.name == "cid" || named.name == "tid" {
-            return Err(refuse(RefusalId::FanOutType, &[&named.name]));
+            return Err(refuse(RefusalId::HomeOnly, &[&named.name]));
         }
     }
     Ok(())
@@ -239,7 +260,7 @@ pub(super) fn nature(resolved: &Resolved<'_>, call: &FunctionUse<'_>) -> Result<
             let worst = overloads.iter().map(|function| function.volatility).max();
             match worst {
                 Some(Volatility::Immutable) | None => Ok(Nature::Alike),
-                Some(Volatility::Stable) if STABLE.contains(&bare) => Ok(Nature::Alike),
+                Some(Volatility::Stable) if STABLE.contains(&bare) || is_search(bare, call) => Ok(Nature::Alike),
                 Some(Volatility::Volatile) if PER_ROW.contains(&bare) => Ok(Nature::PerRow),
                 Some(Volatility::Stable | Volatility::Volatile) => Err(refuse(RefusalId::FanOutFunction, &[bare])),
             }
@@ -254,10 +275,35 @@ pub(super) fn nature(resolved: &Resolved<'_>, call: &FunctionUse<'_>) -> Result<
             match overloads.iter().all(|function| allowed(function)) {
                 true => Ok(Nature::Alike),
                 false if per_row => Ok(Nature::PerRow),
-                false => Err(refuse(RefusalId::FanOutUserFunction, &[&call.name])),
+                false => Err(refuse(RefusalId::FunctionNotDeclared, &[&call.name])),
             }
         }
     }
+}
+
+/// Text search with the configuration as an argument; without it the session's own decides.
+fn is_search(name: &str, call: &FunctionUse<'_>) -> bool {
+    let names = [
+        "to_tsvector",
+        "to_tsquery",
+        "plainto_tsquery",
+        "phraseto_tsquery",
+        "websearch_to_tsquery",
+    ];
+    let two = call.call.is_some_and(|call| match &call.args {
+        FunctionArguments::List(list) => list.args.len() == 2,
+        FunctionArguments::None | FunctionArguments::Subquery(_) => false,
+    });
+    two && names.contains(&name)
+}
+
+/// Does the text hold an operator that may move AND, OR or NOT, or become a label?
+pub(super) fn is_doubtful(resolved: &Resolved<'_>) -> bool {
+    resolved
+        .input
+        .suspicions
+        .iter()
+        .any(|suspicion| suspicion.reach == Reach::Condition)
 }
 
 /// Names of the functions of the moment.
@@ -276,7 +322,9 @@ pub(super) fn is_moment(name: &str) -> bool {
 /// An aggregate belongs to the innermost level that its arguments' columns come from; where that isn't the level it is
 /// written at, the block outside aggregates without showing it.
 fn check_level(resolved: &Resolved<'_>, call: &FunctionUse<'_>) -> Result<(), Box<Refusal>> {
-    let (Some(scope), Some(written)) = (call.scope, call.call) else { return Ok(()) };
+    let (Some(scope), Some(written)) = (call.scope, call.call) else {
+        return Ok(());
+    };
     if !is_aggregate(call) {
         return Ok(());
     }
@@ -336,7 +384,9 @@ pub(super) fn count_nature<'e>(
         if let Expr::Function(function) = expr {
             let mut calls = calls_of(resolved, id);
             let call = calls.find(|call| call.call.is_some_and(|written| std::ptr::eq(written, function)));
-            count = count.saturating_add(usize::from(call.is_some_and(|call| nature(resolved, call) == Ok(wanted))));
+            count = count.saturating_add(usize::from(
+                call.is_some_and(|call| nature(resolved, call) == Ok(wanted)),
+            ));
         }
         if children(expr, &mut open).is_err() {
             return 0;
@@ -381,9 +431,11 @@ fn any_call(resolved: &Resolved<'_>, expr: &Expr, test: impl Fn(&FunctionUse<'_>
     while let Some(child) = open.pop() {
         let Child::Expr(expr) = child else { continue };
         if let Expr::Function(function) = expr {
-            let call = resolved.uses.functions.iter().find(|call| {
-                call.call.is_some_and(|written| std::ptr::eq(written, function))
-            });
+            let call = resolved
+                .uses
+                .functions
+                .iter()
+                .find(|call| call.call.is_some_and(|written| std::ptr::eq(written, function)));
             if call.is_none_or(&test) {
                 return true;
             }

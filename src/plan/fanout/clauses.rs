@@ -37,7 +37,9 @@ pub(super) struct Clauses {
 }
 
 /// Words that open a clause, in the only order in which they may come.
-const OPENERS: [&str; 9] = ["from", "where", "group", "having", "window", "order", "limit", "offset", "fetch"];
+const OPENERS: [&str; 9] = [
+    "from", "where", "group", "having", "window", "order", "limit", "offset", "fetch",
+];
 
 /// Finds the clauses; `None` where the outermost query isn't one plain SELECT.
 pub(super) fn find(input: &Input<'_>) -> Option<Clauses> {
@@ -60,10 +62,17 @@ pub(super) fn find(input: &Input<'_>) -> Option<Clauses> {
         if token.is("union") || token.is("intersect") || token.is("except") {
             return None;
         }
-        let found = OPENERS.iter().find(|word| token.is(word)).copied().or(token.is("for").then_some("for"));
+        let found = OPENERS
+            .iter()
+            .find(|word| token.is(word))
+            .copied()
+            .or(token.is("for").then_some("for"));
         let Some(word) = found else { continue };
-        let before = index.checked_sub(1).filter(|before| *before >= from).and_then(|before| top.get(before));
-        let is_label = before.is_some_and(|before| before.is("as") || before.is_dot);
+        let before = index
+            .checked_sub(1)
+            .filter(|before| *before >= from)
+            .and_then(|before| top.get(before));
+        let is_label = before.is_some_and(|before| before.is("as") || before.mark == Mark::Dot);
         let after = top.get(index.saturating_add(1));
         let opens = match word {
             "from" => !openers.iter().any(|(_, word)| *word == "from") && !before.is_some_and(|b| b.is("distinct")),
@@ -82,17 +91,36 @@ pub(super) fn find(input: &Input<'_>) -> Option<Clauses> {
     };
     let first = openers.first().map_or(top.len(), |(index, _)| *index);
     clauses.targets_end = end_before(first);
-    clauses.entries = split(&top, from, first).into_iter().map(|range| span_of(&top, range)).collect();
-    clauses.end = openers.iter().find(|(_, word)| *word == "for").map_or(last, |(index, _)| end_before(*index));
-    clauses.filter_end = end_before(first_of(&openers, &["group", "having", "window", "order", "limit", "offset", "fetch", "for"], top.len()));
-    clauses.groups_end = end_before(first_of(&openers, &["order", "limit", "offset", "fetch", "for"], top.len()));
+    clauses.entries = split(&top, from, first)
+        .into_iter()
+        .map(|range| span_of(&top, range))
+        .collect();
+    clauses.end = openers
+        .iter()
+        .find(|(_, word)| *word == "for")
+        .map_or(last, |(index, _)| end_before(*index));
+    clauses.filter_end = end_before(first_of(
+        &openers,
+        &["group", "having", "window", "order", "limit", "offset", "fetch", "for"],
+        top.len(),
+    ));
+    clauses.groups_end = end_before(first_of(
+        &openers,
+        &["order", "limit", "offset", "fetch", "for"],
+        top.len(),
+    ));
     for (position, (index, word)) in openers.iter().enumerate() {
-        let next = openers.get(position.saturating_add(1)).map_or(top.len(), |(index, _)| *index);
+        let next = openers
+            .get(position.saturating_add(1))
+            .map_or(top.len(), |(index, _)| *index);
         let whole = Span::new(start_of(*index), end_before(next));
         let inside = index.saturating_add(2);
         match *word {
             "group" => {
-                clauses.group_by = split(&top, inside, next).into_iter().map(|range| span_of(&top, range)).collect();
+                clauses.group_by = split(&top, inside, next)
+                    .into_iter()
+                    .map(|range| span_of(&top, range))
+                    .collect();
             }
             "having" => clauses.having = Some(whole),
             "order" => {
@@ -129,7 +157,9 @@ pub(super) fn text_of(input: &Input<'_>, span: Span, expr: &Expr) -> Option<Stri
 fn parses_to(input: &Input<'_>, text: &[u8], expr: &Expr) -> bool {
     let mut select = b"SELECT ".to_vec();
     select.extend_from_slice(text);
-    let Ok(Statement::Query(query)) = parse(&select, input.lexing) else { return false };
+    let Ok(Statement::Query(query)) = parse(&select, input.lexing) else {
+        return false;
+    };
     match &*query.body {
         SetExpr::Select(select) => match select.projection.as_slice() {
             [SelectItem::UnnamedExpr(parsed)] => parsed == expr && select.from.is_empty() && select.selection.is_none(),
@@ -144,8 +174,15 @@ fn parses_to(input: &Input<'_>, text: &[u8], expr: &Expr) -> bool {
 struct Top<'a> {
     word: &'a [u8],
     span: Span,
-    is_comma: bool,
-    is_dot: bool,
+    mark: Mark,
+}
+
+/// What a token separates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    Comma,
+    Dot,
+    None,
 }
 
 impl Top<'_> {
@@ -162,7 +199,11 @@ fn top_level<'a>(input: &Input<'a>) -> Option<Vec<Top<'a>>> {
         match token.kind {
             TokenKind::Punctuation(b'(' | b'[') => {
                 if depth == 0 {
-                    top.push(Top { word: b"", span: token.span, is_comma: false, is_dot: false });
+                    top.push(Top {
+                        word: b"",
+                        span: token.span,
+                        mark: Mark::None,
+                    });
                 }
                 depth = depth.checked_add(1)?;
             }
@@ -174,10 +215,17 @@ fn top_level<'a>(input: &Input<'a>) -> Option<Vec<Top<'a>>> {
             }
             TokenKind::Punctuation(b';') if depth == 0 => break,
             kind if depth == 0 => top.push(Top {
-                word: if kind == TokenKind::Word { token.span.of(input.text) } else { b"" },
+                word: if kind == TokenKind::Word {
+                    token.span.of(input.text)
+                } else {
+                    b""
+                },
                 span: token.span,
-                is_comma: kind == TokenKind::Punctuation(b','),
-                is_dot: kind == TokenKind::Punctuation(b'.'),
+                mark: match kind {
+                    TokenKind::Punctuation(b',') => Mark::Comma,
+                    TokenKind::Punctuation(b'.') => Mark::Dot,
+                    _ => Mark::None,
+                },
             }),
             _ => {}
         }
@@ -190,7 +238,7 @@ fn split(top: &[Top<'_>], from: usize, to: usize) -> Vec<(usize, usize)> {
     let mut ranges = Vec::new();
     let mut start = from;
     for (index, token) in top.iter().enumerate().take(to).skip(from) {
-        if token.is_comma {
+        if token.mark == Mark::Comma {
             ranges.push((start, index));
             start = index.saturating_add(1);
         }
@@ -203,7 +251,10 @@ fn split(top: &[Top<'_>], from: usize, to: usize) -> Vec<(usize, usize)> {
 
 fn span_of(top: &[Top<'_>], (from, to): (usize, usize)) -> Span {
     let start = top.get(from).map_or(0, |token| token.span.start);
-    let end = to.checked_sub(1).and_then(|last| top.get(last)).map_or(start, |token| token.span.end);
+    let end = to
+        .checked_sub(1)
+        .and_then(|last| top.get(last))
+        .map_or(start, |token| token.span.end);
     Span::new(start, end.max(start))
 }
 
@@ -224,5 +275,8 @@ fn sort_key(top: &[Top<'_>], (from, to): (usize, usize)) -> Span {
 }
 
 fn first_of(openers: &[(usize, &str)], words: &[&str], otherwise: usize) -> usize {
-    openers.iter().find(|(_, word)| words.contains(word)).map_or(otherwise, |(index, _)| *index)
+    openers
+        .iter()
+        .find(|(_, word)| words.contains(word))
+        .map_or(otherwise, |(index, _)| *index)
 }

@@ -15,7 +15,7 @@ use super::group::order_by_text;
 
 /// Plans DISTINCT of a block that doesn't aggregate.
 pub(super) fn plan(mut draft: Draft<'_, '_>) -> Result<Template, Box<Refusal>> {
-    if !draft.resolved.input.suspicions.is_empty() {
+    if calls::is_doubtful(draft.resolved) {
         return Err(refuse(RefusalId::FanOutSuspicious, &[]));
     }
     if calls::windows(draft.resolved, draft.id, draft.select) {
@@ -34,14 +34,7 @@ pub(super) fn plan(mut draft: Draft<'_, '_>) -> Result<Template, Box<Refusal>> {
         let output = match sort.by {
             SortedBy::Output(output) => output,
             SortedBy::Expr(expr, _) => {
-                let same = |output: &OutputOf<'_>| match output {
-                    OutputOf::Entry { expr: entry, .. } => draft.same(entry, expr),
-                    OutputOf::Column(column) => {
-                        super::spread::column_in(draft.resolved, draft.scope(), expr) == Some(*column)
-                    }
-                    OutputOf::Opaque => false,
-                };
-                let output = draft.outputs.iter().position(same);
+                let output = draft.output_of(expr);
                 output.ok_or_else(|| refuse(RefusalId::FanOutDistinctExpression, &[]))?
             }
         };
@@ -57,32 +50,55 @@ pub(super) fn plan(mut draft: Draft<'_, '_>) -> Result<Template, Box<Refusal>> {
     let (mut keys, mut pushed) = (Vec::new(), Vec::new());
     for (output, direction, nulls, is_client_order) in order {
         let what = format!("output column {}", output.saturating_add(1));
-        let typed = draft.output_type(output).ok_or_else(|| refuse(RefusalId::FanOutGroupType, &[&what]))?;
+        let typed = draft
+            .output_type(output)
+            .ok_or_else(|| refuse(RefusalId::FanOutGroupType, &[&what]))?;
         if is_client_order {
             draft.client_order(Some(typed), &what)?;
         }
-        let comparator = typed.equality().ok_or_else(|| refuse(RefusalId::FanOutGroupType, &[&what]))?;
+        let comparator = typed
+            .equality()
+            .ok_or_else(|| refuse(RefusalId::FanOutGroupType, &[&what]))?;
         draft.check_encoding(comparator)?;
         let text = draft.output_text(output)?;
         pushed.push(order_by_text(&text, typed, direction, nulls));
         let hidden = draft.hide(text);
-        keys.push(Key { hidden, order: KeyOrder::Known(comparator), direction, nulls });
+        keys.push(Key {
+            hidden,
+            order: KeyOrder::Known(comparator),
+            direction,
+            nulls,
+        });
     }
     if draft.outputs.is_empty() {
         return Err(refuse(RefusalId::FanOutDistinctExpression, &[]));
     }
     draft.cut(draft.clauses.distinct);
     draft.cut(draft.clauses.order_by);
-    let ordinals = (1..=draft.outputs.len()).map(|ordinal| ordinal.to_string()).collect::<Vec<_>>().join(", ");
+    let ordinals = (1..=draft.outputs.len())
+        .map(|ordinal| ordinal.to_string())
+        .collect::<Vec<_>>()
+        .join(", ");
     let at = draft.clauses.filter_end;
-    draft.edits.push((Span::new(at, at), Edit::Fixed(format!(" GROUP BY {ordinals}"))));
+    draft
+        .edits
+        .push((Span::new(at, at), Edit::Fixed(format!(" GROUP BY {ordinals}"))));
     let at = draft.clauses.groups_end;
-    draft.edits.push((Span::new(at, at), Edit::Fixed(format!(" ORDER BY {}", pushed.join(", ")))));
+    draft.edits.push((
+        Span::new(at, at),
+        Edit::Fixed(format!(" ORDER BY {}", pushed.join(", "))),
+    ));
     if draft.limits.is_none() {
         draft.cut_limit();
     } else {
         draft.push_limit();
     }
-    draft.steps.push(("merge: distinct".to_string(), "equal rows of several shards become one".to_string()));
-    Ok(draft.finish(Method::Ordered { keys, repeats: Repeats::Drop }))
+    draft.steps.push((
+        "merge: distinct".to_string(),
+        "equal rows of several shards become one".to_string(),
+    ));
+    Ok(draft.finish(Method::Ordered {
+        keys,
+        repeats: Repeats::Drop,
+    }))
 }

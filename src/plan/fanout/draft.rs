@@ -132,10 +132,19 @@ impl<'r, 'a> Draft<'r, 'a> {
                 let ordinal = limit::plain_integer(expr).and_then(|ordinal| usize::try_from(ordinal).ok());
                 let output = ordinal.and_then(|ordinal| ordinal.checked_sub(1));
                 let output = output.filter(|output| *output < self.outputs.len());
-                output.map(SortedBy::Output).ok_or_else(|| refuse(RefusalId::FanOutOrderConstant, &[]))
+                output
+                    .map(SortedBy::Output)
+                    .ok_or_else(|| refuse(RefusalId::FanOutOrderConstant, &[]))
             }
             Expr::Identifier(name) => {
-                let named: Vec<usize> = self.output_names()?.iter().enumerate().filter(|(_, n)| *n == &Some(name.value.clone())).map(|(at, _)| at).collect();
+                let mut named = Vec::new();
+                for output in 0..self.outputs.len() {
+                    match self.is_named(output, &name.value) {
+                        Named::Yes => named.push(output),
+                        Named::No => {}
+                        Named::Perhaps => return Err(refuse(RefusalId::FanOutAmbiguous, &[&name.value])),
+                    }
+                }
                 match named.as_slice() {
                     [] => Ok(by),
                     [one] => Ok(SortedBy::Output(*one)),
@@ -149,10 +158,35 @@ impl<'r, 'a> Draft<'r, 'a> {
         }
     }
 
-    fn output_names(&self) -> Result<Vec<Option<String>>, Box<Refusal>> {
-        match &self.resolved.blocks.get(self.id.0).ok_or_else(bug)?.outputs {
-            Outputs::Known(outputs) => Ok(outputs.iter().map(|output| output.name.clone()).collect()),
-            Outputs::Unknown => Err(refuse(RefusalId::FanOutStar, &[])),
+    /// Has an output this name? Where Postgres makes the name up (`FigureColname`), it is a word of the expression, a
+    /// type's name, or a word of the grammar.
+    fn is_named(&self, output: usize, name: &str) -> Named {
+        let known = match self.resolved.blocks.get(self.id.0).map(|block| &block.outputs) {
+            Some(Outputs::Known(outputs)) => outputs.get(output).map(|output| output.name.clone()),
+            Some(Outputs::Unknown) | None => None,
+        };
+        if let Some(known) = known {
+            return if known.as_deref() == Some(name) {
+                Named::Yes
+            } else {
+                Named::No
+            };
+        }
+        let yes = |is: bool| if is { Named::Yes } else { Named::No };
+        let Some(OutputOf::Entry { at, expr }) = self.outputs.get(output) else {
+            return Named::Perhaps;
+        };
+        match (self.select.projection.get(*at), unnested(expr)) {
+            (Some(SelectItem::ExprWithAlias { alias, .. }), _) => yes(alias.value == name),
+            (_, Expr::Identifier(ident)) => yes(ident.value == name),
+            (_, Expr::CompoundIdentifier(idents)) => yes(idents.last().is_some_and(|ident| ident.value == name)),
+            _ => {
+                let span = self.clauses.entries.get(*at).copied().unwrap_or_default();
+                let text = span.of(self.resolved.input.text).to_ascii_lowercase();
+                let word = text.windows(name.len().max(1)).any(|window| window == name.as_bytes());
+                let made_up = MADE_UP.contains(&name) || self.resolved.input.catalog.builtin.types.contains_key(name);
+                if word || made_up { Named::Perhaps } else { Named::No }
+            }
         }
     }
 
@@ -179,13 +213,26 @@ impl<'r, 'a> Draft<'r, 'a> {
         }
     }
 
+    /// The output that an expression is.
+    pub(super) fn output_of(&self, expr: &Expr) -> Option<usize> {
+        let same = |output: &OutputOf<'_>| match output {
+            OutputOf::Entry { expr: entry, .. } => self.same(entry, expr),
+            OutputOf::Column(column) => super::spread::column_in(self.resolved, self.scope(), expr) == Some(*column),
+            OutputOf::Opaque => false,
+        };
+        self.outputs.iter().position(same)
+    }
+
     /// The type of an output.
     pub(super) fn output_type(&self, output: usize) -> Option<Typed> {
         match self.outputs.get(output)? {
             OutputOf::Entry { expr, .. } => type_of(self.resolved, self.scope(), expr),
             OutputOf::Column(column) => {
                 let column = self.resolved.column(self.resolved.base(*column)?)?;
-                Some(Typed { type_oid: column.type_oid, collation: column.collation })
+                Some(Typed {
+                    type_oid: column.type_oid,
+                    collation: column.collation,
+                })
             }
             OutputOf::Opaque => None,
         }
@@ -201,8 +248,13 @@ impl<'r, 'a> Draft<'r, 'a> {
             }
             OutputOf::Opaque => Err(refuse(RefusalId::FanOutStar, &[])),
             OutputOf::Column(column) => {
-                let item = self.resolved.blocks.get(column.block.0).and_then(|block| block.items.get(column.item));
-                let name = item.and_then(|item| Some((item.alias.as_ref()?, item.columns.as_ref()?.get(column.column)?)));
+                let item = self
+                    .resolved
+                    .blocks
+                    .get(column.block.0)
+                    .and_then(|block| block.items.get(column.item));
+                let name =
+                    item.and_then(|item| Some((item.alias.as_ref()?, item.columns.as_ref()?.get(column.column)?)));
                 let (alias, name) = name.ok_or_else(|| refuse(RefusalId::FanOutStar, &[]))?;
                 // a name given twice to columns of one item can't be said again
                 match self.resolved.lookup(self.scope(), &[alias, name]) {
@@ -217,8 +269,12 @@ impl<'r, 'a> Draft<'r, 'a> {
 
     /// The text of an expression at a span of the client's text.
     pub(super) fn text_of(&self, span: Span, expr: &Expr) -> Result<String, Box<Refusal>> {
-        clauses::text_of(self.resolved.input, span, expr)
-            .ok_or_else(|| refuse(RefusalId::SyntaxNotUnderstood, &["an expression that must be asked for twice"]))
+        clauses::text_of(self.resolved.input, span, expr).ok_or_else(|| {
+            refuse(
+                RefusalId::SyntaxNotUnderstood,
+                &["an expression that must be asked for twice"],
+            )
+        })
     }
 
     /// May an expression be asked for twice?
@@ -246,7 +302,9 @@ impl<'r, 'a> Draft<'r, 'a> {
 
     /// Order of a sort key in the client's own sense.
     pub(super) fn client_order(&self, typed: Option<Typed>, what: &str) -> Result<KeyOrder, Box<Refusal>> {
-        let Some(typed) = typed else { return Ok(KeyOrder::ByType) };
+        let Some(typed) = typed else {
+            return Ok(KeyOrder::ByType);
+        };
         match typed.order() {
             Some(comparator) => {
                 self.check_encoding(comparator)?;
@@ -277,7 +335,10 @@ impl<'r, 'a> Draft<'r, 'a> {
             | Comparator::Uuid
             | Comparator::Bytea => false,
         };
-        let (client, server) = (&self.resolved.input.context.client_encoding, &self.resolved.input.catalog.encoding);
+        let (client, server) = (
+            &self.resolved.input.context.client_encoding,
+            &self.resolved.input.catalog.encoding,
+        );
         match text && !same_encoding(client, server) {
             true => Err(refuse(RefusalId::FanOutEncoding, &[client, server])),
             false => Ok(()),
@@ -308,14 +369,22 @@ impl<'r, 'a> Draft<'r, 'a> {
     /// Finishes: the hidden columns go behind the target list.
     pub(super) fn finish(mut self, method: Method) -> Template {
         if !self.hidden.is_empty() {
-            let columns = self.hidden.iter().enumerate().map(|(at, text)| format!("({text}) AS \"shardgate {at}\""));
+            let columns = self
+                .hidden
+                .iter()
+                .enumerate()
+                .map(|(at, text)| format!("({text}) AS \"shardgate {at}\""));
             let columns = columns.collect::<Vec<_>>().join(", ");
             let lead = if self.clauses.entries.is_empty() { " " } else { ", " };
             let end = self.clauses.targets_end;
-            self.edits.push((Span::new(end, end), Edit::Fixed(format!("{lead}{columns}"))));
+            self.edits
+                .push((Span::new(end, end), Edit::Fixed(format!("{lead}{columns}"))));
         }
         if !self.limits.is_none() {
-            self.steps.push(("merge: limit".to_string(), "each shard gives the first rows".to_string()));
+            self.steps.push((
+                "merge: limit".to_string(),
+                "each shard gives the first rows".to_string(),
+            ));
         }
         let form = MergeForm {
             visible: self.outputs.len(),
@@ -323,7 +392,15 @@ impl<'r, 'a> Draft<'r, 'a> {
             enums: self.enums(),
             method,
         };
-        super::template_of(self.resolved, &self.moments, self.edits, form, self.limits, self.constants, self.steps)
+        super::template_of(
+            self.resolved,
+            &self.moments,
+            self.edits,
+            form,
+            self.limits,
+            self.constants,
+            self.steps,
+        )
     }
 
     /// Output columns of an enum type.
@@ -337,18 +414,61 @@ impl<'r, 'a> Draft<'r, 'a> {
     }
 }
 
+/// Whether an output has a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Named {
+    Yes,
+    No,
+    Perhaps,
+}
+
+/// Names that Postgres gives to expressions which have none of their own.
+const MADE_UP: [&str; 22] = [
+    "?column?",
+    "array",
+    "case",
+    "coalesce",
+    "exists",
+    "greatest",
+    "least",
+    "nullif",
+    "row",
+    "xmlconcat",
+    "xmlelement",
+    "extract",
+    "timezone",
+    "position",
+    "overlay",
+    "substring",
+    "btrim",
+    "ltrim",
+    "rtrim",
+    "normalize",
+    "is_normalized",
+    "date_part",
+];
+
 /// Each output of a block with what it is.
 pub(super) fn outputs_of<'a>(
     resolved: &Resolved<'a>,
     id: BlockId,
     select: &'a Select,
 ) -> Result<Vec<OutputOf<'a>>, Box<Refusal>> {
-    let Outputs::Known(known) = &resolved.blocks.get(id.0).ok_or_else(bug)?.outputs else {
-        return Err(refuse(RefusalId::FanOutStar, &[]));
+    let known = match &resolved.blocks.get(id.0).ok_or_else(bug)?.outputs {
+        Outputs::Known(known) => Some(known),
+        Outputs::Unknown => None,
     };
     let is_star = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(_, _));
     let single = select.projection.iter().filter(|item| !is_star(item)).count();
     let stars = select.projection.len().saturating_sub(single);
+    let Some(known) = known else {
+        // without a star each entry is one output, whatever its name
+        let entry = |(at, item): (usize, &'a SelectItem)| match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Ok(OutputOf::Entry { at, expr }),
+            _ => Err(refuse(RefusalId::FanOutStar, &[])),
+        };
+        return select.projection.iter().enumerate().map(entry).collect();
+    };
     let starred = known.len().checked_sub(single).ok_or_else(bug)?;
     let mut outputs = Vec::new();
     for (at, item) in select.projection.iter().enumerate() {
@@ -412,5 +532,10 @@ fn same_encoding(client: &str, server: &str) -> bool {
 
 /// The form of a plain union.
 pub(super) fn union_form(visible: usize) -> Arc<MergeForm> {
-    Arc::new(MergeForm { visible, hidden: 0, enums: Vec::new(), method: Method::Concatenate })
+    Arc::new(MergeForm {
+        visible,
+        hidden: 0,
+        enums: Vec::new(),
+        method: Method::Concatenate,
+    })
 }

@@ -43,7 +43,7 @@ struct GroupKey<'a> {
 
 /// Plans a block that aggregates over groups which the key doesn't keep apart.
 pub(super) fn plan(mut draft: Draft<'_, '_>, group: &Group) -> Result<Template, Box<Refusal>> {
-    if !draft.resolved.input.suspicions.is_empty() {
+    if calls::is_doubtful(draft.resolved) {
         return Err(refuse(RefusalId::FanOutSuspicious, &[]));
     }
     if calls::windows(draft.resolved, draft.id, draft.select) {
@@ -54,7 +54,11 @@ pub(super) fn plan(mut draft: Draft<'_, '_>, group: &Group) -> Result<Template, 
     }
     let keys = group_keys(&draft)?;
     let sorts = draft.sorts()?;
-    let mut grouped = Grouped { draft: &mut draft, group, folds: Vec::new() };
+    let mut grouped = Grouped {
+        draft: &mut draft,
+        group,
+        folds: Vec::new(),
+    };
     let outputs = grouped.outputs()?;
     let having = grouped.having()?;
     let (spec_keys, pushed, order) = grouped.order(&keys, &sorts)?;
@@ -68,7 +72,10 @@ pub(super) fn plan(mut draft: Draft<'_, '_>, group: &Group) -> Result<Template, 
     draft.cut(draft.clauses.order_by);
     if !pushed.is_empty() {
         let at = draft.clauses.groups_end;
-        draft.edits.push((Span::new(at, at), Edit::Fixed(format!(" ORDER BY {}", pushed.join(", ")))));
+        draft.edits.push((
+            Span::new(at, at),
+            Edit::Fixed(format!(" ORDER BY {}", pushed.join(", "))),
+        ));
     }
     if draft.limits.is_none() || !shown {
         draft.cut_limit();
@@ -84,9 +91,18 @@ pub(super) fn plan(mut draft: Draft<'_, '_>, group: &Group) -> Result<Template, 
         "each shard folds its own rows".to_string(),
     ));
     if !order.is_empty() {
-        draft.steps.push(("merge: sort groups".to_string(), "their order is known after the fold".to_string()));
+        draft.steps.push((
+            "merge: sort groups".to_string(),
+            "their order is known after the fold".to_string(),
+        ));
     }
-    Ok(draft.finish(Method::Grouped(Grouping { keys: spec_keys, folds, outputs, having, order })))
+    Ok(draft.finish(Method::Grouped(Grouping {
+        keys: spec_keys,
+        folds,
+        outputs,
+        having,
+        order,
+    })))
 }
 
 /// `ORDER BY` text of a key: text by bytes.
@@ -134,7 +150,12 @@ fn group_keys<'a>(draft: &Draft<'_, 'a>) -> Result<Vec<GroupKey<'a>>, Box<Refusa
             return Err(refuse(RefusalId::FanOutGroupType, &[&what]));
         }
         let column = column_in(draft.resolved, draft.scope(), expr);
-        keys.push(GroupKey { expr, text, typed, column });
+        keys.push(GroupKey {
+            expr,
+            text,
+            typed,
+            column,
+        });
     }
     Ok(keys)
 }
@@ -144,9 +165,13 @@ fn key_output(draft: &Draft<'_, '_>, written: &Expr) -> Result<Option<usize>, Bo
     if let Some(ordinal) = plain_integer(written) {
         let output = usize::try_from(ordinal).ok().and_then(|ordinal| ordinal.checked_sub(1));
         let output = output.filter(|output| *output < draft.outputs.len());
-        return output.map(Some).ok_or_else(|| refuse(RefusalId::FanOutOrderConstant, &[]));
+        return output
+            .map(Some)
+            .ok_or_else(|| refuse(RefusalId::FanOutOrderConstant, &[]));
     }
-    let Expr::Identifier(name) = unnested(written) else { return Ok(None) };
+    let Expr::Identifier(name) = unnested(written) else {
+        return Ok(None);
+    };
     if column_in(draft.resolved, draft.scope(), written).is_some() {
         return Ok(None);
     }
@@ -157,7 +182,12 @@ fn key_output(draft: &Draft<'_, '_>, written: &Expr) -> Result<Option<usize>, Bo
         ),
         OutputOf::Column(_) | OutputOf::Opaque => false,
     };
-    let mut named = draft.outputs.iter().enumerate().filter(|(_, output)| aliased(output)).map(|(at, _)| at);
+    let mut named = draft
+        .outputs
+        .iter()
+        .enumerate()
+        .filter(|(_, output)| aliased(output))
+        .map(|(at, _)| at);
     match (named.next(), named.next()) {
         (Some(one), None) => Ok(Some(one)),
         (None, _) => Err(refuse(RefusalId::FanOutGroupType, &[&name.value])),
@@ -170,7 +200,9 @@ impl<'a> Grouped<'_, '_, 'a> {
     fn outputs(&mut self) -> Result<Vec<(usize, Output)>, Box<Refusal>> {
         let mut computed = Vec::new();
         for at in 0..self.draft.outputs.len() {
-            let Some(OutputOf::Entry { expr, .. }) = self.draft.outputs.get(at).copied() else { continue };
+            let Some(OutputOf::Entry { expr, .. }) = self.draft.outputs.get(at).copied() else {
+                continue;
+            };
             if !calls::has_aggregate(self.draft.resolved, expr) {
                 // a function of the group's keys; with subqueries too much would hang on one shard's rows
                 if calls::has_subquery(expr) {
@@ -186,7 +218,10 @@ impl<'a> Grouped<'_, '_, 'a> {
     fn output(&mut self, expr: &'a Expr) -> Result<Output, Box<Refusal>> {
         let scalar = self.scalar(expr, Place::Target)?;
         if let Scalar::Fold(fold) = scalar
-            && self.folds.get(fold).is_some_and(|f| matches!(f.combine, Combine::Least(_) | Combine::Greatest(_)))
+            && self
+                .folds
+                .get(fold)
+                .is_some_and(|f| matches!(f.combine, Combine::Least(_) | Combine::Greatest(_)))
         {
             return Ok(Output::Winner { fold });
         }
@@ -217,7 +252,9 @@ impl<'a> Grouped<'_, '_, 'a> {
         if call.name != "coalesce" || function.over.is_some() || function.filter.is_some() {
             return Err(self.beyond(expr, place));
         }
-        let FunctionArguments::List(list) = &function.args else { return Err(self.beyond(expr, place)) };
+        let FunctionArguments::List(list) = &function.args else {
+            return Err(self.beyond(expr, place));
+        };
         let mut parts = Vec::new();
         for argument in &list.args {
             let FunctionArg::Unnamed(FunctionArgExpr::Expr(part)) = argument else {
@@ -229,7 +266,10 @@ impl<'a> Grouped<'_, '_, 'a> {
             }
         }
         let smallest = parts.iter().any(|part| match part {
-            Scalar::Fold(fold) => self.folds.get(*fold).is_some_and(|f| !matches!(f.combine, Combine::Sum)),
+            Scalar::Fold(fold) => self
+                .folds
+                .get(*fold)
+                .is_some_and(|f| !matches!(f.combine, Combine::Sum)),
             Scalar::Average { .. } | Scalar::Constant(_) | Scalar::Coalesce(_) => false,
         });
         match smallest {
@@ -259,15 +299,12 @@ impl<'a> Grouped<'_, '_, 'a> {
     }
 
     /// One aggregate, as folds of its partial values.
-    fn aggregate(
-        &mut self,
-        name: &str,
-        expr: &'a Expr,
-        function: &'a Function,
-    ) -> Result<Scalar, Box<Refusal>> {
+    fn aggregate(&mut self, name: &str, expr: &'a Expr, function: &'a Function) -> Result<Scalar, Box<Refusal>> {
         let bare = name.strip_prefix("pg_catalog.").unwrap_or(name);
         let refused = || refuse(RefusalId::FanOutAggregate, &[bare]);
-        let FunctionArguments::List(list) = &function.args else { return Err(refused()) };
+        let FunctionArguments::List(list) = &function.args else {
+            return Err(refused());
+        };
         if !list.clauses.is_empty() || !function.within_group.is_empty() {
             return Err(refuse(RefusalId::FanOutAggregateArguments, &[bare]));
         }
@@ -276,7 +313,12 @@ impl<'a> Grouped<'_, '_, 'a> {
         }
         let distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
         let argument = calls::single_argument(function);
-        if distinct && !matches!(bare, "min" | "max" | "bool_and" | "bool_or" | "every" | "bit_and" | "bit_or") {
+        if distinct
+            && !matches!(
+                bare,
+                "min" | "max" | "bool_and" | "bool_or" | "every" | "bit_and" | "bit_or"
+            )
+        {
             // the key's values on one shard are on no other
             let column = argument.and_then(|expr| column_in(self.draft.resolved, self.draft.scope(), expr));
             let is_key = column.is_some_and(|column| self.group.keys.contains(&column));
@@ -311,7 +353,9 @@ impl<'a> Grouped<'_, '_, 'a> {
     /// The text of an aggregate call: cut from where it stands by its tokens.
     fn text(&self, expr: &'a Expr) -> Result<String, Box<Refusal>> {
         self.draft.copyable(expr)?;
-        let Expr::Function(function) = unnested(expr) else { return Err(bug()) };
+        let Expr::Function(function) = unnested(expr) else {
+            return Err(bug());
+        };
         let span = call_span(self.draft, function).ok_or_else(bug)?;
         clauses::text_of(self.draft.resolved.input, span, unnested(expr))
             .ok_or_else(|| refuse(RefusalId::SyntaxNotUnderstood, &["an aggregate call"]))
@@ -352,7 +396,11 @@ impl<'a> Grouped<'_, '_, 'a> {
             None => {
                 for sort in sorts {
                     let by = self.sorted_scalar(keys, sort)?;
-                    groups.push(GroupOrder { by, direction: sort.direction, nulls: sort.nulls });
+                    groups.push(GroupOrder {
+                        by,
+                        direction: sort.direction,
+                        nulls: sort.nulls,
+                    });
                 }
             }
         }
@@ -369,11 +417,19 @@ impl<'a> Grouped<'_, '_, 'a> {
         for (index, direction, nulls) in order {
             let Some(key) = keys.get(index) else { return Err(bug()) };
             let what = format!("GROUP BY entry {}", index.saturating_add(1));
-            let comparator = key.typed.equality().ok_or_else(|| refuse(RefusalId::FanOutGroupType, &[&what]))?;
+            let comparator = key
+                .typed
+                .equality()
+                .ok_or_else(|| refuse(RefusalId::FanOutGroupType, &[&what]))?;
             self.draft.check_encoding(comparator)?;
             pushed.push(order_by_text(&key.text, key.typed, direction, nulls));
             let hidden = self.draft.hide(key.text.clone());
-            spec_keys.push(Key { hidden, order: KeyOrder::Known(comparator), direction, nulls });
+            spec_keys.push(Key {
+                hidden,
+                order: KeyOrder::Known(comparator),
+                direction,
+                nulls,
+            });
         }
         Ok((spec_keys, pushed, groups))
     }
@@ -419,7 +475,9 @@ impl<'a> Grouped<'_, '_, 'a> {
                 self.draft.text_of(span, expr)?
             }
         };
-        let order = self.draft.client_order(type_of(self.draft.resolved, self.draft.scope(), expr), "ORDER BY")?;
+        let order = self
+            .draft
+            .client_order(type_of(self.draft.resolved, self.draft.scope(), expr), "ORDER BY")?;
         Ok(Scalar::Fold(self.fold(text, Combine::First(order))))
     }
 }
@@ -447,11 +505,14 @@ pub(super) fn literal(expr: &Expr) -> Option<Constant> {
             Value::Null => Some(Constant::Null),
             _ => None,
         },
-        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match &**expr {
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } => match &**expr {
             Expr::Value(value) => match &value.value {
-                Value::Number(digits, _) => {
-                    Numeric::parse_text(format!("-{digits}").as_bytes()).ok().map(Constant::Number)
-                }
+                Value::Number(digits, _) => Numeric::parse_text(format!("-{digits}").as_bytes())
+                    .ok()
+                    .map(Constant::Number),
                 _ => None,
             },
             _ => None,
@@ -484,7 +545,11 @@ fn call_span(draft: &Draft<'_, '_>, function: &Function) -> Option<Span> {
     let input = draft.resolved.input;
     let name = name_span(function)?;
     let start = input.tokens.iter().position(|token| token.span.start == name.0.start)?;
-    let mut at = input.tokens.iter().position(|token| token.span.start == name.1.start)?.checked_add(1)?;
+    let mut at = input
+        .tokens
+        .iter()
+        .position(|token| token.span.start == name.1.start)?
+        .checked_add(1)?;
     let group_end = |at: usize| {
         let mut depth = 0usize;
         for (index, token) in input.tokens.iter().enumerate().skip(at) {
@@ -506,7 +571,10 @@ fn call_span(draft: &Draft<'_, '_>, function: &Function) -> Option<Span> {
     if function.filter.is_some() {
         at = group_end(at.checked_add(2)?)?;
     }
-    Some(Span::new(input.tokens.get(start)?.span.start, input.tokens.get(at)?.span.end))
+    Some(Span::new(
+        input.tokens.get(start)?.span.start,
+        input.tokens.get(at)?.span.end,
+    ))
 }
 
 /// Spans of the first and the last part of a call's name.

@@ -3,8 +3,8 @@
 //! Why only constants and parameters: the number must be known before anything is sent, since each shard is asked for
 //! LIMIT + OFFSET rows (saturating: the largest LIMIT with an OFFSET is legal).
 
-use crate::plan::{Parameters, Refusal, RefusalId, refuse};
 use crate::plan::resolve::type_name;
+use crate::plan::{Parameters, Refusal, RefusalId, refuse};
 use crate::sql::ast::{DataType, Expr, LimitClause, Query, UnaryOperator, Value};
 use crate::value::{Format, Oid, decode_int2, decode_int4, decode_int8};
 
@@ -37,10 +37,17 @@ impl Limits {
 
 /// Reads the clauses of a query.
 pub(super) fn read(query: &Query) -> Result<Limits, Box<Refusal>> {
-    let mut limits = Limits { limit: Count::None, offset: Count::None };
+    let mut limits = Limits {
+        limit: Count::None,
+        offset: Count::None,
+    };
     match &query.limit_clause {
         None => {}
-        Some(LimitClause::LimitOffset { limit, offset, limit_by: _ }) => {
+        Some(LimitClause::LimitOffset {
+            limit,
+            offset,
+            limit_by: _,
+        }) => {
             if let Some(limit) = limit {
                 limits.limit = count(limit, "LIMIT")?;
             }
@@ -109,25 +116,31 @@ fn negative(clause: &'static str) -> Box<Refusal> {
 }
 
 fn count(expr: &Expr, clause: &'static str) -> Result<Count, Box<Refusal>> {
-    let expr = unnested(expr);
+    let expr = match unnested(expr) {
+        Expr::Cast { expr, data_type, .. } if is_integer(data_type) => unnested(expr),
+        expr => expr,
+    };
     if let Expr::Value(value) = expr {
         match &value.value {
             Value::Null => return Ok(Count::None),
             Value::Placeholder(placeholder) => {
-                let number = placeholder.strip_prefix('$').and_then(|digits| digits.parse::<u32>().ok());
-                return number.map(Count::Parameter).ok_or_else(|| refuse(RefusalId::FanOutLimit, &[clause]));
+                let number = placeholder
+                    .strip_prefix('$')
+                    .and_then(|digits| digits.parse::<u32>().ok());
+                return number
+                    .map(Count::Parameter)
+                    .ok_or_else(|| refuse(RefusalId::FanOutLimit, &[clause]));
             }
             _ => {}
         }
     }
-    let bare = match expr {
-        Expr::Cast { expr, data_type, .. } if is_integer(data_type) => expr,
-        expr => expr,
-    };
-    if let Some(number) = plain_integer(bare) {
+    if let Some(number) = plain_integer(expr) {
         return Ok(Count::Fixed(number));
     }
-    if let Expr::UnaryOp { op: UnaryOperator::Minus, expr } = expr
+    if let Expr::UnaryOp {
+        op: UnaryOperator::Minus,
+        expr,
+    } = expr
         && plain_integer(unnested(expr)).is_some_and(|number| number > 0)
     {
         return Err(negative(clause));
@@ -143,7 +156,9 @@ fn is_integer(data_type: &DataType) -> bool {
 
 /// The value of an unsigned integer literal that fits an int8.
 pub(super) fn plain_integer(expr: &Expr) -> Option<u64> {
-    let Expr::Value(value) = unnested(expr) else { return None };
+    let Expr::Value(value) = unnested(expr) else {
+        return None;
+    };
     match &value.value {
         Value::Number(digits, _) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
             digits.parse::<i64>().ok().and_then(|number| u64::try_from(number).ok())

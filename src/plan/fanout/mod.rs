@@ -71,8 +71,19 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Template, Box<Ref
             return Err(bug());
         }
         let form = draft::union_form(width(resolved, &node.body)?);
-        let limits = Limits { limit: Count::None, offset: Count::None };
-        return Ok(template_of(resolved, &moments, Vec::new(), form, limits, Vec::new(), Vec::new()));
+        let limits = Limits {
+            limit: Count::None,
+            offset: Count::None,
+        };
+        return Ok(template_of(
+            resolved,
+            &moments,
+            Vec::new(),
+            form,
+            limits,
+            Vec::new(),
+            Vec::new(),
+        ));
     };
     let aggregates = calls::aggregates(resolved, id, select);
     let reader = match node.query.order_by.is_some() || aggregates {
@@ -83,7 +94,7 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Template, Box<Ref
         // reference tables alone belong on one shard
         return Err(refuse(RefusalId::FanOutNotYet, &[]));
     };
-    check_per_row(resolved, id, select, aggregates)?;
+    check_per_row(resolved, id, select)?;
     let draft = Draft::new(resolved, query, id, select, moments)?;
     if group::is_local(&spreads, &draft, &group) {
         return union::plan(draft);
@@ -104,22 +115,26 @@ fn check(resolved: &Resolved<'_>, query: QueryId) -> Result<(), Box<Refusal>> {
         BlockKind::Select(_) | BlockKind::Values(_) | BlockKind::Table => false,
     };
     if resolved.blocks.iter().any(|block| modifies(&block.kind)) {
-        return Err(refuse(RefusalId::FanOutModifyingCte, &[]));
+        return Err(refuse(RefusalId::WriteSeveralShards, &["WITH"]));
     }
     if resolved.uses.into > 0 {
-        return Err(refuse(RefusalId::FanOutInto, &[]));
+        return Err(refuse(RefusalId::SelectInto, &[]));
     }
     if !resolved.uses.samples.is_empty() {
-        return Err(refuse(RefusalId::FanOutSample, &[]));
+        return Err(refuse(RefusalId::TableSample, &["…"]));
     }
     if let Some(column) = resolved.uses.system_columns.first() {
-        return Err(refuse(RefusalId::FanOutSystemColumn, &[&column.name]));
+        return Err(refuse(RefusalId::HomeOnly, &[&column.name]));
     }
-    if resolved.queries.iter().any(|node| node.query.with.as_ref().is_some_and(|with| with.recursive)) {
+    if resolved
+        .queries
+        .iter()
+        .any(|node| node.query.with.as_ref().is_some_and(|with| with.recursive))
+    {
         return Err(refuse(RefusalId::FanOutRecursive, &[]));
     }
     let joins = resolved.references.len() > 1 || resolved.queries.len() > 1;
-    if joins && !resolved.input.suspicions.is_empty() {
+    if joins && calls::is_doubtful(resolved) {
         return Err(refuse(RefusalId::FanOutSuspicious, &[]));
     }
     check_locks(resolved, query)?;
@@ -153,7 +168,7 @@ fn calls_per_row(resolved: &Resolved<'_>) -> usize {
 
 /// A value per row is the client's only where every row is evaluated once: in the target list and WHERE of the outermost
 /// block, neither grouped nor made distinct.
-fn check_per_row(resolved: &Resolved<'_>, id: BlockId, select: &Select, aggregates: bool) -> Result<(), Box<Refusal>> {
+fn check_per_row(resolved: &Resolved<'_>, id: BlockId, select: &Select) -> Result<(), Box<Refusal>> {
     let all = calls_per_row(resolved);
     if all == 0 {
         return Ok(());
@@ -163,7 +178,7 @@ fn check_per_row(resolved: &Resolved<'_>, id: BlockId, select: &Select, aggregat
         _ => None,
     });
     let allowed = calls::count_nature(resolved, targets.chain(&select.selection), id, Nature::PerRow);
-    match allowed == all && !aggregates && select.distinct.is_none() {
+    match allowed == all && !calls::aggregates(resolved, id, select) && select.distinct.is_none() {
         true => Ok(()),
         false => Err(refuse(RefusalId::FanOutVolatile, &[])),
     }
@@ -200,7 +215,11 @@ fn template_of(
     steps: Vec<(String, String)>,
 ) -> Template {
     // a moment inside a clause that is cut out goes with it
-    let cut: Vec<Span> = edits.iter().map(|(span, _)| *span).filter(|span| !span.is_empty()).collect();
+    let cut: Vec<Span> = edits
+        .iter()
+        .map(|(span, _)| *span)
+        .filter(|span| !span.is_empty())
+        .collect();
     for (index, (span, _)) in moments.iter().enumerate() {
         if !cut.iter().any(|cut| cut.contains(*span)) {
             edits.push((*span, Edit::Moment(index)));

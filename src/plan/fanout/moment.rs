@@ -41,7 +41,10 @@ impl Moment {
             Moment::Local => "timestamp",
         };
         // digits, blanks and `-:.+` only: nothing to quote
-        let plain: String = answer.chars().filter(|c| c.is_ascii_digit() || " -:.+".contains(*c)).collect();
+        let plain: String = answer
+            .chars()
+            .filter(|c| c.is_ascii_digit() || " -:.+".contains(*c))
+            .collect();
         format!("'{plain}'::pg_catalog.{type_name}")
     }
 
@@ -66,7 +69,9 @@ pub(super) fn find(resolved: &Resolved<'_>) -> Result<Vec<(Span, Moment)>, Box<R
         if token.kind != TokenKind::Word {
             continue;
         }
-        let Some(moment) = Moment::of(token.span.of(input.text)) else { continue };
+        let Some(moment) = Moment::of(token.span.of(input.text)) else {
+            continue;
+        };
         let kind_at = |at: Option<usize>| at.and_then(|at| input.tokens.get(at)).map(|token| token.kind);
         let opens = kind_at(index.checked_add(1)) == Some(TokenKind::Punctuation(b'('));
         let closes = kind_at(index.checked_add(2)) == Some(TokenKind::Punctuation(b')'));
@@ -76,7 +81,10 @@ pub(super) fn find(resolved: &Resolved<'_>) -> Result<Vec<(Span, Moment)>, Box<R
         match (keyword, opens, closes) {
             (true, false, _) => {}
             (false, true, true) => {
-                let end = index.checked_add(2).and_then(|at| input.tokens.get(at)).map(|token| token.span.end);
+                let end = index
+                    .checked_add(2)
+                    .and_then(|at| input.tokens.get(at))
+                    .map(|token| token.span.end);
                 span.end = end.unwrap_or(span.end);
             }
             // a column or a label of that name; a call with a precision is missed by the count below
@@ -93,9 +101,11 @@ pub(super) fn find(resolved: &Resolved<'_>) -> Result<Vec<(Span, Moment)>, Box<R
         }
         found.push((span, moment));
     }
-    let called = resolved.uses.functions.iter().filter(|call| {
-        calls::is_moment(call.name.strip_prefix("pg_catalog.").unwrap_or(&call.name))
-    });
+    let called = resolved
+        .uses
+        .functions
+        .iter()
+        .filter(|call| calls::is_moment(call.name.strip_prefix("pg_catalog.").unwrap_or(&call.name)));
     let (mut count, mut in_from) = (0usize, false);
     for call in called {
         count = count.saturating_add(1);

@@ -7,8 +7,8 @@
 //! (a nullable side). Anything not proven is a refusal that names what blocks it.
 
 use crate::plan::resolve::{
-    Block, BlockId, BlockKind, Body, Child, ColumnRef, Conjunct, ConjunctTest, Lateral, Lookup, Outputs,
-    Placement, QueryId, Resolved, Scope, Source, children,
+    Block, BlockId, BlockKind, Body, Child, ColumnRef, Conjunct, ConjunctTest, Lateral, Lookup, Outputs, Placement,
+    QueryId, Resolved, Scope, Source, children,
 };
 use crate::plan::{Refusal, RefusalId, refuse};
 use crate::sql::ast::{
@@ -42,7 +42,11 @@ pub(super) struct Group {
 #[derive(Clone, Debug)]
 pub(super) enum Yield {
     Everywhere,
-    Keyed { keyspace: KeyspaceId, keys: Vec<usize>, linked: Vec<usize> },
+    Keyed {
+        keyspace: KeyspaceId,
+        keys: Vec<usize>,
+        linked: Vec<usize>,
+    },
 }
 
 /// Rows of a part of FROM: everywhere, or groups that no condition has linked yet.
@@ -76,7 +80,11 @@ pub(super) enum Reader {
 
 impl<'r, 'a> Spreads<'r, 'a> {
     pub(super) fn new(resolved: &'r Resolved<'a>) -> Spreads<'r, 'a> {
-        Spreads { resolved, outer: Vec::new(), depth: 0 }
+        Spreads {
+            resolved,
+            outer: Vec::new(),
+            depth: 0,
+        }
     }
 
     /// Where the rows of a block's FROM and WHERE lie, all its subqueries checked. `reader` says whether the order of a
@@ -86,7 +94,13 @@ impl<'r, 'a> Spreads<'r, 'a> {
         let BlockKind::Select(select) = block.kind else {
             return self.plain_block(block, id, reader);
         };
-        let mut walk = From { spreads: self, id, block, next: 0, reader };
+        let mut walk = From {
+            spreads: self,
+            id,
+            block,
+            next: 0,
+            reader,
+        };
         let mut part = Part::Everywhere;
         for tree in &select.from {
             let right = walk.tree(tree, &part)?;
@@ -109,19 +123,31 @@ impl<'r, 'a> Spreads<'r, 'a> {
             BlockKind::Values(values) => {
                 let cells = values.rows.iter().flat_map(|row| &row.content);
                 for expr in cells {
-                    self.subqueries(expr, Scope { block: id, items: crate::plan::resolve::ItemSet::empty() })?;
+                    self.subqueries(
+                        expr,
+                        Scope {
+                            block: id,
+                            items: crate::plan::resolve::ItemSet::empty(),
+                        },
+                    )?;
                 }
                 Ok(Spread::Everywhere)
             }
             BlockKind::Table => {
-                let walk = From { spreads: self, id, block, next: 0, reader };
+                let walk = From {
+                    spreads: self,
+                    id,
+                    block,
+                    next: 0,
+                    reader,
+                };
                 match walk.item(0, &Part::Everywhere)? {
                     Part::Everywhere => Ok(Spread::Everywhere),
                     Part::Keyed(groups) => Ok(Spread::Keyed(single(groups)?)),
                 }
             }
             BlockKind::Insert(_) | BlockKind::Update(_) | BlockKind::Delete(_) | BlockKind::Merge(_) => {
-                Err(refuse(RefusalId::FanOutModifyingCte, &[]))
+                Err(refuse(RefusalId::WriteSeveralShards, &["WITH"]))
             }
             BlockKind::Select(_) => Err(refuse(RefusalId::FanOutNotYet, &[])),
         }
@@ -157,7 +183,15 @@ impl<'r, 'a> Spreads<'r, 'a> {
         match (body, syntax) {
             (Body::Block(block), _) => self.yields(*block, reader),
             (Body::Query(query), _) => self.query(*query, reader),
-            (Body::Set { left, right }, SetExpr::SetOperation { left: l, op, set_quantifier, right: r }) => {
+            (
+                Body::Set { left, right },
+                SetExpr::SetOperation {
+                    left: l,
+                    op,
+                    set_quantifier,
+                    right: r,
+                },
+            ) => {
                 let left = self.body(left, l, reader)?;
                 let right = self.body(right, r, reader)?;
                 combine_arms(left, right, *op, *set_quantifier)
@@ -183,7 +217,9 @@ impl<'r, 'a> Spreads<'r, 'a> {
         let reader = if grouped { Reader::Unordered } else { reader };
         let group = match self.block(id, reader)? {
             Spread::Everywhere => {
-                let Some(select) = select else { return Ok(Yield::Everywhere) };
+                let Some(select) = select else {
+                    return Ok(Yield::Everywhere);
+                };
                 if grouped || select.distinct.is_some() || calls::windows(self.resolved, id, select) {
                     calls::repeatable(self.resolved, id, select)?;
                 }
@@ -203,18 +239,33 @@ impl<'r, 'a> Spreads<'r, 'a> {
             }
         }
         let Outputs::Known(outputs) = &block.outputs else {
-            return Ok(Yield::Keyed { keyspace: group.keyspace, keys: Vec::new(), linked: Vec::new() });
+            return Ok(Yield::Keyed {
+                keyspace: group.keyspace,
+                keys: Vec::new(),
+                linked: Vec::new(),
+            });
         };
         let places = |columns: &[ColumnRef]| {
             let holds = |output: &crate::plan::resolve::Output| output.column.is_some_and(|c| columns.contains(&c));
-            outputs.iter().enumerate().filter(|(_, output)| holds(output)).map(|(at, _)| at).collect::<Vec<_>>()
+            outputs
+                .iter()
+                .enumerate()
+                .filter(|(_, output)| holds(output))
+                .map(|(at, _)| at)
+                .collect::<Vec<_>>()
         };
-        Ok(Yield::Keyed { keyspace: group.keyspace, keys: places(&group.keys), linked: places(&group.linked) })
+        Ok(Yield::Keyed {
+            keyspace: group.keyspace,
+            keys: places(&group.keys),
+            linked: places(&group.linked),
+        })
     }
 
     /// Does GROUP BY name a column that holds the key?
     pub(super) fn groups_by_key(&self, id: BlockId, select: &Select, group: &Group) -> bool {
-        let GroupByExpr::Expressions(keys, modifiers) = &select.group_by else { return false };
+        let GroupByExpr::Expressions(keys, modifiers) = &select.group_by else {
+            return false;
+        };
         if !modifiers.is_empty() || calls::has_grouping_sets(keys) {
             return false;
         }
@@ -246,9 +297,8 @@ impl<'r, 'a> Spreads<'r, 'a> {
             key => {
                 let ordinal = super::limit::plain_integer(key)?;
                 let at = usize::try_from(ordinal).ok()?.checked_sub(1)?;
-                let plain = |item: &SelectItem| {
-                    matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })
-                };
+                let plain =
+                    |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. });
                 if !select.projection.iter().take(at.saturating_add(1)).all(plain) {
                     return None;
                 }
@@ -265,13 +315,13 @@ impl<'r, 'a> Spreads<'r, 'a> {
     pub(super) fn distinct_by_key(&self, id: BlockId, select: &Select, group: &Group) -> bool {
         match &select.distinct {
             None | Some(Distinct::All) => true,
-            Some(Distinct::On(keys)) => {
-                keys.iter().any(|key| self.column(id, key).is_some_and(|column| group.keys.contains(&column)))
-            }
+            Some(Distinct::On(keys)) => keys
+                .iter()
+                .any(|key| self.column(id, key).is_some_and(|column| group.keys.contains(&column))),
             Some(Distinct::Distinct) => match self.block_of(id).map(|block| &block.outputs) {
-                Ok(Outputs::Known(outputs)) => {
-                    outputs.iter().any(|output| output.column.is_some_and(|column| group.keys.contains(&column)))
-                }
+                Ok(Outputs::Known(outputs)) => outputs
+                    .iter()
+                    .any(|output| output.column.is_some_and(|column| group.keys.contains(&column))),
                 Ok(Outputs::Unknown) | Err(_) => false,
             },
         }
@@ -314,7 +364,10 @@ impl<'r, 'a> Spreads<'r, 'a> {
         for tree in &select.from {
             join_conditions(tree, &mut exprs);
         }
-        let query = block.query.and_then(|query| self.resolved.queries.get(query.0)).map(|node| node.query);
+        let query = block
+            .query
+            .and_then(|query| self.resolved.queries.get(query.0))
+            .map(|node| node.query);
         if let Some(query) = query {
             exprs.extend(calls::tail_expressions(query));
         }
@@ -326,7 +379,11 @@ impl<'r, 'a> Spreads<'r, 'a> {
         let mut open = vec![expr];
         let mut inside = Vec::new();
         while let Some(expr) = open.pop() {
-            if let Expr::In { expr: left, target: InTarget::Subquery(query), .. } = expr
+            if let Expr::In {
+                expr: left,
+                target: InTarget::Subquery(query),
+                ..
+            } = expr
                 && self.membership(left, query, scope)?
             {
                 open.push(left);
@@ -345,7 +402,9 @@ impl<'r, 'a> Spreads<'r, 'a> {
 
     /// `key IN (SELECT key …)`: all rows that could match, and no NULL among them, lie on the same shard.
     fn membership(&self, left: &Expr, query: &Query, scope: Scope) -> Proof<bool> {
-        let Some(left) = column_in(self.resolved, scope, left) else { return Ok(false) };
+        let Some(left) = column_in(self.resolved, scope, left) else {
+            return Ok(false);
+        };
         if !self.outer.contains(&left) || !self.is_never_null(left) {
             return Ok(false);
         }
@@ -371,10 +430,12 @@ impl<'r, 'a> Spreads<'r, 'a> {
             }
         };
         let right = self.id_of(query).ok().and_then(|id| self.resolved.body_block(id));
-        let right = right.and_then(|block| self.resolved.blocks.get(block.0)).and_then(|block| match &block.outputs {
-            Outputs::Known(outputs) => outputs.first()?.column,
-            Outputs::Unknown => None,
-        });
+        let right = right
+            .and_then(|block| self.resolved.blocks.get(block.0))
+            .and_then(|block| match &block.outputs {
+                Outputs::Known(outputs) => outputs.first()?.column,
+                Outputs::Unknown => None,
+            });
         match (keyspace_of(left), right.and_then(keyspace_of)) {
             (Some(left), Some(right)) => left == right,
             _ => false,
@@ -383,11 +444,19 @@ impl<'r, 'a> Spreads<'r, 'a> {
 
     /// Is the column a base table's key that stands on no nullable side on its way here?
     fn is_never_null(&self, column: ColumnRef) -> bool {
-        let side = self.resolved.blocks.get(column.block.0).and_then(|block| block.items.get(column.item));
+        let side = self
+            .resolved
+            .blocks
+            .get(column.block.0)
+            .and_then(|block| block.items.get(column.item));
         let direct = side.is_some_and(|item| {
             item.side == crate::plan::resolve::Side::Preserved && matches!(item.source, Source::Relation(_))
         });
-        direct && self.resolved.base(column).is_some_and(|base| self.resolved.is_key(base))
+        direct
+            && self
+                .resolved
+                .base(column)
+                .is_some_and(|base| self.resolved.is_key(base))
     }
 
     /// A subquery in an expression is the same on each shard as over all of them if it reads reference tables alone, or
@@ -446,7 +515,9 @@ impl<'r, 'a> Spreads<'r, 'a> {
     /// Does a conjunct tie the group's key to a key outside?
     fn correlates(&self, block: &Block<'a>, group: &Group) -> bool {
         block.conjuncts.iter().any(|conjunct| {
-            let Some((one, other)) = self.equality(block, conjunct) else { return false };
+            let Some((one, other)) = self.equality(block, conjunct) else {
+                return false;
+            };
             let ties = |inner: ColumnRef, outer: ColumnRef| {
                 group.linked.contains(&inner) && conjunct.prunes.contains(inner.item) && self.outer.contains(&outer)
             };
@@ -459,10 +530,27 @@ impl<'r, 'a> Spreads<'r, 'a> {
         match conjunct.test {
             ConjunctTest::Equal(left, right) => Some((left, right)),
             ConjunctTest::Expression(expr) => {
-                let Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = unnested(expr) else { return None };
-                let id = self.resolved.blocks.iter().position(|other| std::ptr::eq(other, block))?;
-                let scope = Scope { block: BlockId(id), items: conjunct.visible };
-                Some((column_in(self.resolved, scope, left)?, column_in(self.resolved, scope, right)?))
+                let Expr::BinaryOp {
+                    left,
+                    op: BinaryOperator::Eq,
+                    right,
+                } = unnested(expr)
+                else {
+                    return None;
+                };
+                let id = self
+                    .resolved
+                    .blocks
+                    .iter()
+                    .position(|other| std::ptr::eq(other, block))?;
+                let scope = Scope {
+                    block: BlockId(id),
+                    items: conjunct.visible,
+                };
+                Some((
+                    column_in(self.resolved, scope, left)?,
+                    column_in(self.resolved, scope, right)?,
+                ))
             }
         }
     }
@@ -470,7 +558,9 @@ impl<'r, 'a> Spreads<'r, 'a> {
     /// Does `=` between two columns mean that they hash alike? Integers of any width do; else the types must be one.
     fn comparable(&self, left: ColumnRef, right: ColumnRef) -> bool {
         let column = |column: ColumnRef| self.resolved.base(column).and_then(|base| self.resolved.column(base));
-        let (Some(left), Some(right)) = (column(left), column(right)) else { return false };
+        let (Some(left), Some(right)) = (column(left), column(right)) else {
+            return false;
+        };
         use crate::catalog::Collation;
         use crate::value::Oid;
         let integer = |oid: Oid| matches!(oid, Oid::INT2 | Oid::INT4 | Oid::INT8);
@@ -479,7 +569,11 @@ impl<'r, 'a> Spreads<'r, 'a> {
     }
 
     fn id_of(&self, query: &Query) -> Proof<QueryId> {
-        let at = self.resolved.queries.iter().position(|node| std::ptr::eq(node.query, query));
+        let at = self
+            .resolved
+            .queries
+            .iter()
+            .position(|node| std::ptr::eq(node.query, query));
         at.map(QueryId).ok_or_else(bug)
     }
 
@@ -492,7 +586,11 @@ impl<'r, 'a> Spreads<'r, 'a> {
         if depth > DEPTH_MAX {
             return Err(refuse(RefusalId::FanOutRecursive, &[]));
         }
-        Ok(Spreads { resolved: self.resolved, outer: self.outer.clone(), depth })
+        Ok(Spreads {
+            resolved: self.resolved,
+            outer: self.outer.clone(),
+            depth,
+        })
     }
 }
 
@@ -544,7 +642,11 @@ impl<'a> From<'_, '_, 'a> {
     }
 
     fn factor(&mut self, factor: &'a TableFactor, before: &Part) -> Proof<Part> {
-        if let TableFactor::NestedJoin { table_with_joins, alias: _ } = factor {
+        if let TableFactor::NestedJoin {
+            table_with_joins,
+            alias: _,
+        } = factor
+        {
             return self.tree(table_with_joins, before);
         }
         let item = self.next;
@@ -555,20 +657,28 @@ impl<'a> From<'_, '_, 'a> {
     fn item(&self, index: usize, before: &Part) -> Proof<Part> {
         let resolved = self.spreads.resolved;
         let item = self.block.items.get(index).ok_or_else(bug)?;
-        let column = |column: usize| ColumnRef { block: self.id, item: index, column };
+        let column = |column: usize| ColumnRef {
+            block: self.id,
+            item: index,
+            column,
+        };
         let yields = match item.source {
             Source::Relation(reference) => {
                 let reference = resolved.references.get(reference.0).ok_or_else(bug)?;
                 return match reference.placement {
                     Placement::Sharded { keyspace, key } => {
                         let keys = vec![column(key)];
-                        Ok(Part::Keyed(vec![Group { keyspace, linked: keys.clone(), keys }]))
+                        Ok(Part::Keyed(vec![Group {
+                            keyspace,
+                            linked: keys.clone(),
+                            keys,
+                        }]))
                     }
                     Placement::Reference => Ok(Part::Everywhere),
-                    Placement::Unsharded(_) => Err(refuse(RefusalId::FanOutUnsharded, &[&reference.name])),
-                    Placement::System => Err(refuse(RefusalId::FanOutCatalog, &[&reference.name])),
-                    Placement::Temporary => Err(refuse(RefusalId::FanOutTemporary, &[&reference.name])),
-                    Placement::Missing => Err(refuse(RefusalId::FanOutMissing, &[&reference.name])),
+                    Placement::Unsharded(_) => Err(refuse(RefusalId::UnshardedBesideSharded, &[&reference.name])),
+                    Placement::System => Err(refuse(RefusalId::HomeOnly, &[&reference.name])),
+                    Placement::Temporary => Err(refuse(RefusalId::HomeOnly, &[&reference.name])),
+                    Placement::Missing => Err(refuse(RefusalId::HomeOnly, &[&reference.name])),
                 };
             }
             Source::View { query, .. } | Source::Cte { query } => {
@@ -578,8 +688,14 @@ impl<'a> From<'_, '_, 'a> {
                 }
                 outside.query(query, self.reader)?
             }
-            Source::Subquery { query, lateral: Lateral::No } => self.spreads.query(query, self.reader)?,
-            Source::Subquery { query, lateral: Lateral::Yes } => {
+            Source::Subquery {
+                query,
+                lateral: Lateral::No,
+            } => self.spreads.query(query, self.reader)?,
+            Source::Subquery {
+                query,
+                lateral: Lateral::Yes,
+            } => {
                 let mut sees = self.spreads.deeper()?;
                 if let Part::Keyed(groups) = before {
                     // a key before it is a key of this row only once all of them are linked
@@ -629,7 +745,9 @@ impl<'a> From<'_, '_, 'a> {
                 let ties = |group: &Group| {
                     group.keyspace == right.keyspace
                         && self.block.conjuncts.iter().any(|conjunct| {
-                            let Some((one, other)) = self.spreads.equality(self.block, conjunct) else { return false };
+                            let Some((one, other)) = self.spreads.equality(self.block, conjunct) else {
+                                return false;
+                            };
                             // a condition under which alone the nullable side's rows matter: its ON, or one inside it
                             let tie = |l: ColumnRef, r: ColumnRef| {
                                 let known = group.linked.contains(&l) && right.linked.contains(&r);
@@ -665,7 +783,7 @@ impl<'a> From<'_, '_, 'a> {
             .collect();
         let mut changed = true;
         while changed {
-            changed = false;
+            changed = join_sharing(&mut groups);
             for (one, other) in &equalities {
                 let find = |column: &ColumnRef, groups: &[Group]| {
                     groups.iter().position(|group| group.linked.contains(column))
@@ -709,6 +827,27 @@ impl<'a> From<'_, '_, 'a> {
     }
 }
 
+/// Makes two groups one that share a column: it holds both their keys.
+fn join_sharing(groups: &mut Vec<Group>) -> bool {
+    for first in 0..groups.len() {
+        let Some((left, rest)) = groups.get(first..).and_then(<[Group]>::split_first) else {
+            return false;
+        };
+        let shares = |group: &Group| {
+            group.keyspace == left.keyspace && group.linked.iter().any(|column| left.linked.contains(column))
+        };
+        if let Some(offset) = rest.iter().position(shares) {
+            let taken = groups.remove(first.saturating_add(1).saturating_add(offset));
+            if let Some(group) = groups.get_mut(first) {
+                group.keys.extend(taken.keys);
+                group.linked.extend(taken.linked);
+            }
+            return true;
+        }
+    }
+    false
+}
+
 /// The one group that all rows belong to.
 fn single(groups: Vec<Group>) -> Proof<Group> {
     let mut groups = groups.into_iter();
@@ -726,12 +865,19 @@ fn combine_arms(left: Yield, right: Yield, op: SetOperator, quantifier: SetQuant
         (Yield::Everywhere, Yield::Everywhere) => Ok(Yield::Everywhere),
         (
             Yield::Keyed { keyspace, keys, linked },
-            Yield::Keyed { keyspace: other_keyspace, keys: other_keys, linked: other_linked },
+            Yield::Keyed {
+                keyspace: other_keyspace,
+                keys: other_keys,
+                linked: other_linked,
+            },
         ) if keyspace == other_keyspace => {
             let keys: Vec<usize> = keys.into_iter().filter(|key| other_keys.contains(key)).collect();
             let linked = linked.into_iter().filter(|key| other_linked.contains(key)).collect();
             let concatenates = op == SetOperator::Union && quantifier == SetQuantifier::All;
-            let known = matches!(quantifier, SetQuantifier::All | SetQuantifier::Distinct | SetQuantifier::None);
+            let known = matches!(
+                quantifier,
+                SetQuantifier::All | SetQuantifier::Distinct | SetQuantifier::None
+            );
             let known_op = matches!(op, SetOperator::Union | SetOperator::Except | SetOperator::Intersect);
             if concatenates || (known && known_op && !keys.is_empty()) {
                 return Ok(Yield::Keyed { keyspace, keys, linked });

@@ -22,7 +22,10 @@ pub(super) struct Typed {
 
 impl Typed {
     fn plain(type_oid: Oid) -> Typed {
-        Typed { type_oid, collation: Collation::None }
+        Typed {
+            type_oid,
+            collation: Collation::None,
+        }
     }
 
     /// Has the type a collation?
@@ -57,7 +60,10 @@ pub(super) fn type_of(resolved: &Resolved<'_>, scope: Scope, expr: &Expr) -> Opt
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) => {
             let base = resolved.base(column_in(resolved, scope, expr)?)?;
             let column = resolved.column(base)?;
-            Some(Typed { type_oid: column.type_oid, collation: column.collation })
+            Some(Typed {
+                type_oid: column.type_oid,
+                collation: column.collation,
+            })
         }
         Expr::Value(value) => match &value.value {
             Value::Number(digits, _) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -77,9 +83,15 @@ pub(super) fn type_of(resolved: &Resolved<'_>, scope: Scope, expr: &Expr) -> Opt
                 return None;
             }
             let type_oid = *resolved.input.catalog.builtin.types.get(&named.name)?;
-            let cast = Typed { type_oid, collation: Collation::None };
+            let cast = Typed {
+                type_oid,
+                collation: Collation::None,
+            };
             match cast.is_text() {
-                true => Some(Typed { type_oid, collation: cast_collation(resolved, recurse(expr))? }),
+                true => Some(Typed {
+                    type_oid,
+                    collation: cast_collation(resolved, recurse(expr))?,
+                }),
                 false => Some(cast),
             }
         }
@@ -88,7 +100,10 @@ pub(super) fn type_of(resolved: &Resolved<'_>, scope: Scope, expr: &Expr) -> Opt
             let name = crate::plan::resolve::object_name(collation)?;
             let bytes = matches!(name.as_slice(), ["C" | "POSIX"] | ["pg_catalog", "C" | "POSIX"]);
             match inner.is_text() && bytes {
-                true => Some(Typed { type_oid: inner.type_oid, collation: Collation::Bytes }),
+                true => Some(Typed {
+                    type_oid: inner.type_oid,
+                    collation: Collation::Bytes,
+                }),
                 false => None,
             }
         }
@@ -108,26 +123,44 @@ pub(super) fn type_of(resolved: &Resolved<'_>, scope: Scope, expr: &Expr) -> Opt
         | Expr::ILike { .. }
         | Expr::SimilarTo { .. }
         | Expr::Exists { .. } => Some(Typed::plain(Oid::BOOL)),
-        Expr::UnaryOp { op: UnaryOperator::Not, .. } => Some(Typed::plain(Oid::BOOL)),
-        Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr } => {
-            recurse(expr).filter(|typed| is_number(typed.type_oid))
-        }
+        Expr::UnaryOp {
+            op: UnaryOperator::Not, ..
+        } => Some(Typed::plain(Oid::BOOL)),
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus | UnaryOperator::Plus,
+            expr,
+        } => recurse(expr).filter(|typed| is_number(typed.type_oid)),
         Expr::BinaryOp { left, op, right } => operator_type(op, recurse(left)?, recurse(right)?),
         Expr::Extract { .. } => Some(Typed::plain(Oid::NUMERIC)),
         Expr::Substring { expr, .. } => {
             let inner = recurse(expr).filter(|typed| matches!(typed.type_oid, Oid::TEXT | Oid::VARCHAR))?;
-            Some(Typed { type_oid: Oid::TEXT, collation: inner.collation })
+            Some(Typed {
+                type_oid: Oid::TEXT,
+                collation: inner.collation,
+            })
         }
-        Expr::Case { conditions, else_result, .. } => {
+        Expr::Case {
+            conditions,
+            else_result,
+            ..
+        } => {
             let results = conditions.iter().map(|CaseWhen { result, .. }| result);
-            alike(resolved, scope, results.chain(else_result.iter().map(|result| &**result)))
+            alike(
+                resolved,
+                scope,
+                results.chain(else_result.iter().map(|result| &**result)),
+            )
         }
         Expr::Function(function) => {
-            let call = resolved.uses.functions.iter().find(|call| {
-                call.call.is_some_and(|written| std::ptr::eq(written, function))
-            })?;
+            let call = resolved
+                .uses
+                .functions
+                .iter()
+                .find(|call| call.call.is_some_and(|written| std::ptr::eq(written, function)))?;
             let bare = call.name.strip_prefix("pg_catalog.").unwrap_or(&call.name);
-            let FunctionArguments::List(list) = &function.args else { return None };
+            let FunctionArguments::List(list) = &function.args else {
+                return None;
+            };
             let arguments: Vec<&Expr> = list.args.iter().map(argument).collect::<Option<_>>()?;
             match call.callee {
                 Callee::Grammar if matches!(bare, "coalesce" | "greatest" | "least") => {
@@ -188,7 +221,10 @@ fn wider(left: Typed, right: Typed) -> Option<Typed> {
 }
 
 fn is_number(type_oid: Oid) -> bool {
-    matches!(type_oid, Oid::INT2 | Oid::INT4 | Oid::INT8 | Oid::NUMERIC | Oid::FLOAT4 | Oid::FLOAT8)
+    matches!(
+        type_oid,
+        Oid::INT2 | Oid::INT4 | Oid::INT8 | Oid::NUMERIC | Oid::FLOAT4 | Oid::FLOAT8
+    )
 }
 
 fn operator_type(op: &BinaryOperator, left: Typed, right: Typed) -> Option<Typed> {
@@ -209,7 +245,10 @@ fn operator_type(op: &BinaryOperator, left: Typed, right: Typed) -> Option<Typed
         BinaryOperator::StringConcat => {
             let text = |typed: Typed| matches!(typed.type_oid, Oid::TEXT | Oid::VARCHAR);
             match text(left) && text(right) && left.collation == right.collation {
-                true => Some(Typed { type_oid: Oid::TEXT, collation: left.collation }),
+                true => Some(Typed {
+                    type_oid: Oid::TEXT,
+                    collation: left.collation,
+                }),
                 false => None,
             }
         }
@@ -231,19 +270,29 @@ fn function_type(
     arguments: &[Option<Typed>],
 ) -> Option<Typed> {
     let catalog = resolved.input.catalog;
-    let pseudo = |oid: Oid| (2200..2300).contains(&oid.0) || matches!(oid.0, 2776 | 2776..=2783 | 3500 | 3831 | 4537 | 4538 | 5077..=5080);
+    let pseudo = |oid: Oid| {
+        (2200..2300).contains(&oid.0) || matches!(oid.0, 2776 | 2776..=2783 | 3500 | 3831 | 4537 | 4538 | 5077..=5080)
+    };
     let accepts = |parameter: Oid, argument: Option<Typed>| match argument {
         None => true,
         // a polymorphic parameter: arrays, ranges and multiranges take none of the types known here
         Some(_) if pseudo(parameter) => matches!(parameter.0, 2283 | 2776 | 5077 | 5079 | 2276),
         Some(typed) => {
             typed.type_oid == parameter
-                || catalog.builtin.casts.get(&(typed.type_oid.0, parameter.0)).is_some_and(|how| *how == b'i')
+                || catalog
+                    .builtin
+                    .casts
+                    .get(&(typed.type_oid.0, parameter.0))
+                    .is_some_and(|how| *how == b'i')
         }
     };
     let mut fitting = overloads.iter().filter(|function| {
         function.arguments.len() == arguments.len()
-            && function.arguments.iter().zip(arguments).all(|(parameter, argument)| accepts(*parameter, *argument))
+            && function
+                .arguments
+                .iter()
+                .zip(arguments)
+                .all(|(parameter, argument)| accepts(*parameter, *argument))
     });
     let exact = overloads.iter().find(|function| {
         let same = |(parameter, argument): (&Oid, &Option<Typed>)| argument.is_some_and(|a| a.type_oid == *parameter);
@@ -280,5 +329,8 @@ fn function_type(
             None => {}
         }
     }
-    Some(Typed { type_oid: result.type_oid, collation: collation.unwrap_or(catalog.default_collation) })
+    Some(Typed {
+        type_oid: result.type_oid,
+        collation: collation.unwrap_or(catalog.default_collation),
+    })
 }

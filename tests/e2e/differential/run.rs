@@ -117,7 +117,7 @@ impl Runner<'_> {
             return Outcome::Wrong(format!("the subject closed the connection, having said {said:?}"));
         };
         let ours = read(&said, &mut self.subject_names, hide);
-        if ours.code() == Some("0A000") && run.record.error.as_deref() != Some("0A000") {
+        if ours.code() == Some(&run.record.refusal) && run.record.error.as_deref() != Some(&run.record.refusal) {
             // The plain Postgres doesn't do either what the proxy didn't do, and its transaction fails in step.
             if ours.status.as_deref() == Some("E") {
                 oracle.query("DO $$ BEGIN RAISE feature_not_supported; END $$");
@@ -169,7 +169,11 @@ impl Run<'_> {
         const STATEMENT: &str = "differential";
         match self.mode {
             Mode::Simple => {
-                client.send(&messages::query(&inlined(self.sql, self.parameters, &self.record.types)));
+                client.send(&messages::query(&inlined(
+                    self.sql,
+                    self.parameters,
+                    &self.record.types,
+                )));
                 self.answer(client)
             }
             Mode::Extended => self.unnamed(client, Format::Text),
@@ -288,7 +292,9 @@ impl Run<'_> {
 fn inlined(sql: &str, parameters: &[Option<String>], types: &[String]) -> String {
     let mut text = sql.to_owned();
     for (index, value) in parameters.iter().enumerate().rev() {
-        let literal = value.as_ref().map_or("NULL".to_owned(), |value| format!("'{}'", value.replace('\'', "''")));
+        let literal = value
+            .as_ref()
+            .map_or("NULL".to_owned(), |value| format!("'{}'", value.replace('\'', "''")));
         let cast = types.get(index).map(|name| format!("::{name}")).unwrap_or_default();
         text = text.replace(&format!("${}", index + 1), &format!("{literal}{cast}"));
     }
