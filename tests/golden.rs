@@ -19,7 +19,7 @@ mod coverage;
 use std::path::PathBuf;
 
 /// The golden files, in order of name.
-pub fn files() -> Vec<PathBuf> {
+pub(crate) fn files() -> Vec<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/plans");
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()

@@ -13,14 +13,14 @@ use super::fixture;
 
 /// A block of a golden file.
 #[derive(Debug, Default)]
-pub struct Case {
-    pub comments: Vec<String>,
-    pub directives: Vec<String>,
-    pub sql: Vec<String>,
+pub(crate) struct Case {
+    pub(crate) comments: Vec<String>,
+    pub(crate) directives: Vec<String>,
+    pub(crate) sql: Vec<String>,
 }
 
 /// Reads the blocks of a golden file; what was expected is left out.
-pub fn parse(text: &str) -> Vec<Case> {
+pub(crate) fn parse(text: &str) -> Vec<Case> {
     let mut cases = Vec::new();
     let mut case = Case::default();
     let mut expected = false;
@@ -34,9 +34,7 @@ pub fn parse(text: &str) -> Vec<Case> {
             "----" => expected = true,
             _ if expected => {}
             comment if comment.starts_with('#') && case.sql.is_empty() => case.comments.push(comment.to_string()),
-            directive if directive.starts_with("-- ") && case.sql.is_empty() => {
-                case.directives.push(directive.to_string())
-            }
+            directive if directive.starts_with("-- ") && case.sql.is_empty() => case.directives.push(directive.to_string()),
             sql => case.sql.push(sql.to_string()),
         }
     }
@@ -46,10 +44,10 @@ pub fn parse(text: &str) -> Vec<Case> {
 
 /// Pictures by number of shards, and what was planned.
 #[derive(Default)]
-pub struct Runner {
+pub(crate) struct Runner {
     snapshots: BTreeMap<usize, Arc<Snapshot>>,
     /// ids of the refusals that came up
-    pub refused: Vec<String>,
+    pub(crate) refused: Vec<String>,
 }
 
 impl Case {
@@ -62,16 +60,13 @@ impl Case {
 
 impl Runner {
     /// The picture on so many shards.
-    pub fn snapshot(&mut self, shards: usize) -> Arc<Snapshot> {
-        let made = self
-            .snapshots
-            .entry(shards)
-            .or_insert_with(|| Arc::new(fixture::snapshot(shards)));
+    pub(crate) fn snapshot(&mut self, shards: usize) -> Arc<Snapshot> {
+        let made = self.snapshots.entry(shards).or_insert_with(|| Arc::new(fixture::snapshot(shards)));
         Arc::clone(made)
     }
 
     /// The block as it should stand in the file.
-    pub fn block(&mut self, case: &Case) -> String {
+    pub(crate) fn block(&mut self, case: &Case) -> String {
         let mut block = String::new();
         for line in case.comments.iter().chain(&case.directives).chain(&case.sql) {
             writeln!(block, "{line}").unwrap();
@@ -96,22 +91,10 @@ impl Runner {
             values.unwrap_or_default().iter().map(|name| type_oid(name)).collect()
         };
         let types = oids(case.values("types"));
-        let texts: Vec<Option<Vec<u8>>> = case
-            .values("params")
-            .unwrap_or_default()
-            .iter()
-            .map(|text| parameter(text))
-            .collect();
+        let texts: Vec<Option<Vec<u8>>> = case.values("params").unwrap_or_default().iter().map(|text| parameter(text)).collect();
         let values: Vec<Option<&[u8]>> = texts.iter().map(Option::as_deref).collect();
-        let parameters = Parameters {
-            formats: &[],
-            values: &values,
-        };
-        let request = Request {
-            text: sql.as_bytes(),
-            parameter_types: &types,
-            context: &context,
-        };
+        let parameters = Parameters { formats: &[], values: &values };
+        let request = Request { text: sql.as_bytes(), parameter_types: &types, context: &context };
         let mut facts = Facts::default();
         let mut out = String::new();
         for _ in 0..4 {
@@ -146,9 +129,7 @@ fn steps(
     let mut out = String::new();
     for step in snapshot.explain(request, parameters, facts)? {
         let shards = step.shards.join(" ");
-        let line = [step.step.as_str(), &shards, &step.reason]
-            .into_iter()
-            .filter(|part| !part.is_empty());
+        let line = [step.step.as_str(), &shards, &step.reason].into_iter().filter(|part| !part.is_empty());
         writeln!(out, "{}", line.collect::<Vec<_>>().join("  ")).unwrap();
     }
     let mut more = Vec::new();
@@ -175,24 +156,14 @@ fn steps(
 }
 
 fn print(refusal: &Refusal) -> String {
-    let Refusal {
-        id,
-        code,
-        message,
-        detail,
-        hint,
-    } = refusal;
+    let Refusal { id, code, message, detail, hint } = refusal;
     format!("refused  {id}\nERROR:  {code}: {message}\nDETAIL:  {detail}\nHINT:  {hint}\n")
 }
 
 /// Answers as the fixture's servers would; `false`: they can't.
 fn answer(ask: &Ask, case: &Case, facts: &mut Facts, out: &mut String) -> bool {
     match ask {
-        Ask::Categories {
-            keyspace,
-            keys,
-            purpose,
-        } => {
+        Ask::Categories { keyspace, keys, purpose } => {
             let purpose = match purpose {
                 Purpose::Read => "read",
                 Purpose::Write => "write",
