@@ -429,11 +429,11 @@ registry! {
         "the columns of * are not known",
         "A table function, a join's alias or USING hides where they come from.",
         "Name the columns." }
-    FanOutParentheses { "outer-parentheses" "0A000",
-        "A SELECT in parentheses, or a set operation, with ORDER BY or LIMIT over several shards",
-        "the outermost SELECT is in parentheses",
-        "Its clauses can't be told from those outside.",
-        "Leave the parentheses out." }
+    FanOutSetOrder { "set-operation-order" "0A000",
+        "ORDER BY, LIMIT or OFFSET behind a set operation or parentheses over several shards",
+        "ORDER BY or LIMIT behind a set operation or parentheses",
+        "Rows of several shards are merged by columns that are added to one SELECT's target list.",
+        "Leave the parentheses out, or make the set operation a subquery: SELECT * FROM (…) s ORDER BY …." }
     FanOutSuspicious { "operator-precedence" "0A000",
         "Operators whose precedence the planner's parser doesn't share with Postgres, in a join or merge",
         "operators whose precedence is not certain",

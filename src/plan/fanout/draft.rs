@@ -71,7 +71,8 @@ impl<'r, 'a> Draft<'r, 'a> {
         select: &'a Select,
         moments: Vec<(Span, Moment)>,
     ) -> Result<Draft<'r, 'a>, Box<Refusal>> {
-        let clauses = clauses::find(resolved.input).ok_or_else(|| refuse(RefusalId::FanOutParentheses, &[]))?;
+        let clauses = clauses::find(resolved.input)
+            .ok_or_else(|| refuse(RefusalId::SyntaxNotUnderstood, &["the outermost SELECT"]))?;
         if clauses.entries.len() != select.projection.len() {
             return Err(refuse(RefusalId::SyntaxNotUnderstood, &["the target list"]));
         }
