@@ -149,7 +149,10 @@ impl<'r, 'a> Spreads<'r, 'a> {
             BlockKind::Insert(_) | BlockKind::Update(_) | BlockKind::Delete(_) | BlockKind::Merge(_) => {
                 Err(refuse(RefusalId::WriteSeveralShards, &["WITH"]))
             }
-            BlockKind::Select(_) => Err(refuse(RefusalId::FanOutNotYet, &[])),
+            BlockKind::Select(_) => Err(refuse(
+                RefusalId::SyntaxNotUnderstood,
+                &["this statement over several shards"],
+            )),
         }
     }
 
@@ -959,5 +962,5 @@ pub(super) fn unnested(expr: &Expr) -> &Expr {
 
 /// What the resolved statement should have ruled out.
 pub(super) fn bug() -> Box<Refusal> {
-    refuse(RefusalId::FanOutNotYet, &[])
+    refuse(RefusalId::SyntaxNotUnderstood, &["this statement over several shards"])
 }
