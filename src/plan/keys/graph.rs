@@ -99,11 +99,6 @@ impl Graph {
         })
     }
 
-    /// Does each row of `a`'s table that matters have an `a` equal to the `b` of a row that matters?
-    pub(in crate::plan) fn is_bounded_by(&self, a: BaseColumn, b: BaseColumn) -> bool {
-        self.reach(a).contains(&b)
-    }
-
     /// Columns on which some sharded table's key, or an INSERT's, depends.
     fn relevant(&self, resolved: &Resolved<'_>) -> BTreeSet<BaseColumn> {
         let keys = resolved
@@ -206,10 +201,10 @@ impl<'a> Reader<'_, 'a> {
                         column: at.column,
                     });
                 }
-                Source::Subquery { query, .. } | Source::View { query, .. } | Source::Cte { query } => {
+                Source::Subquery { query, .. } | Source::View { query } | Source::Cte { query } => {
                     at = self.entered(query, at.column)?;
                 }
-                Source::Excluded(_) | Source::Function => return None,
+                Source::Excluded | Source::Function => return None,
             }
         }
         None
@@ -259,7 +254,7 @@ impl<'a> Reader<'_, 'a> {
                 Source::View { .. }
                 | Source::Subquery { .. }
                 | Source::Cte { .. }
-                | Source::Excluded(_)
+                | Source::Excluded
                 | Source::Function => None,
             })
             .collect()
