@@ -254,11 +254,6 @@ registry! {
         "COPY of a query over several shards is not supported",
         "The shards' streams would have to be merged in COPY's format.",
         "Fix the key, or use SELECT." }
-    FanOutNotYet { "fan-out" "0A000",
-        "A read over several shards that no rule proves exact",
-        "statement reads several shards",
-        "No rule proves that the answers of several shards can be merged exactly.",
-        "Filter by one value of the sharding key." }
     FanOutSetOperation { "set-operation-across-shards" "0A000",
         "UNION, INTERSECT or EXCEPT over several shards, unless every arm yields the key at the same place (or UNION ALL of sharded arms)",
         "set operation over several shards",

@@ -149,7 +149,7 @@ impl<'r, 'a> Spreads<'r, 'a> {
             BlockKind::Insert(_) | BlockKind::Update(_) | BlockKind::Delete(_) | BlockKind::Merge(_) => {
                 Err(refuse(RefusalId::WriteSeveralShards, &["WITH"]))
             }
-            BlockKind::Select(_) => Err(refuse(RefusalId::FanOutNotYet, &[])),
+            BlockKind::Select(_) => Err(bug()),
         }
     }
 
@@ -959,5 +959,5 @@ pub(super) fn unnested(expr: &Expr) -> &Expr {
 
 /// What the resolved statement should have ruled out.
 pub(super) fn bug() -> Box<Refusal> {
-    refuse(RefusalId::FanOutNotYet, &[])
+    refuse(RefusalId::SyntaxNotUnderstood, &["a part of the statement"])
 }
