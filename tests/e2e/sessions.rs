@@ -634,7 +634,7 @@ fn rule_16_to_19_settings_over_their_lives() {
                 ("database", world.database()),
                 (name, value),
             ]));
-            bad.end();
+            bad.refused();
         }
     });
 }
@@ -713,7 +713,7 @@ fn rule_25_logging_in() {
         for parameters in wrong {
             let mut pair = Pair::dial(world);
             pair.send(&startup(parameters));
-            pair.end();
+            pair.refused();
         }
         // A newer minor version and an unknown protocol option are negotiated, not refused.
         let mut pair = Pair::dial(world);
@@ -731,7 +731,7 @@ fn rule_25_logging_in() {
         let mut other = startup_right;
         other[5] = 2;
         pair.send(&other);
-        pair.end();
+        pair.refused();
     });
 }
 
