@@ -2,7 +2,11 @@
 //!
 //! A golden file holds cases divided by `====`: lines with `#>` say what is pinned, then the file, then `----`, then
 //! what is reported. Top-level keys that every file needs are added at the end where a case leaves them out.
-#![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests aren't #[test] themselves")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests aren't #[test] themselves"
+)]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,7 +24,10 @@ fn environment(name: &str) -> Option<String> {
     match name {
         "S0_URL" => Some("postgres://shardgate:p%40ss@10.0.0.1:5501/trading".to_owned()),
         "S0_PASSWORD" => Some("p@ss/w:rd".to_owned()),
-        "VERIFIER" => Some(format!("SCRAM-SHA-256$4096:c2FsdA==${0}:{0}", "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU=")),
+        "VERIFIER" => Some(format!(
+            "SCRAM-SHA-256$4096:c2FsdA==${0}:{0}",
+            "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU="
+        )),
         _ => None,
     }
 }
@@ -39,8 +46,10 @@ fn golden(path: &Path, report: &dyn Fn(&str) -> String) {
     let mut fresh = String::new();
     for case in text.split("====\n").filter(|case| !case.trim().is_empty()) {
         let (given, _) = case.split_once("----\n").unwrap_or((case, ""));
-        let body: String =
-            given.lines().filter(|line| !line.starts_with("#>")).fold(String::new(), |body, line| body + line + "\n");
+        let body: String = given
+            .lines()
+            .filter(|line| !line.starts_with("#>"))
+            .fold(String::new(), |body, line| body + line + "\n");
         if !fresh.is_empty() {
             fresh.push_str("====\n");
         }
@@ -56,7 +65,13 @@ fn compare(path: &Path, fresh: &str) {
     }
     let stored = std::fs::read_to_string(path).expect("a golden file");
     for (number, (stored, fresh)) in stored.lines().zip(fresh.lines()).enumerate() {
-        assert_eq!(stored, fresh, "{}:{}; UPDATE_GOLDEN=1 rewrites", path.display(), number + 1);
+        assert_eq!(
+            stored,
+            fresh,
+            "{}:{}; UPDATE_GOLDEN=1 rewrites",
+            path.display(),
+            number + 1
+        );
     }
     assert_eq!(stored, fresh, "{}; UPDATE_GOLDEN=1 rewrites", path.display());
 }
@@ -89,7 +104,11 @@ fn reports_are_as_recorded() {
     assert!(!files.is_empty());
     for path in files {
         golden(&path, &|body| {
-            let text = if body.starts_with("%bare\n") { body.replacen("%bare\n", "", 1) } else { completed(body) };
+            let text = if body.starts_with("%bare\n") {
+                body.replacen("%bare\n", "", 1)
+            } else {
+                completed(body)
+            };
             match parse("shardgate.yaml", &text, &environment) {
                 Ok(settings) => format!("{settings:#?}"),
                 Err(error) => error.to_string(),
@@ -144,6 +163,9 @@ fn secrets_never_print() {
     let shown = format!("{settings:?}");
     assert!(!shown.contains("p@ss"), "{shown}");
     let primary = &settings.shards.first().expect("one shard").primary;
-    assert_eq!(primary.password.as_ref().map(|secret| secret.reveal()), Some("p@ss/w:rd"));
+    assert_eq!(
+        primary.password.as_ref().map(|secret| secret.reveal()),
+        Some("p@ss/w:rd")
+    );
     assert_eq!((primary.port, primary.host.as_str()), (5432, "10.0.0.1"));
 }

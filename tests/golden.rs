@@ -19,9 +19,12 @@ mod coverage;
 use std::path::PathBuf;
 
 /// The golden files, in order of name.
-pub fn files() -> Vec<PathBuf> {
+pub(crate) fn files() -> Vec<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/plans");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "txt"));
     files.sort();
     files
@@ -49,5 +52,9 @@ fn plans_are_as_pinned() {
             ));
         }
     }
-    assert!(different.is_empty(), "plans changed (UPDATE_GOLDEN=1 rewrites):\n{}", different.join("\n"));
+    assert!(
+        different.is_empty(),
+        "plans changed (UPDATE_GOLDEN=1 rewrites):\n{}",
+        different.join("\n")
+    );
 }

@@ -18,6 +18,8 @@ mod cases;
 mod connection;
 #[path = "merge_rows/picture.rs"]
 mod picture;
+#[path = "merge_rows/random.rs"]
+mod random;
 #[path = "merge_rows/server.rs"]
 mod server;
 
@@ -59,6 +61,45 @@ fn every_case_is_exact_or_refused() {
         "{} failures:\n{}",
         failures.len(),
         failures.join("\n")
+    );
+}
+
+#[test]
+fn random_statements_are_exact_or_refused() {
+    let Some(server) = server::Server::start("merge-random") else {
+        return;
+    };
+    let world = World::new(&server);
+    let number = |name: &str, otherwise: u64| {
+        std::env::var(name)
+            .ok()
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(otherwise)
+    };
+    let (seed, count) = (number("SEED", 7), number("COUNT", 1500));
+    let mut dice = random::Dice::new(seed);
+    let mut failures = Vec::new();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for _ in 0..count {
+        let (sql, rows) = random::statement(&mut dice);
+        let case = Case::open(sql, rows);
+        match world.check(&case) {
+            Ok(outcome) => *counts.entry(outcome.to_string()).or_default() += 1,
+            Err(why) if why.starts_with("refused as ") => *counts.entry(why).or_default() += 1,
+            Err(why) if why.contains("late refusal: cannot") => *counts.entry("refused late".into()).or_default() += 1,
+            Err(why) => failures.push(format!("{}\n    {}", case.sql, why)),
+        }
+    }
+    eprintln!("{counts:#?}");
+    assert!(
+        failures.is_empty(),
+        "seed {seed}: {} failures:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+    assert!(
+        counts.get("several shards").is_some_and(|exact| *exact > 100),
+        "too few statements run on several shards"
     );
 }
 

@@ -15,21 +15,36 @@ const BACKOFF_MAX: Duration = Duration::from_millis(800);
 /// Enough to reach the longest wait.
 const FAILURES_MAX: u32 = 16;
 
-/// Closed (connects go through) or open (they fail with the last error until `retry_at`).
+/// Closed (connects go through) or open (they fail with the last error).
 #[derive(Debug, Default)]
 pub(super) struct Circuit {
     failures: u32,
-    open: Option<(Instant, Error)>,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    retry_at: Instant,
+    error: Error,
+    trial: Trial,
+}
+
+/// Whether somebody tries while the circuit is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trial {
+    None,
+    UnderWay,
 }
 
 impl Circuit {
     /// Whether a connect may be tried now; else the error that stands for it.
     pub(super) fn pass(&mut self, now: Instant) -> Result<(), Error> {
         match &mut self.open {
-            Some((retry_at, error)) if now < *retry_at => Err(error.clone()),
-            Some((retry_at, _)) => {
+            Some(open) if now < open.retry_at => Err(open.error.clone()),
+            Some(open) => {
                 // This caller tries; the others go on failing until it has succeeded or the wait is over again.
-                *retry_at = now + backoff(self.failures);
+                open.retry_at = now + backoff(self.failures);
+                open.trial = Trial::UnderWay;
                 Ok(())
             }
             None => Ok(()),
@@ -38,12 +53,16 @@ impl Circuit {
 
     /// A connect has failed because the shard is down.
     pub(super) fn fail(&mut self, error: &Error, now: Instant) {
-        // Those that were under way together count once.
-        let is_same_round = matches!(&self.open, Some((retry_at, _)) if now < *retry_at && self.failures == 1);
-        if !is_same_round {
+        // Those that were under way together when the shard went down count once.
+        let is_new = self.open.as_ref().is_none_or(|open| open.trial == Trial::UnderWay);
+        if is_new {
             self.failures = self.failures.saturating_add(1).min(FAILURES_MAX);
         }
-        self.open = Some((now + backoff(self.failures), error.clone()));
+        self.open = Some(Open {
+            retry_at: now + backoff(self.failures),
+            error: error.clone(),
+            trial: Trial::None,
+        });
     }
 
     /// A connect has succeeded.

@@ -20,7 +20,9 @@ impl Clock {
     /// Seconds since 1970, for display only.
     #[expect(clippy::disallowed_methods, reason = "this room is where time is read")]
     pub fn unix_seconds(&self) -> f64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0.0, |d| d.as_secs_f64())
     }
 }
 

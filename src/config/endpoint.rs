@@ -34,8 +34,17 @@ impl Endpoint {
 
     /// The whole URL, password included: for the login alone, never for a message.
     pub fn url(&self) -> String {
-        let password = self.password.as_ref().map(|secret| format!(":{}", encoded(secret.reveal()))).unwrap_or_default();
-        format!("postgres://{}{password}@{}/{}", encoded(&self.user), self.address(), encoded(&self.database))
+        let password = self
+            .password
+            .as_ref()
+            .map(|secret| format!(":{}", encoded(secret.reveal())))
+            .unwrap_or_default();
+        format!(
+            "postgres://{}{password}@{}/{}",
+            encoded(&self.user),
+            self.address(),
+            encoded(&self.database)
+        )
     }
 
     /// Do two endpoints name the same database, as far as their spelling tells?

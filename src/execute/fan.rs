@@ -144,10 +144,15 @@ impl Fan {
                 .map(|whole| RowDescription::parse(whole.get(wire::HEADER_BYTES..).unwrap_or_default()))
                 .collect::<Result<Vec<_>, _>>()?;
             let settled = settle(merge, &descriptions)?;
-            let first = descriptions.first().ok_or(ExecuteError::Bug("a fan-out over no shard"))?;
+            let first = descriptions
+                .first()
+                .ok_or(ExecuteError::Bug("a fan-out over no shard"))?;
             let mut description = BytesMut::new();
             settled.put_description(first, request.result_formats, &mut description);
-            Ok((Merger::new(settled, request.lanes.len(), request.result_formats), description))
+            Ok((
+                Merger::new(settled, request.lanes.len(), request.result_formats),
+                description,
+            ))
         });
         match made {
             Ok((merger, description)) => Ok(Fan {
@@ -182,7 +187,11 @@ impl Fan {
         participants: &mut Participants,
         sink: &mut dyn Sink,
     ) -> Result<Given, ExecuteError> {
-        let stop_at = if limit == 0 { u64::MAX } else { self.merger.rows().saturating_add(limit) };
+        let stop_at = if limit == 0 {
+            u64::MAX
+        } else {
+            self.merger.rows().saturating_add(limit)
+        };
         let ended = self.emit_until(stop_at, participants, sink).await;
         match ended {
             Ok(Given::Suspended) => {
@@ -236,7 +245,9 @@ impl Fan {
         loop {
             match next(at, participants, sink).await? {
                 Said::Row(length) => {
-                    let participant = participants.get_mut(at).ok_or(ExecuteError::Bug("a source without backend"))?;
+                    let participant = participants
+                        .get_mut(at)
+                        .ok_or(ExecuteError::Bug("a source without backend"))?;
                     let input = &mut participant.backend.link.in_buffer;
                     let body = input.get(wire::HEADER_BYTES..length).unwrap_or_default();
                     let taken = self.merger.row(source, body);
@@ -258,7 +269,9 @@ impl Fan {
                     return Ok(());
                 }
                 Said::Ready | Said::Columns(_) => {
-                    return Err(ExecuteError::Unexpected { shard: shard_of(at, participants) });
+                    return Err(ExecuteError::Unexpected {
+                        shard: shard_of(at, participants),
+                    });
                 }
                 Said::Other => {}
             }
@@ -284,7 +297,9 @@ impl Fan {
                 }
                 Said::Other => {}
                 Said::Row(_) | Said::Suspended | Said::Ready | Said::Columns(_) => {
-                    return Err(ExecuteError::Unexpected { shard: shard_of(at, participants) });
+                    return Err(ExecuteError::Unexpected {
+                        shard: shard_of(at, participants),
+                    });
                 }
             }
         }
@@ -304,7 +319,9 @@ impl Fan {
             room(sink).await?;
             match next(at, participants, sink).await? {
                 Said::Row(length) => {
-                    let participant = participants.get_mut(at).ok_or(ExecuteError::Bug("a source without backend"))?;
+                    let participant = participants
+                        .get_mut(at)
+                        .ok_or(ExecuteError::Bug("a source without backend"))?;
                     let input = &mut participant.backend.link.in_buffer;
                     sink.buffer().extend_from_slice(input.get(..length).unwrap_or_default());
                     input.advance(length);
@@ -322,7 +339,9 @@ impl Fan {
                     return Ok(());
                 }
                 Said::Ready | Said::Columns(_) => {
-                    return Err(ExecuteError::Unexpected { shard: shard_of(at, participants) });
+                    return Err(ExecuteError::Unexpected {
+                        shard: shard_of(at, participants),
+                    });
                 }
                 Said::Other => {}
             }
@@ -336,7 +355,9 @@ impl Fan {
             return Ok(());
         }
         let at = self.lane(source)?;
-        let participant = participants.get_mut(at).ok_or(ExecuteError::Bug("a source without backend"))?;
+        let participant = participants
+            .get_mut(at)
+            .ok_or(ExecuteError::Bug("a source without backend"))?;
         let out = &mut participant.backend.link.out_buffer;
         wire::put_execute(out, self.portal.as_bytes(), self.row_limit);
         wire::put_sync(out);
@@ -370,14 +391,19 @@ impl Fan {
                 }
                 Said::Other => {}
                 Said::Row(_) | Said::Complete | Said::Suspended | Said::Columns(_) => {
-                    return Err(ExecuteError::Unexpected { shard: shard_of(at, participants) });
+                    return Err(ExecuteError::Unexpected {
+                        shard: shard_of(at, participants),
+                    });
                 }
             }
         }
     }
 
     fn lane(&self, source: usize) -> Result<usize, ExecuteError> {
-        self.lanes.get(source).copied().ok_or(ExecuteError::Bug("a source without lane"))
+        self.lanes
+            .get(source)
+            .copied()
+            .ok_or(ExecuteError::Bug("a source without lane"))
     }
 
     fn set(&mut self, source: usize, state: Source) {
@@ -429,7 +455,9 @@ async fn describe_all(
                 }
                 Said::Other => {}
                 Said::Row(_) | Said::Complete | Said::Suspended | Said::Ready => {
-                    return Err(ExecuteError::Unexpected { shard: shard_of(*at, participants) });
+                    return Err(ExecuteError::Unexpected {
+                        shard: shard_of(*at, participants),
+                    });
                 }
             }
         }
@@ -438,11 +466,7 @@ async fn describe_all(
 }
 
 /// Writes what is queued to every shard, all at once.
-async fn flush_all(
-    lanes: &[usize],
-    participants: &mut Participants,
-    sink: &mut dyn Sink,
-) -> Result<(), ExecuteError> {
+async fn flush_all(lanes: &[usize], participants: &mut Participants, sink: &mut dyn Sink) -> Result<(), ExecuteError> {
     poll_fn(|context| {
         let mut waiting = false;
         for at in lanes {
@@ -478,7 +502,9 @@ async fn next(at: usize, participants: &mut Participants, sink: &mut dyn Sink) -
 async fn fill(at: usize, participants: &mut Participants, sink: &mut dyn Sink) -> Result<(), ExecuteError> {
     let shard = shard_of(at, participants);
     let read = poll_fn(|context| {
-        let Some(participant) = participants.get_mut(at) else { return Poll::Ready(Ok(0)) };
+        let Some(participant) = participants.get_mut(at) else {
+            return Poll::Ready(Ok(0));
+        };
         let link = &mut participant.backend.link;
         if !link.out_buffer.is_empty()
             && let Poll::Ready(Err(_)) = link.poll_drain(context)
@@ -512,7 +538,9 @@ fn take(at: usize, participants: &mut Participants, sink: &mut dyn Sink) -> Resu
         return Err(ExecuteError::Bug("a source without backend"));
     };
     let input = &mut participant.backend.link.in_buffer;
-    let Some(frame) = wire::next_frame(input, wire::LARGE_MESSAGE_LIMIT)? else { return Ok(None) };
+    let Some(frame) = wire::next_frame(input, wire::LARGE_MESSAGE_LIMIT)? else {
+        return Ok(None);
+    };
     let length = frame.whole.len();
     let said = match frame.tag {
         b'D' => return Ok(Some(Said::Row(length))),
@@ -532,7 +560,10 @@ fn take(at: usize, participants: &mut Participants, sink: &mut dyn Sink) -> Resu
             input.advance(length);
             if fields.ends_connection() {
                 participant.life = Life::Gone;
-                return Err(ExecuteError::Lost { shard, said: Some(fields) });
+                return Err(ExecuteError::Lost {
+                    shard,
+                    said: Some(fields),
+                });
             }
             return Err(ExecuteError::Shard { shard, fields });
         }
@@ -569,7 +600,8 @@ async fn next_streaming(
         })?;
         merger.relayed(rows);
         if cut.pass > 0 {
-            sink.buffer().extend_from_slice(input.get(..cut.pass).unwrap_or_default());
+            sink.buffer()
+                .extend_from_slice(input.get(..cut.pass).unwrap_or_default());
             input.advance(cut.pass);
         }
         if cut.next == wire::Next::Frame
@@ -598,7 +630,9 @@ async fn wind_up(
         .filter(|(at, state)| {
             **state != Source::Settled
                 && **state != Source::Suspended
-                && participants.get(**at).is_some_and(|p| p.life == Life::Alive && p.sync == Sync::Owed)
+                && participants
+                    .get(**at)
+                    .is_some_and(|p| p.life == Life::Alive && p.sync == Sync::Owed)
         })
         .map(|(at, _)| *at)
         .collect();
@@ -629,7 +663,9 @@ async fn wind_up(
 /// Reads and drops everything up to ReadyForQuery; errors too, since the statement has its outcome already.
 async fn discard_to_ready(at: usize, participants: &mut Participants, sink: &mut dyn Sink) {
     loop {
-        let Some(participant) = participants.get_mut(at) else { return };
+        let Some(participant) = participants.get_mut(at) else {
+            return;
+        };
         let input = &mut participant.backend.link.in_buffer;
         let cut = participant.scanner.cut(input, |tag| match tag {
             b'Z' => wire::Interest::Look,

@@ -31,8 +31,8 @@ pub(super) fn holds(
             Value::Boolean(boolean) => Ok(Some(boolean)),
             Value::Number(_) | Value::Raw(..) => Err(MergeError::Bug("a condition that is not boolean")),
         },
-        Predicate::And(parts) => all(parts.iter().map(recurse), false),
-        Predicate::Or(parts) => all(parts.iter().map(recurse), true),
+        Predicate::And(parts) => connect(Connective::And, parts.iter().map(recurse)),
+        Predicate::Or(parts) => connect(Connective::Or, parts.iter().map(recurse)),
         Predicate::Not(part) => Ok(recurse(part)?.map(|holds| !holds)),
     }
 }
@@ -61,11 +61,18 @@ pub(super) fn check_predicate(predicate: &Predicate, folds: &[SettledFold]) -> R
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Connective {
+    And,
+    Or,
+}
+
 /// AND (decided by the first false) and OR (decided by the first true): undecided and any unknown is unknown.
-fn all(
+fn connect(
+    connective: Connective,
     parts: impl Iterator<Item = Result<Option<bool>, MergeError>>,
-    decides: bool,
 ) -> Result<Option<bool>, MergeError> {
+    let decides = connective == Connective::Or;
     let mut result = Some(!decides);
     for part in parts {
         match part? {

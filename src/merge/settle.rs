@@ -99,7 +99,7 @@ pub fn settle(spec: &Arc<MergeSpec>, answers: &[RowDescription<'_>]) -> Result<S
     settle_types(spec, first)
 }
 
-fn settle_types(spec: &Arc<MergeSpec>, types: &[ColumnType]) -> Result<Settled, MergeError> {
+pub(super) fn settle_types(spec: &Arc<MergeSpec>, types: &[ColumnType]) -> Result<Settled, MergeError> {
     let form = &spec.form;
     let (visible, hidden) = types
         .split_at_checked(form.visible)

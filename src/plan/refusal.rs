@@ -264,11 +264,6 @@ registry! {
         "set operation over several shards",
         "Its arms are compared row by row over all shards, and rows that are equal may lie on different ones.",
         "Yield the sharding key in every arm, use UNION ALL of sharded tables, or filter by one key." }
-    FanOutModifyingCte { "modifying-cte-across-shards" "0A000",
-        "INSERT, UPDATE, DELETE or MERGE in a WITH over several shards",
-        "data-modifying statement in WITH over several shards",
-        "What it changes would have to be one step on all shards.",
-        "Run it as a statement of its own." }
     FanOutRecursive { "recursive-cte-across-shards" "0A000",
         "WITH RECURSIVE over several shards",
         "WITH RECURSIVE over several shards",
@@ -344,26 +339,6 @@ registry! {
         "join of tables of different keyspaces over several shards",
         "Equal keys of different keyspaces may lie on different shards.",
         "Filter each table by one key on the same shard, or put both into one keyspace." }
-    FanOutUnsharded { "sharded-with-unsharded" "0A000",
-        "A sharded table over several shards beside an unsharded one",
-        "unsharded table \"{0}\" beside a sharded one",
-        "It lives on one shard, the rows that it is to meet on several.",
-        "Make {0} a reference table, or filter by one key on its shard." }
-    FanOutCatalog { "sharded-with-catalog" "0A000",
-        "A sharded table over several shards beside one of pg_catalog or information_schema",
-        "system catalog \"{0}\" beside a sharded table",
-        "Each shard has a catalog of its own.",
-        "Ask for them in two statements." }
-    FanOutTemporary { "sharded-with-temporary" "0A000",
-        "A sharded table over several shards beside a temporary one",
-        "temporary table \"{0}\" beside a sharded one",
-        "A temporary table lives on one shard's connection.",
-        "Filter by one key on that shard, or load it into an ordinary table." }
-    FanOutMissing { "sharded-with-missing" "0A000",
-        "A sharded table beside a relation that the catalog doesn't know",
-        "relation \"{0}\" is not known",
-        "Where its rows lie can't be told.",
-        "If it was created a moment ago, try again." }
     FanOutReferenceOrder { "reference-subquery-order" "0A000",
         "A subquery over reference tables whose result depends on the order of rows",
         "{0} in a subquery over reference tables",
@@ -494,11 +469,6 @@ registry! {
         "function {0}() over several shards",
         "Its result may differ between shards, or it has an effect on each.",
         "Run it in a statement of its own, or filter by one key." }
-    FanOutUserFunction { "user-function-across-shards" "0A000",
-        "A function outside pg_catalog that isn't declared pure",
-        "function {0}() over several shards",
-        "What it reads or changes isn't known.",
-        "Declare it under functions: as pure if it depends on its arguments alone." }
     FanOutVolatile { "volatile-across-shards" "0A000",
         "random() and its like outside the target list and WHERE of a plain SELECT",
         "a value per row where rows of several shards are grouped, joined or compared",
@@ -509,31 +479,6 @@ registry! {
         "now() (or its like) over several shards in a place where no constant can stand for it",
         "All shards must see one moment.",
         "Give the moment as a parameter." }
-    FanOutOperator { "user-operator-across-shards" "0A000",
-        "An operator outside pg_catalog",
-        "operator {0} over several shards",
-        "What it does isn't known.",
-        "Use a built-in operator." }
-    FanOutType { "object-type-across-shards" "0A000",
-        "A cast to regclass and its kin, xid, cid or tid",
-        "cast to {0} over several shards",
-        "Its values are numbers that each shard gives differently.",
-        "Compare names, in a statement of its own." }
-    FanOutSystemColumn { "system-column-across-shards" "0A000",
-        "ctid, xmin, tableoid and the like over several shards",
-        "system column \"{0}\" over several shards",
-        "Each shard numbers rows and tables for itself.",
-        "Use a column of the table." }
-    FanOutSample { "tablesample-across-shards" "0A000",
-        "TABLESAMPLE over several shards",
-        "TABLESAMPLE over several shards",
-        "Each shard would sample by itself.",
-        "Filter by one key, or sample by a hash of the key in WHERE." }
-    FanOutInto { "select-into" "0A000",
-        "SELECT INTO over several shards",
-        "SELECT INTO over several shards",
-        "The new table would have to be spread like another.",
-        "CREATE TABLE first, then INSERT … SELECT." }
     FanOutLock { "lock-across-shards" "0A000",
         "FOR UPDATE or FOR SHARE over several shards with LIMIT, in a subquery, or of a table that isn't sharded",
         "row locks over several shards",

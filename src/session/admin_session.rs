@@ -69,9 +69,13 @@ impl AdminSession {
     }
 
     async fn step(&mut self) -> Result<(), Gone> {
-        let Some(tag) = self.client.in_buffer.first().copied() else { return self.wait().await };
+        let Some(tag) = self.client.in_buffer.first().copied() else {
+            return self.wait().await;
+        };
         let limit = wire::frontend_limit(tag)?;
-        let Some(frame) = wire::next_frame(&self.client.in_buffer, limit)? else { return self.wait().await };
+        let Some(frame) = wire::next_frame(&self.client.in_buffer, limit)? else {
+            return self.wait().await;
+        };
         let length = frame.whole.len();
         let whole = self.client.in_buffer.split_to(length);
         let body = whole.get(wire::HEADER_BYTES..).unwrap_or_default();
@@ -97,7 +101,10 @@ impl AdminSession {
             }
             b'P' => {
                 let parse = wire::Parse::parse(body)?;
-                self.statements.insert(parse.statement.to_vec(), String::from_utf8_lossy(parse.text).into_owned());
+                self.statements.insert(
+                    parse.statement.to_vec(),
+                    String::from_utf8_lossy(parse.text).into_owned(),
+                );
                 wire::put_parse_complete(&mut self.client.out_buffer);
             }
             b'B' => {
@@ -107,7 +114,9 @@ impl AdminSession {
                         self.portals.insert(bind.portal.to_vec(), text);
                         wire::put_bind_complete(&mut self.client.out_buffer);
                     }
-                    None => self.fail(&Failure::NoStatement(String::from_utf8_lossy(bind.statement).into_owned())),
+                    None => self.fail(&Failure::NoStatement(
+                        String::from_utf8_lossy(bind.statement).into_owned(),
+                    )),
                 }
             }
             b'D' => {

@@ -29,7 +29,9 @@ impl Session {
                 self.world.telemetry.refusal(refusal.id);
                 (Outcome::Refused, ErrorOrigin::Proxy)
             }
-            Failure::SecondWriter { .. } | Failure::IsolationAcrossShards { .. } | Failure::NotInThisVersion { .. }
+            Failure::SecondWriter { .. }
+            | Failure::IsolationAcrossShards { .. }
+            | Failure::NotInThisVersion { .. }
             | Failure::NoFunctionCall => {
                 if let Some(id) = session_refusal(failure) {
                     self.world.telemetry.refusal(id);
@@ -175,9 +177,12 @@ fn lost(name: &str, said: Option<&ErrorFields>) -> ErrorFields {
             fields.add_where(&format!("shard {name}"));
             fields
         }
-        None => error(SqlState::CONNECTION_FAILURE, format!("shard \"{name}\" closed the connection unexpectedly"))
-            .with_detail("The statement may or may not have taken effect there.")
-            .with_hint("The proxy connects again by itself; see whether the shard is up."),
+        None => error(
+            SqlState::CONNECTION_FAILURE,
+            format!("shard \"{name}\" closed the connection unexpectedly"),
+        )
+        .with_detail("The statement may or may not have taken effect there.")
+        .with_hint("The proxy connects again by itself; see whether the shard is up."),
     }
 }
 
@@ -222,8 +227,10 @@ fn merge_fields(merge: &MergeError) -> ErrorFields {
         MergeError::Disagreement { .. } => error(SqlState::FEATURE_NOT_SUPPORTED, merge.to_string())
             .with_detail("The table's columns differ between shards; a change may be under way.")
             .with_hint("shardctl check shows where they differ."),
-        MergeError::NoOrder { .. } | MergeError::NoFold { .. } | MergeError::Incomparable => error(SqlState::FEATURE_NOT_SUPPORTED, merge.to_string())
-            .with_hint("Order or group by a column of a type with byte order, number or time, or filter one key."),
+        MergeError::NoOrder { .. } | MergeError::NoFold { .. } | MergeError::Incomparable => {
+            error(SqlState::FEATURE_NOT_SUPPORTED, merge.to_string())
+                .with_hint("Order or group by a column of a type with byte order, number or time, or filter one key.")
+        }
         MergeError::RowTooLong => error(SqlState::PROGRAM_LIMIT_EXCEEDED, merge.to_string()),
         MergeError::MalformedRow { .. } => error(SqlState::PROTOCOL_VIOLATION, merge.to_string()),
         MergeError::Value(_) | MergeError::Bug(_) => error(SqlState::INTERNAL_ERROR, merge.to_string()),
@@ -236,9 +243,10 @@ fn discovery_fields(failure: &crate::discovery::Error) -> ErrorFields {
         Error::Unreachable { .. } | Error::HomeDown { .. } => error(SqlState::CONNECTION_FAILURE, failure.to_string()),
         Error::UnknownKey { .. } => error(SqlState::FOREIGN_KEY_VIOLATION, failure.to_string())
             .with_hint("Insert the key with its category into the lookup table first."),
-        Error::Server { code, .. } => {
-            error(SqlState::parse(code.as_bytes()).unwrap_or(SqlState::SYSTEM_ERROR), failure.to_string())
-        }
+        Error::Server { code, .. } => error(
+            SqlState::parse(code.as_bytes()).unwrap_or(SqlState::SYSTEM_ERROR),
+            failure.to_string(),
+        ),
         Error::Unexpected { .. } | Error::Contradiction(_) | Error::NoTopology(_) | Error::Findings(_) => {
             error(SqlState::SYSTEM_ERROR, failure.to_string())
         }
@@ -249,7 +257,9 @@ fn discovery_fields(failure: &crate::discovery::Error) -> ErrorFields {
 fn admin_fields(admin: &crate::admin::AdminError) -> ErrorFields {
     use crate::admin::AdminError;
     let code = match admin {
-        AdminError::UnknownCommand { .. } | AdminError::Usage { .. } | AdminError::Unreadable(_) => SqlState::SYNTAX_ERROR,
+        AdminError::UnknownCommand { .. } | AdminError::Usage { .. } | AdminError::Unreadable(_) => {
+            SqlState::SYNTAX_ERROR
+        }
         AdminError::NotInThisVersion { .. } | AdminError::NotAnAdminCommand => SqlState::FEATURE_NOT_SUPPORTED,
         AdminError::UnknownSetting { .. } => SqlState::UNDEFINED_OBJECT,
         AdminError::Refused(refusal) => {

@@ -16,8 +16,8 @@ use crate::session::simple::Via;
 use crate::session::state::{Named, Session, Stale};
 use crate::session::track::{Outcome, Tracked, block_characteristics, isolation};
 use crate::sql::{
-    BeginWord, Chain, Command, ConstantOrParameter, CursorHold, DeallocateTarget, Discard, ExplainKind, Savepoint, Scope,
-    Set, SetConfig, SetTransaction,
+    BeginWord, Chain, Command, ConstantOrParameter, CursorHold, DeallocateTarget, Discard, ExplainKind, Savepoint,
+    Scope, Set, SetConfig, SetTransaction,
 };
 use crate::telemetry::StatementKind;
 use crate::transaction::{Begin, BlockError, End, Life, State};
@@ -48,7 +48,10 @@ impl Session {
             Command::Rollback(chain) => self.rollback(*chain).await,
             Command::Savepoint(savepoint) => self.savepoint(savepoint, text).await,
             Command::PrepareTransaction(_) | Command::CommitPrepared(_) | Command::RollbackPrepared(_) => {
-                Err(Failure::NotInThisVersion { construct: "two-phase commit by the client" }.into())
+                Err(Failure::NotInThisVersion {
+                    construct: "two-phase commit by the client",
+                }
+                .into())
             }
             Command::Set(set) => self.set(set, text).await,
             Command::SetTransaction(set) => self.set_transaction(set, text).await,
@@ -103,13 +106,22 @@ impl Session {
     fn begin_block(&mut self, begin: &crate::sql::Begin) -> Result<(), Stop> {
         let saved = self.saved();
         let default = self.effective.default_isolation;
-        match self.block.begin(block_characteristics(&begin.characteristics), &saved, default) {
+        match self
+            .block
+            .begin(block_characteristics(&begin.characteristics), &saved, default)
+        {
             Begin::Began => {}
             Begin::AlreadyInProgress => {
                 if begin.characteristics != crate::sql::Characteristics::default() {
-                    return Err(Failure::NotInThisVersion { construct: "BEGIN with options inside a transaction block" }.into());
+                    return Err(Failure::NotInThisVersion {
+                        construct: "BEGIN with options inside a transaction block",
+                    }
+                    .into());
                 }
-                self.warn(SqlState::ACTIVE_SQL_TRANSACTION, "there is already a transaction in progress");
+                self.warn(
+                    SqlState::ACTIVE_SQL_TRANSACTION,
+                    "there is already a transaction in progress",
+                );
             }
         }
         self.complete(match begin.word {
@@ -154,7 +166,10 @@ impl Session {
                         return Err(stop);
                     }
                 }
-                self.warn(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+                self.warn(
+                    SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                    "there is no transaction in progress",
+                );
                 self.complete(b"COMMIT");
                 Ok(())
             }
@@ -169,7 +184,10 @@ impl Session {
         self.end_participants(EndHow::Rollback).await?;
         if end == End::NoBlock {
             self.finish_block(Outcome::RolledBack);
-            self.warn(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+            self.warn(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "there is no transaction in progress",
+            );
         } else {
             self.note_end(chain, b"ROLLBACK");
         }
@@ -222,7 +240,9 @@ impl Session {
 
     /// Runs a statement of the block's on one backend: notices and changed settings reach the client, its tag does not.
     async fn run_inside(&mut self, at: usize, text: &[u8]) -> Result<Vec<Vec<u8>>, Stop> {
-        let Some(participant) = self.participants.get_mut(at) else { return Err(Failure::Bug("a lane is missing").into()) };
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("a lane is missing").into());
+        };
         wire::put_query(&mut participant.backend.link.out_buffer, text);
         participant.set_unnamed(0);
         let mut refused = None;
@@ -239,7 +259,10 @@ impl Session {
                     reported.push((text(status.name), text(status.value)));
                 }
                 b'D' => {
-                    first_row = wire::DataRow::parse(frame.body)?.values.map(|v| v.unwrap_or_default().to_vec()).collect();
+                    first_row = wire::DataRow::parse(frame.body)?
+                        .values
+                        .map(|v| v.unwrap_or_default().to_vec())
+                        .collect();
                 }
                 _ => {}
             }
@@ -264,7 +287,10 @@ impl Session {
             return self.set_ours(set);
         }
         if set.scope == Scope::Local && !self.block.is_explicit() && self.block.state() == State::Idle {
-            self.warn(SqlState::NO_ACTIVE_SQL_TRANSACTION, "SET LOCAL can only be used in transaction blocks");
+            self.warn(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "SET LOCAL can only be used in transaction blocks",
+            );
             self.complete(b"SET");
             return Ok(());
         }
@@ -285,7 +311,12 @@ impl Session {
     /// Runs SET, RESET and their kin where they belong: on every participant, else on home for the check alone.
     async fn run_setting(&mut self, text: &[u8], command: &Command) -> Result<(), Stop> {
         self.on_all_or_home(text).await?;
-        let tracked = Tracked { command: command.clone(), text: text.to_vec(), effect: SessionEffect::None, prepares: None };
+        let tracked = Tracked {
+            command: command.clone(),
+            text: text.to_vec(),
+            effect: SessionEffect::None,
+            prepares: None,
+        };
         self.note(None, &tracked, b"SET");
         self.stale = Stale::Yes;
         self.complete(match command {
@@ -297,7 +328,12 @@ impl Session {
 
     async fn on_all_or_home(&mut self, text: &[u8]) -> Result<(), Stop> {
         let home = self.snapshot().topology().home();
-        if self.block.state() == State::Idle && self.participants.iter().all(|p| p.sync == crate::transaction::Sync::Settled) {
+        if self.block.state() == State::Idle
+            && self
+                .participants
+                .iter()
+                .all(|p| p.sync == crate::transaction::Sync::Settled)
+        {
             // Outside a block it takes effect on the backend it runs on, and in the session.
             let at = match self.participants.find(home) {
                 Some(at) => at,
@@ -353,7 +389,9 @@ impl Session {
 
     /// Like `run_inside`, but nothing of it reaches the client.
     async fn run_quietly(&mut self, at: usize, text: &[u8]) -> Result<Vec<Vec<u8>>, Stop> {
-        let Some(participant) = self.participants.get_mut(at) else { return Err(Failure::Bug("a lane is missing").into()) };
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("a lane is missing").into());
+        };
         wire::put_query(&mut participant.backend.link.out_buffer, text);
         participant.set_unnamed(0);
         let mut refused = None;
@@ -372,13 +410,19 @@ impl Session {
 
     async fn set_transaction(&mut self, set: &SetTransaction, text: &[u8]) -> Result<(), Stop> {
         if self.block.state() == State::Idle {
-            self.warn(SqlState::NO_ACTIVE_SQL_TRANSACTION, "SET TRANSACTION can only be used in transaction blocks");
+            self.warn(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "SET TRANSACTION can only be used in transaction blocks",
+            );
             self.complete(b"SET");
             return Ok(());
         }
         match set {
             SetTransaction::Snapshot(_) => {
-                return Err(Failure::NotInThisVersion { construct: "SET TRANSACTION SNAPSHOT" }.into());
+                return Err(Failure::NotInThisVersion {
+                    construct: "SET TRANSACTION SNAPSHOT",
+                }
+                .into());
             }
             SetTransaction::Characteristics(c) => {
                 self.adopt_batch().await?;
@@ -395,7 +439,10 @@ impl Session {
 
     async fn set_constraints(&mut self, text: &[u8]) -> Result<(), Stop> {
         if self.block.state() == State::Idle {
-            self.warn(SqlState::NO_ACTIVE_SQL_TRANSACTION, "SET CONSTRAINTS can only be used in transaction blocks");
+            self.warn(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "SET CONSTRAINTS can only be used in transaction blocks",
+            );
             self.complete(b"SET CONSTRAINTS");
             return Ok(());
         }
@@ -416,24 +463,34 @@ impl Session {
         via: Via,
     ) -> Result<(), Stop> {
         let constant = |value: &ConstantOrParameter| !matches!(value, ConstantOrParameter::Parameter(_));
-        if !calls.iter().all(|call| constant(&call.name) && constant(&call.value) && constant(&call.is_local)) {
-            return Err(Failure::NotInThisVersion { construct: "set_config with parameters outside the extended protocol" }.into());
+        if !calls
+            .iter()
+            .all(|call| constant(&call.name) && constant(&call.value) && constant(&call.is_local))
+        {
+            return Err(Failure::NotInThisVersion {
+                construct: "set_config with parameters outside the extended protocol",
+            }
+            .into());
         }
         // On home, for its row and its error; then on the other participants, and in the log.
         let home = snapshot.topology().home();
         self.adopt_batch().await?;
         for at in 0..self.participants.len() {
-            let other = self
-                .participants
-                .get(at)
-                .is_some_and(|p| p.begun == crate::transaction::Begun::Block && p.shard != home && p.life == Life::Alive);
+            let other = self.participants.get(at).is_some_and(|p| {
+                p.begun == crate::transaction::Begun::Block && p.shard != home && p.life == Life::Alive
+            });
             if other {
                 self.run_inside(at, text).await?;
             }
         }
         if via == Via::Simple {
             let at = self.lane(home, crate::plan::Access::Read).await?;
-            let tracked = Tracked { command, text: text.to_vec(), effect: SessionEffect::None, prepares: None };
+            let tracked = Tracked {
+                command,
+                text: text.to_vec(),
+                effect: SessionEffect::None,
+                prepares: None,
+            };
             self.send_query(at, text, vec![tracked])?;
             self.settle().await?;
             self.follow_status(at);
@@ -474,7 +531,10 @@ impl Session {
         let at = self.check_out(home).await?;
         let names: Vec<String> = self.reported.keys().cloned().collect();
         for name in names {
-            let sql = format!("SELECT pg_catalog.current_setting({}, true)", crate::sql::quote_literal(&name));
+            let sql = format!(
+                "SELECT pg_catalog.current_setting({}, true)",
+                crate::sql::quote_literal(&name)
+            );
             let row = self.run_inside(at, sql.as_bytes()).await?;
             if let Some(value) = row.first() {
                 self.report(name, String::from_utf8_lossy(value).into_owned());
@@ -485,7 +545,12 @@ impl Session {
 
     // --- prepared statements of SQL ---
 
-    async fn prepare(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], prepare: &crate::sql::Prepare) -> Result<(), Stop> {
+    async fn prepare(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        text: &[u8],
+        prepare: &crate::sql::Prepare,
+    ) -> Result<(), Stop> {
         if self.statements.contains_key(prepare.name.as_bytes()) {
             return Err(Failure::StatementExists(prepare.name.clone()).into());
         }
@@ -494,20 +559,27 @@ impl Session {
         self.adopt_batch().await?;
         self.ensure_prepared(at, &statement).await?;
         self.sync_quietly(at).await?;
-        self.statements.insert(prepare.name.as_bytes().to_vec(), Named::new(statement));
+        self.statements
+            .insert(prepare.name.as_bytes().to_vec(), Named::new(statement));
         self.complete(b"PREPARE");
         Ok(())
     }
 
     /// Ends messages of ours on a backend that the client's batch has not used.
     async fn sync_quietly(&mut self, at: usize) -> Result<(), Stop> {
-        let Some(participant) = self.participants.get_mut(at) else { return Ok(()) };
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Ok(());
+        };
         if participant.sync == crate::transaction::Sync::Settled {
             return Ok(());
         }
         wire::put_sync(&mut participant.backend.link.out_buffer);
         self.active = Some(at);
-        self.queue.push_back(Owed::Backend { kind: Kind::Sync, shown: Shown::No, undo: Undo::Nothing });
+        self.queue.push_back(Owed::Backend {
+            kind: Kind::Sync,
+            shown: Shown::No,
+            undo: Undo::Nothing,
+        });
         self.settle().await
     }
 
@@ -534,7 +606,11 @@ impl Session {
         execute: &crate::sql::Execute,
         via: Via,
     ) -> Result<(), Stop> {
-        let Some(statement) = self.statements.get(execute.name.as_bytes()).map(|n| Arc::clone(&n.statement)) else {
+        let Some(statement) = self
+            .statements
+            .get(execute.name.as_bytes())
+            .map(|n| Arc::clone(&n.statement))
+        else {
             return Err(Failure::NoStatement(execute.name.clone()).into());
         };
         let body = match statement.origin() {
@@ -550,7 +626,10 @@ impl Session {
         let inlined = crate::session::inline::inline_arguments(&body, &types, &arguments, self.lexing)?;
         let command = crate::sql::command(&inlined, self.lexing)?;
         if crate::session::extended::is_local(&command) {
-            return Err(Failure::NotInThisVersion { construct: "EXECUTE of a statement that is not a query" }.into());
+            return Err(Failure::NotInThisVersion {
+                construct: "EXECUTE of a statement that is not a query",
+            }
+            .into());
         }
         self.planned_statement(snapshot, &inlined, command, via).await
     }
@@ -570,10 +649,19 @@ impl Session {
             Command::Close(crate::sql::Cursor::Name { name, .. }) => name.clone(),
             _ => String::new(),
         };
-        let holder = self.cursors.get(&name).copied().and_then(|shard| self.participants.find(shard));
+        let holder = self
+            .cursors
+            .get(&name)
+            .copied()
+            .and_then(|shard| self.participants.find(shard));
         match holder {
             Some(at) => {
-                let tracked = Tracked { command, text: text.to_vec(), effect: SessionEffect::None, prepares: None };
+                let tracked = Tracked {
+                    command,
+                    text: text.to_vec(),
+                    effect: SessionEffect::None,
+                    prepares: None,
+                };
                 self.send_query_via(at, text, tracked, via).await
             }
             None if name.is_empty() => {
@@ -592,7 +680,13 @@ impl Session {
     }
 
     /// Runs a text on a held backend, by the protocol that the client used.
-    pub(super) async fn send_query_via(&mut self, at: usize, text: &[u8], tracked: Tracked, via: Via) -> Result<(), Stop> {
+    pub(super) async fn send_query_via(
+        &mut self,
+        at: usize,
+        text: &[u8],
+        tracked: Tracked,
+        via: Via,
+    ) -> Result<(), Stop> {
         match via {
             Via::Simple => {
                 self.send_query(at, text, vec![tracked])?;
@@ -612,8 +706,16 @@ impl Session {
                 participant.sync = crate::transaction::Sync::Owed;
                 participant.worked = crate::transaction::Worked::Yes;
                 self.active = Some(at);
-                self.queue.push_back(Owed::Backend { kind: Kind::Parse, shown: Shown::No, undo: Undo::Nothing });
-                self.queue.push_back(Owed::Backend { kind: Kind::Bind, shown: Shown::No, undo: Undo::Nothing });
+                self.queue.push_back(Owed::Backend {
+                    kind: Kind::Parse,
+                    shown: Shown::No,
+                    undo: Undo::Nothing,
+                });
+                self.queue.push_back(Owed::Backend {
+                    kind: Kind::Bind,
+                    shown: Shown::No,
+                    undo: Undo::Nothing,
+                });
                 self.queue.push_back(Owed::Backend {
                     kind: Kind::Execute(Some(Box::new(tracked))),
                     shown: Shown::Yes,
@@ -632,7 +734,14 @@ impl Session {
         }
         for step in &steps {
             let shards = step.shards.join(", ");
-            wire::put_data_row(out, [Some(step.step.as_bytes()), Some(shards.as_bytes()), Some(step.reason.as_bytes())]);
+            wire::put_data_row(
+                out,
+                [
+                    Some(step.step.as_bytes()),
+                    Some(shards.as_bytes()),
+                    Some(step.reason.as_bytes()),
+                ],
+            );
         }
         self.complete(b"EXPLAIN");
         Ok(())

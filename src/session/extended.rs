@@ -74,7 +74,11 @@ impl Session {
             (true, Lead::Write) => Command::Insert,
             (true, Lead::Empty | Lead::Other) => sql::command(parse.text, self.lexing).unwrap_or(Command::Query),
         };
-        let edited = if self.transparent { self.edit_for_extended(&command, parse.text) } else { None };
+        let edited = if self.transparent {
+            self.edit_for_extended(&command, parse.text)
+        } else {
+            None
+        };
         let text = edited.as_deref().unwrap_or(parse.text);
         let settings = self.current().clone();
         let statement = if parse.statement.is_empty() {
@@ -84,7 +88,13 @@ impl Session {
             if self.statements.contains_key(parse.statement) {
                 return Err(Failure::StatementExists(String::from_utf8_lossy(parse.statement).into_owned()).into());
             }
-            self.world.statements.intern(Draft { text, declared: &declared, origin: Origin::Protocol, settings: &settings, command })
+            self.world.statements.intern(Draft {
+                text,
+                declared: &declared,
+                origin: Origin::Protocol,
+                settings: &settings,
+                command,
+            })
         };
         let undo = self.name_statement(parse.statement, Arc::clone(&statement));
         if !self.transparent && is_local(statement.command()) {
@@ -98,7 +108,11 @@ impl Session {
     /// Gives a statement its name in the session; how to take that back.
     fn name_statement(&mut self, name: &[u8], statement: Arc<Statement>) -> Undo {
         let named = Named::new(statement);
-        let before = if name.is_empty() { self.unnamed.replace(named) } else { self.statements.insert(name.to_vec(), named) };
+        let before = if name.is_empty() {
+            self.unnamed.replace(named)
+        } else {
+            self.statements.insert(name.to_vec(), named)
+        };
         Undo::Statement(name.to_vec(), before.map(|n| n.statement))
     }
 
@@ -117,7 +131,9 @@ impl Session {
 
     /// Sends a Parse that waited for its shard to one where its text can be read.
     pub(super) async fn place_deferred(&mut self) -> Result<(), Stop> {
-        let Some(deferred) = self.deferred.as_ref() else { return Ok(()) };
+        let Some(deferred) = self.deferred.as_ref() else {
+            return Ok(());
+        };
         let shard = if self.transparent {
             self.snapshot().topology().home()
         } else {
@@ -145,7 +161,12 @@ impl Session {
     }
 
     fn deferred_refusal(&self, statement: &Statement, refusal: &crate::plan::Refusal) {
-        tracing::debug!(session = self.id, statement = statement.id(), construct = refusal.id, "parsed, will be refused at bind");
+        tracing::debug!(
+            session = self.id,
+            statement = statement.id(),
+            construct = refusal.id,
+            "parsed, will be refused at bind"
+        );
     }
 
     /// A backend of this shard for Parse and Describe: they never enlist it (`sessions.md` 12).
@@ -177,14 +198,27 @@ impl Session {
 
     /// Sends the waiting Parse to this backend, unless it knows the statement.
     async fn send_deferred(&mut self, at: usize) -> Result<(), Stop> {
-        let Some(Deferred { statement, undo }) = self.deferred.take() else { return Ok(()) };
+        let Some(Deferred { statement, undo }) = self.deferred.take() else {
+            return Ok(());
+        };
         self.active = Some(at);
-        let Some(participant) = self.participants.get_mut(at) else { return Err(Failure::Bug("a lane is missing").into()) };
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("a lane is missing").into());
+        };
         if statement.is_unnamed() {
-            wire::put_parse(&mut participant.backend.link.out_buffer, b"", statement.text(), statement.declared());
+            wire::put_parse(
+                &mut participant.backend.link.out_buffer,
+                b"",
+                statement.text(),
+                statement.declared(),
+            );
             participant.set_unnamed(statement.id());
             participant.sync = Sync::Owed;
-            self.queue.push_back(Owed::Backend { kind: Kind::Parse, shown: Shown::Yes, undo });
+            self.queue.push_back(Owed::Backend {
+                kind: Kind::Parse,
+                shown: Shown::Yes,
+                undo,
+            });
             // The undo of the backend's belief needs no entry: a failed Parse leaves no unnamed statement, and the
             // session's own map then has none either, so nobody binds to it.
             return Ok(());
@@ -203,14 +237,20 @@ impl Session {
             Some(described) => described.parameters.clone(),
             None => statement.declared().to_vec(),
         };
-        let Some(participant) = self.participants.get_mut(at) else { return };
+        let Some(participant) = self.participants.get_mut(at) else {
+            return;
+        };
         let name = statement.backend_name().as_bytes();
         let evicted = participant.backend.prepared.insert(statement.id());
         let out = &mut participant.backend.link.out_buffer;
         wire::put_parse(out, name, statement.text(), &types);
         wire::put_describe(out, Target::Statement, name);
         participant.sync = Sync::Owed;
-        self.queue.push_back(Owed::Backend { kind: Kind::Parse, shown, undo });
+        self.queue.push_back(Owed::Backend {
+            kind: Kind::Parse,
+            shown,
+            undo,
+        });
         self.queue.push_back(Owed::Backend {
             kind: Kind::DescribeStatement(Arc::clone(statement)),
             shown: Shown::No,
@@ -219,21 +259,40 @@ impl Session {
         if let Some(old) = evicted
             && let Some(participant) = self.participants.get_mut(at)
         {
-            wire::put_close(&mut participant.backend.link.out_buffer, Target::Statement, format!("sg_{old}").as_bytes());
-            self.queue.push_back(Owed::Backend { kind: Kind::Close, shown: Shown::No, undo: Undo::Nothing });
+            wire::put_close(
+                &mut participant.backend.link.out_buffer,
+                Target::Statement,
+                format!("sg_{old}").as_bytes(),
+            );
+            self.queue.push_back(Owed::Backend {
+                kind: Kind::Close,
+                shown: Shown::No,
+                undo: Undo::Nothing,
+            });
         }
     }
 
     /// Sees to it that a backend has a statement, as it was when it was first described.
     pub(super) async fn ensure_prepared(&mut self, at: usize, statement: &Arc<Statement>) -> Result<(), Stop> {
-        let Some(participant) = self.participants.get_mut(at) else { return Err(Failure::Bug("a lane is missing").into()) };
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("a lane is missing").into());
+        };
         if statement.is_unnamed() {
             if participant.unnamed() != statement.id() {
                 participant.set_unnamed(statement.id());
-                wire::put_parse(&mut participant.backend.link.out_buffer, b"", statement.text(), statement.declared());
+                wire::put_parse(
+                    &mut participant.backend.link.out_buffer,
+                    b"",
+                    statement.text(),
+                    statement.declared(),
+                );
                 participant.sync = Sync::Owed;
                 self.active = Some(at);
-                self.queue.push_back(Owed::Backend { kind: Kind::Parse, shown: Shown::No, undo: Undo::Unnamed(at) });
+                self.queue.push_back(Owed::Backend {
+                    kind: Kind::Parse,
+                    shown: Shown::No,
+                    undo: Undo::Unnamed(at),
+                });
             }
             return Ok(());
         }
@@ -254,7 +313,11 @@ impl Session {
                         let name = statement.backend_name().as_bytes();
                         wire::put_close(&mut participant.backend.link.out_buffer, Target::Statement, name);
                     }
-                    self.queue.push_back(Owed::Backend { kind: Kind::Close, shown: Shown::No, undo: Undo::Nothing });
+                    self.queue.push_back(Owed::Backend {
+                        kind: Kind::Close,
+                        shown: Shown::No,
+                        undo: Undo::Nothing,
+                    });
                     return Err(Failure::ResultTypeChanged.into());
                 }
                 Ok(())
@@ -277,24 +340,42 @@ impl Session {
                 participant.set_unnamed(0);
                 participant.sync = Sync::Owed;
                 for kind in [Kind::Parse, Kind::Bind, Kind::Execute(None)] {
-                    self.queue.push_back(Owed::Backend { kind, shown: Shown::No, undo: Undo::Prepared(at, statement.id()) });
+                    self.queue.push_back(Owed::Backend {
+                        kind,
+                        shown: Shown::No,
+                        undo: Undo::Prepared(at, statement.id()),
+                    });
                 }
                 if let Some(old) = evicted
                     && let Some(participant) = self.participants.get_mut(at)
                 {
                     let name = format!("sg_{old}");
-                    wire::put_close(&mut participant.backend.link.out_buffer, Target::Statement, name.as_bytes());
-                    self.queue.push_back(Owed::Backend { kind: Kind::Close, shown: Shown::No, undo: Undo::Nothing });
+                    wire::put_close(
+                        &mut participant.backend.link.out_buffer,
+                        Target::Statement,
+                        name.as_bytes(),
+                    );
+                    self.queue.push_back(Owed::Backend {
+                        kind: Kind::Close,
+                        shown: Shown::No,
+                        undo: Undo::Nothing,
+                    });
                 }
                 self.flush_and_settle().await?;
-                if self.failed { Err(Failure::AlreadyAnswered.into()) } else { Ok(()) }
+                if self.failed {
+                    Err(Failure::AlreadyAnswered.into())
+                } else {
+                    Ok(())
+                }
             }
         }
     }
 
     /// Closes a statement on a backend that has it, so that PREPARE can make it anew.
     pub(super) async fn forget_on_backend(&mut self, at: usize, statement: &Arc<Statement>) -> Result<(), Stop> {
-        let Some(participant) = self.participants.get_mut(at) else { return Ok(()) };
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Ok(());
+        };
         if !participant.backend.prepared.remove(statement.id()) {
             return Ok(());
         }
@@ -302,7 +383,11 @@ impl Session {
         wire::put_close(&mut participant.backend.link.out_buffer, Target::Statement, name);
         participant.sync = Sync::Owed;
         self.active = Some(at);
-        self.queue.push_back(Owed::Backend { kind: Kind::Close, shown: Shown::No, undo: Undo::Nothing });
+        self.queue.push_back(Owed::Backend {
+            kind: Kind::Close,
+            shown: Shown::No,
+            undo: Undo::Nothing,
+        });
         self.flush_and_settle().await
     }
 
@@ -329,7 +414,11 @@ impl Session {
     // --- Bind ---
 
     async fn on_bind(&mut self, bind: Bind<'_>) -> Result<(), Stop> {
-        let named = if bind.statement.is_empty() { self.unnamed.as_ref() } else { self.statements.get(bind.statement) };
+        let named = if bind.statement.is_empty() {
+            self.unnamed.as_ref()
+        } else {
+            self.statements.get(bind.statement)
+        };
         let Some(named) = named else {
             return Err(Failure::NoStatement(String::from_utf8_lossy(bind.statement).into_owned()).into());
         };
@@ -353,7 +442,10 @@ impl Session {
             Work::One(shard) => self.bind_on(shard, plan.access, plan.effect, &statement, &bind).await,
             Work::Many(fan) => {
                 self.place_deferred().await?;
-                let place = Place::Fan { plan: fan, parameters: Bound::of(&bind) };
+                let place = Place::Fan {
+                    plan: fan,
+                    parameters: Bound::of(&bind),
+                };
                 let undo = self.open_portal(bind.portal, &statement, &bind, place);
                 self.local(|out| wire::put_bind_complete(out), undo);
                 Ok(())
@@ -373,15 +465,26 @@ impl Session {
         let question = Question {
             text: statement.text(),
             declared: statement.declared(),
-            parameters: Parameters { formats: &formats, values: &values },
+            parameters: Parameters {
+                formats: &formats,
+                values: &values,
+            },
             statement: Some(statement),
         };
         let route = match self.kept_route(bind.statement, &snapshot) {
             Some(route) => route,
             None => {
                 let compiled = self.compile(&snapshot, &question).await?;
-                let route = Route { snapshot, context: Arc::clone(&self.effective.context), compiled };
-                let named = if bind.statement.is_empty() { self.unnamed.as_mut() } else { self.statements.get_mut(bind.statement) };
+                let route = Route {
+                    snapshot,
+                    context: Arc::clone(&self.effective.context),
+                    compiled,
+                };
+                let named = if bind.statement.is_empty() {
+                    self.unnamed.as_mut()
+                } else {
+                    self.statements.get_mut(bind.statement)
+                };
                 if let Some(named) = named {
                     named.route = Some(route.clone());
                 }
@@ -392,7 +495,11 @@ impl Session {
     }
 
     fn kept_route(&self, name: &[u8], snapshot: &Arc<Snapshot>) -> Option<Route> {
-        let named = if name.is_empty() { self.unnamed.as_ref() } else { self.statements.get(name) }?;
+        let named = if name.is_empty() {
+            self.unnamed.as_ref()
+        } else {
+            self.statements.get(name)
+        }?;
         let route = named.route.as_ref()?;
         let fits = Arc::ptr_eq(&route.snapshot, snapshot) && Arc::ptr_eq(&route.context, &self.effective.context);
         fits.then(|| route.clone())
@@ -410,14 +517,21 @@ impl Session {
         self.second_shard(shard).await?;
         let at = self.lane(shard, access).await?;
         self.switch_away(Some(at)).await?;
-        if self.deferred.as_ref().is_some_and(|d| Arc::ptr_eq(&d.statement, statement)) {
+        if self
+            .deferred
+            .as_ref()
+            .is_some_and(|d| Arc::ptr_eq(&d.statement, statement))
+        {
             self.send_deferred(at).await?;
         } else {
             self.place_deferred().await?;
             self.switch_away(Some(at)).await?;
             self.ensure_prepared(at, statement).await?;
             if let Command::Execute(execute) = statement.command()
-                && let Some(inner) = self.statements.get(execute.name.as_bytes()).map(|n| Arc::clone(&n.statement))
+                && let Some(inner) = self
+                    .statements
+                    .get(execute.name.as_bytes())
+                    .map(|n| Arc::clone(&n.statement))
             {
                 self.ensure_prepared(at, &inner).await?;
             }
@@ -428,14 +542,20 @@ impl Session {
             let saved = self.saved();
             self.block.enter_implicit(&saved, self.effective.default_isolation);
         }
-        let Some(participant) = self.participants.get_mut(at) else { return Err(Failure::Bug("a lane is missing").into()) };
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("a lane is missing").into());
+        };
         let out = &mut participant.backend.link.out_buffer;
         wire::put_bind_tail(out, bind.portal, statement.backend_name().as_bytes(), bind.tail);
         participant.sync = Sync::Owed;
         participant.worked = Worked::Yes;
         self.active = Some(at);
         let undo = self.open_portal(bind.portal, statement, bind, Place::Backend { shard, tracked });
-        self.queue.push_back(Owed::Backend { kind: Kind::Bind, shown: Shown::Yes, undo });
+        self.queue.push_back(Owed::Backend {
+            kind: Kind::Bind,
+            shown: Shown::Yes,
+            undo,
+        });
         Ok(())
     }
 
@@ -443,7 +563,10 @@ impl Session {
     fn tracked_of(&self, statement: &Arc<Statement>, bind: &Bind<'_>, effect: SessionEffect) -> Option<Box<Tracked>> {
         let mut command = statement.command().clone();
         if let Command::SetConfig(calls) = &mut command {
-            for slot in calls.iter_mut().flat_map(|c| [&mut c.name, &mut c.value, &mut c.is_local]) {
+            for slot in calls
+                .iter_mut()
+                .flat_map(|c| [&mut c.name, &mut c.value, &mut c.is_local])
+            {
                 if let ConstantOrParameter::Parameter(number) = slot {
                     let index = usize::try_from(*number).ok().and_then(|n| n.checked_sub(1));
                     *slot = match index.and_then(|i| bind.values.get(i)).flatten() {
@@ -453,25 +576,45 @@ impl Session {
                 }
             }
         }
-        let tracked = Tracked { command, text: statement.text().to_vec(), effect, prepares: None };
-        if tracked.is_idle() { None } else { Some(Box::new(tracked)) }
+        let tracked = Tracked {
+            command,
+            text: statement.text().to_vec(),
+            effect,
+            prepares: None,
+        };
+        if tracked.is_idle() {
+            None
+        } else {
+            Some(Box::new(tracked))
+        }
     }
 
     /// What a statement may leave in the session, on one shard; compiled once per statement and picture.
     fn effect_in_transparent(&mut self, name: &[u8]) -> SessionEffect {
         let snapshot = self.snapshot();
         let context = Arc::clone(&self.effective.context);
-        let named = if name.is_empty() { self.unnamed.as_mut() } else { self.statements.get_mut(name) };
+        let named = if name.is_empty() {
+            self.unnamed.as_mut()
+        } else {
+            self.statements.get_mut(name)
+        };
         let Some(named) = named else { return SessionEffect::None };
         let statement = Arc::clone(&named.statement);
-        let request = crate::plan::Request { text: statement.text(), parameter_types: statement.declared(), context: &context };
+        let request = crate::plan::Request {
+            text: statement.text(),
+            parameter_types: statement.declared(),
+            context: &context,
+        };
         let facts = crate::plan::Facts::default();
         let compiled = match &named.route {
             Some(route) if Arc::ptr_eq(&route.snapshot, &snapshot) => Arc::clone(&route.compiled),
             Some(_) | None => match snapshot.compile(&request, &facts) {
                 Ok(compiled) => {
-                    named.route =
-                        Some(Route { snapshot: Arc::clone(&snapshot), context: Arc::clone(&context), compiled: Arc::clone(&compiled) });
+                    named.route = Some(Route {
+                        snapshot: Arc::clone(&snapshot),
+                        context: Arc::clone(&context),
+                        compiled: Arc::clone(&compiled),
+                    });
                     compiled
                 }
                 Err(_) => return SessionEffect::Opaque,
@@ -506,7 +649,11 @@ impl Session {
 
     fn open_portal(&mut self, name: &[u8], statement: &Arc<Statement>, bind: &Bind<'_>, place: Place) -> Undo {
         let result_formats = bind.result_formats.iter().map(value_format).collect();
-        let portal = Portal { statement: Arc::clone(statement), result_formats, place };
+        let portal = Portal {
+            statement: Arc::clone(statement),
+            result_formats,
+            place,
+        };
         let before = self.portals.insert(name.to_vec(), portal);
         Undo::Portal(name.to_vec(), before.map(Box::new))
     }
@@ -521,7 +668,11 @@ impl Session {
     }
 
     async fn describe_statement(&mut self, name: &[u8]) -> Result<(), Stop> {
-        let named = if name.is_empty() { self.unnamed.as_ref() } else { self.statements.get(name) };
+        let named = if name.is_empty() {
+            self.unnamed.as_ref()
+        } else {
+            self.statements.get(name)
+        };
         let Some(statement) = named.map(|n| Arc::clone(&n.statement)) else {
             return Err(Failure::NoStatement(String::from_utf8_lossy(name).into_owned()).into());
         };
@@ -545,8 +696,14 @@ impl Session {
                 at
             }
         };
-        let Some(participant) = self.participants.get_mut(at) else { return Err(Failure::Bug("a lane is missing").into()) };
-        wire::put_describe(&mut participant.backend.link.out_buffer, Target::Statement, statement.backend_name().as_bytes());
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("a lane is missing").into());
+        };
+        wire::put_describe(
+            &mut participant.backend.link.out_buffer,
+            Target::Statement,
+            statement.backend_name().as_bytes(),
+        );
         participant.sync = Sync::Owed;
         self.active = Some(at);
         self.queue.push_back(Owed::Backend {
@@ -594,7 +751,11 @@ impl Session {
                 };
                 wire::put_describe(&mut participant.backend.link.out_buffer, Target::Portal, name);
                 participant.sync = Sync::Owed;
-                self.queue.push_back(Owed::Backend { kind: Kind::DescribePortal, shown: Shown::Yes, undo: Undo::Nothing });
+                self.queue.push_back(Owed::Backend {
+                    kind: Kind::DescribePortal,
+                    shown: Shown::Yes,
+                    undo: Undo::Nothing,
+                });
                 Ok(())
             }
             Place::Control(_) | Place::Finished => {
@@ -632,7 +793,9 @@ impl Session {
                 if self.failed {
                     return Err(Failure::AlreadyAnswered.into());
                 }
-                statement.described().ok_or(Failure::Bug("a statement was not described"))?
+                statement
+                    .described()
+                    .ok_or(Failure::Bug("a statement was not described"))?
             }
         };
         let mut bytes = bytes::BytesMut::new();
@@ -651,7 +814,10 @@ impl Session {
                 wire::put_row_description(&mut bytes, fields);
             }
         }
-        self.queue.push_back(Owed::Local { bytes: bytes.to_vec(), undo: Undo::Nothing });
+        self.queue.push_back(Owed::Local {
+            bytes: bytes.to_vec(),
+            undo: Undo::Nothing,
+        });
         Ok(())
     }
 
@@ -675,7 +841,11 @@ impl Session {
                 wire::put_execute(&mut participant.backend.link.out_buffer, &name, row_limit);
                 participant.sync = Sync::Owed;
                 participant.worked = Worked::Yes;
-                self.queue.push_back(Owed::Backend { kind: Kind::Execute(tracked), shown: Shown::Yes, undo: Undo::Nothing });
+                self.queue.push_back(Owed::Backend {
+                    kind: Kind::Execute(tracked),
+                    shown: Shown::Yes,
+                    undo: Undo::Nothing,
+                });
                 Ok(())
             }
             Place::Fan { plan, parameters } => {
@@ -689,9 +859,12 @@ impl Session {
                     if let Some(portal) = self.portals.get_mut(&name) {
                         portal.place = Place::Finished;
                     }
-                    return self.run_fan(&plan, &parameters, &formats, crate::execute::Describe::No).await;
+                    return self
+                        .run_fan(&plan, &parameters, &formats, crate::execute::Describe::No)
+                        .await;
                 }
-                self.begin_limited_fan(&name, &plan, &parameters, &formats, row_limit).await
+                self.begin_limited_fan(&name, &plan, &parameters, &formats, row_limit)
+                    .await
             }
             Place::Suspended(_) => self.continue_limited_fan(&name, row_limit).await,
             Place::Control(parameters) => {
@@ -712,11 +885,22 @@ impl Session {
         }
     }
 
-    async fn control_by_execute(&mut self, snapshot: &Arc<Snapshot>, statement: &Arc<Statement>, bound: &Bound) -> Result<(), Stop> {
+    async fn control_by_execute(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        statement: &Arc<Statement>,
+        bound: &Bound,
+    ) -> Result<(), Stop> {
         if !bound.values.is_empty() {
-            return Err(Failure::ParameterCount { name: String::new(), given: bound.values.len(), wanted: 0 }.into());
+            return Err(Failure::ParameterCount {
+                name: String::new(),
+                given: bound.values.len(),
+                wanted: 0,
+            }
+            .into());
         }
-        self.command(snapshot, statement.text(), statement.command().clone(), Via::Extended).await
+        self.command(snapshot, statement.text(), statement.command().clone(), Via::Extended)
+            .await
     }
 
     async fn on_close(&mut self, close: Close<'_>) -> Result<(), Stop> {
@@ -726,7 +910,10 @@ impl Session {
                 let undo = if close.name.is_empty() {
                     Undo::Statement(Vec::new(), self.unnamed.take().map(|n| n.statement))
                 } else {
-                    Undo::Statement(close.name.to_vec(), self.statements.remove(close.name).map(|n| n.statement))
+                    Undo::Statement(
+                        close.name.to_vec(),
+                        self.statements.remove(close.name).map(|n| n.statement),
+                    )
                 };
                 // Backends keep it: other sessions may know it, and unused ones are closed in their turn.
                 self.local(|out| wire::put_close_complete(out), undo);
@@ -735,12 +922,18 @@ impl Session {
             Target::Portal => {
                 let before = self.portals.remove(close.name);
                 let shard = match &before {
-                    Some(Portal { place: Place::Backend { shard, .. }, .. }) => Some(*shard),
+                    Some(Portal {
+                        place: Place::Backend { shard, .. },
+                        ..
+                    }) => Some(*shard),
                     Some(_) | None => None,
                 };
                 let undo = Undo::Portal(close.name.to_vec(), before.map(Box::new));
                 // A cursor of SQL is a portal too, and may live on any held backend.
-                let at = shard.and_then(|s| self.participants.find(s)).or(if self.transparent { self.active } else { None });
+                let at =
+                    shard
+                        .and_then(|s| self.participants.find(s))
+                        .or(if self.transparent { self.active } else { None });
                 match at {
                     Some(at) => {
                         self.switch_away(Some(at)).await?;
@@ -749,7 +942,11 @@ impl Session {
                         };
                         wire::put_close(&mut participant.backend.link.out_buffer, Target::Portal, close.name);
                         participant.sync = Sync::Owed;
-                        self.queue.push_back(Owed::Backend { kind: Kind::Close, shown: Shown::Yes, undo });
+                        self.queue.push_back(Owed::Backend {
+                            kind: Kind::Close,
+                            shown: Shown::Yes,
+                            undo,
+                        });
                     }
                     None => self.local(|out| wire::put_close_complete(out), undo),
                 }
@@ -769,11 +966,17 @@ impl Session {
         let at = self.lane(shard, Access::Write).await?;
         self.may_pin(at, &SessionEffect::Opaque)?;
         self.pin_opaque(Some(at));
-        let Some(participant) = self.participants.get_mut(at) else { return Err(Failure::Bug("a lane is missing").into()) };
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("a lane is missing").into());
+        };
         participant.backend.link.queue(whole);
         participant.worked = Worked::Yes;
         self.active = Some(at);
-        self.queue.push_back(Owed::Backend { kind: Kind::Query(Vec::new()), shown: Shown::Yes, undo: Undo::Nothing });
+        self.queue.push_back(Owed::Backend {
+            kind: Kind::Query(Vec::new()),
+            shown: Shown::Yes,
+            undo: Undo::Nothing,
+        });
         self.settle().await
     }
 
@@ -784,13 +987,18 @@ impl Session {
         if self.queue.is_empty() {
             self.client.out_buffer.extend_from_slice(&bytes);
         } else {
-            self.queue.push_back(Owed::Local { bytes: bytes.to_vec(), undo });
+            self.queue.push_back(Owed::Local {
+                bytes: bytes.to_vec(),
+                undo,
+            });
         }
     }
 }
 
 fn has_statement(participants: &mut crate::transaction::Participants, at: usize, statement: &Statement) -> bool {
-    let Some(participant) = participants.get_mut(at) else { return false };
+    let Some(participant) = participants.get_mut(at) else {
+        return false;
+    };
     if statement.is_unnamed() {
         participant.unnamed() == statement.id()
     } else {

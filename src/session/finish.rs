@@ -69,7 +69,12 @@ impl Session {
         if let Some(slow) = self.world.slow_after()
             && elapsed >= slow
         {
-            tracing::info!(session = self.id, plan = self.running.kind.label(), ?elapsed, "slow statement");
+            tracing::info!(
+                session = self.id,
+                plan = self.running.kind.label(),
+                ?elapsed,
+                "slow statement"
+            );
         }
     }
 
@@ -131,7 +136,11 @@ impl Session {
         if let Some(participant) = self.participants.get_mut(at) {
             wire::put_sync(&mut participant.backend.link.out_buffer);
             participant.sync = Sync::Settled;
-            self.queue.push_back(Owed::Backend { kind: Kind::Sync, shown: Shown::No, undo: Undo::Nothing });
+            self.queue.push_back(Owed::Backend {
+                kind: Kind::Sync,
+                shown: Shown::No,
+                undo: Undo::Nothing,
+            });
         }
     }
 
@@ -154,7 +163,11 @@ impl Session {
         }
         let how = if self.failed { EndHow::Rollback } else { EndHow::Commit };
         let ended = self.end_participants(how).await;
-        let outcome = if self.failed || ended.is_err() { Outcome::RolledBack } else { Outcome::Committed };
+        let outcome = if self.failed || ended.is_err() {
+            Outcome::RolledBack
+        } else {
+            Outcome::Committed
+        };
         self.finish_block(outcome);
         match ended {
             Ok(()) => {
@@ -174,7 +187,11 @@ impl Session {
         if self.transparent {
             self.follow_server();
         } else if self.block.state() == State::Implicit {
-            let outcome = if self.failed { Outcome::RolledBack } else { Outcome::Committed };
+            let outcome = if self.failed {
+                Outcome::RolledBack
+            } else {
+                Outcome::Committed
+            };
             self.finish_block(outcome);
         }
         if !self.block.is_explicit() {
@@ -204,12 +221,16 @@ impl Session {
             (Some(b'T'), State::Idle | State::Implicit) => {
                 let saved = self.saved();
                 let default = self.effective.default_isolation;
-                let _began = self.block.begin(crate::transaction::Characteristics::default(), &saved, default);
+                let _began = self
+                    .block
+                    .begin(crate::transaction::Characteristics::default(), &saved, default);
             }
             (Some(b'E'), State::Idle | State::Implicit) => {
                 let saved = self.saved();
                 let default = self.effective.default_isolation;
-                let _began = self.block.begin(crate::transaction::Characteristics::default(), &saved, default);
+                let _began = self
+                    .block
+                    .begin(crate::transaction::Characteristics::default(), &saved, default);
                 self.block.fail();
             }
             (Some(b'E'), State::Explicit) => self.block.fail(),
@@ -311,7 +332,13 @@ impl Session {
             }
         }
         let deadline = self.world.statement_deadline(self.running.since);
-        let mut sink = ClientSink::new(&mut self.client, &mut self.client_ended, &self.enrolment, self.running.mark, deadline);
+        let mut sink = ClientSink::new(
+            &mut self.client,
+            &mut self.client_ended,
+            &self.enrolment,
+            self.running.mark,
+            deadline,
+        );
         let started = Fan::start(&request, &mut self.participants, &mut sink).await;
         drop(sink);
         started.map_err(|error| self.fan_failed(error))
@@ -319,7 +346,13 @@ impl Session {
 
     async fn emit(&mut self, fan: &mut Fan, limit: u64) -> Result<Given, Stop> {
         let deadline = self.world.statement_deadline(self.running.since);
-        let mut sink = ClientSink::new(&mut self.client, &mut self.client_ended, &self.enrolment, self.running.mark, deadline);
+        let mut sink = ClientSink::new(
+            &mut self.client,
+            &mut self.client_ended,
+            &self.enrolment,
+            self.running.mark,
+            deadline,
+        );
         let given = fan.emit(limit, &mut self.participants, &mut sink).await;
         drop(sink);
         given.map_err(|error| self.fan_failed(error))
@@ -331,7 +364,10 @@ impl Session {
 
     fn fan_failed(&mut self, error: ExecuteError) -> Stop {
         self.active = None;
-        let expired = self.world.statement_deadline(self.running.since).is_some_and(|d| self.world.clock.now() >= d);
+        let expired = self
+            .world
+            .statement_deadline(self.running.since)
+            .is_some_and(|d| self.world.clock.now() >= d);
         match error {
             ExecuteError::Interrupted(Interrupt::ClientGone(error)) => Gone::Vanished(error).into(),
             ExecuteError::Interrupted(Interrupt::Cancelled) if expired => Failure::StatementTimeout.into(),
@@ -345,11 +381,16 @@ impl Session {
                 Failure::Shard(fields).into()
             }
             ExecuteError::Lost { shard: None, .. } => Failure::Bug("a shard without a name was lost").into(),
-            ExecuteError::Lost { shard: Some(shard), said } => {
+            ExecuteError::Lost {
+                shard: Some(shard),
+                said,
+            } => {
                 let name = self.world.shard_name(shard);
                 Failure::Lost { shard, name, said }.into()
             }
-            ExecuteError::Unexpected { .. } | ExecuteError::Frame(_) => Failure::Bug("a shard broke the protocol in a fan-out").into(),
+            ExecuteError::Unexpected { .. } | ExecuteError::Frame(_) => {
+                Failure::Bug("a shard broke the protocol in a fan-out").into()
+            }
             ExecuteError::Merge(error) => Failure::Merge(error).into(),
             ExecuteError::Bug(what) => Failure::Bug(what).into(),
         }
@@ -372,7 +413,9 @@ impl Session {
             self.wrapping = Wrapping::Yes;
         }
         let number = self.next_number();
-        let fan = self.start_fan(plan, bound, formats, format!("sg_fan_{number}"), row_limit).await?;
+        let fan = self
+            .start_fan(plan, bound, formats, format!("sg_fan_{number}"), row_limit)
+            .await?;
         if let Some(portal) = self.portals.get_mut(name) {
             portal.place = Place::Suspended(Box::new(fan));
         }
@@ -385,8 +428,12 @@ impl Session {
         if self.failed {
             return Err(Failure::AlreadyAnswered.into());
         }
-        let Some(mut portal) = self.portals.remove(name) else { return Err(Failure::Bug("a portal is missing").into()) };
-        let Place::Suspended(fan) = &mut portal.place else { return Err(Failure::Bug("a portal is not suspended").into()) };
+        let Some(mut portal) = self.portals.remove(name) else {
+            return Err(Failure::Bug("a portal is missing").into());
+        };
+        let Place::Suspended(fan) = &mut portal.place else {
+            return Err(Failure::Bug("a portal is not suspended").into());
+        };
         let before = fan.rows();
         let given = self.emit(fan, u64::try_from(row_limit).unwrap_or(0)).await?;
         self.end_fan();

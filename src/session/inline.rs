@@ -29,7 +29,10 @@ pub(super) fn inline_arguments(
             .ok_or(Failure::Bug("a parameter without a number"))?;
         used = used.max(number.saturating_add(1));
         let Some(argument) = arguments.get(number) else {
-            return Err(Failure::ArgumentCount { given: arguments.len(), wanted: used });
+            return Err(Failure::ArgumentCount {
+                given: arguments.len(),
+                wanted: used,
+            });
         };
         let inlined = match types.get(number) {
             Some(declared) => [b"(", *argument, b")::", *declared].concat(),
@@ -41,15 +44,23 @@ pub(super) fn inline_arguments(
             }
         };
         if !is_constant(argument, lexing)? {
-            return Err(Failure::NotInThisVersion { construct: "EXECUTE with an argument that is no constant" });
+            return Err(Failure::NotInThisVersion {
+                construct: "EXECUTE with an argument that is no constant",
+            });
         }
         edits.replace(token.span, [b"(", inlined.as_slice(), b")"].concat());
     }
     let wanted = used.max(types.len());
     if arguments.len() != wanted {
-        return Err(Failure::ArgumentCount { given: arguments.len(), wanted });
+        return Err(Failure::ArgumentCount {
+            given: arguments.len(),
+            wanted,
+        });
     }
-    edits.apply(body).map(|(text, _)| text).ok_or(Failure::Bug("parameters overlap"))
+    edits
+        .apply(body)
+        .map(|(text, _)| text)
+        .ok_or(Failure::Bug("parameters overlap"))
 }
 
 /// One literal, perhaps with a sign.
@@ -63,7 +74,10 @@ fn is_constant(argument: &[u8], lexing: Lexing) -> Result<bool, Failure> {
 }
 
 fn is_string(kind: TokenKind) -> bool {
-    matches!(kind, TokenKind::String | TokenKind::EscapeString | TokenKind::UnicodeString | TokenKind::DollarString)
+    matches!(
+        kind,
+        TokenKind::String | TokenKind::EscapeString | TokenKind::UnicodeString | TokenKind::DollarString
+    )
 }
 
 fn is_number(kind: TokenKind) -> bool {
@@ -73,11 +87,16 @@ fn is_number(kind: TokenKind) -> bool {
 fn is_literal(kind: TokenKind) -> bool {
     is_string(kind)
         || is_number(kind)
-        || matches!(kind, TokenKind::NationalString | TokenKind::BitString | TokenKind::HexString)
+        || matches!(
+            kind,
+            TokenKind::NationalString | TokenKind::BitString | TokenKind::HexString
+        )
 }
 
 fn is_word(text: &[u8]) -> bool {
-    [&b"null"[..], b"true", b"false"].iter().any(|word| text.eq_ignore_ascii_case(word))
+    [&b"null"[..], b"true", b"false"]
+        .iter()
+        .any(|word| text.eq_ignore_ascii_case(word))
 }
 
 /// A string, NULL or an integer: typed by its context in the same way as a parameter would be.

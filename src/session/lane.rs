@@ -57,7 +57,10 @@ impl Participant {
         let applied = self.applied();
         if applied.settings != *settings {
             let unnamed = applied.unnamed.load(Ordering::Relaxed);
-            self.set_applied(Arc::new(Applied { settings: settings.clone(), unnamed: AtomicU64::new(unnamed) }));
+            self.set_applied(Arc::new(Applied {
+                settings: settings.clone(),
+                unnamed: AtomicU64::new(unnamed),
+            }));
         }
     }
 
@@ -130,13 +133,20 @@ impl Session {
             got = checkout => got,
             () = self.enrolment.cancelled(self.running.mark) => return Err(Failure::Cancelled.into()),
         };
-        world.telemetry.checkout(shard, world.clock.now().saturating_duration_since(since));
+        world
+            .telemetry
+            .checkout(shard, world.clock.now().saturating_duration_since(since));
         self.enrolment.set_state(ClientState::Active);
         match got {
             Ok(backend) => Ok(backend),
             // Whoever waits for a pool while it holds another shard's backend may be part of a circle (design §4).
             Err(crate::backend::Error::CheckoutTimeout { shard, waited, size }) if holds => {
-                Err(Failure::PoolDeadlock { shard: shard.to_string(), waited, size }.into())
+                Err(Failure::PoolDeadlock {
+                    shard: shard.to_string(),
+                    waited,
+                    size,
+                }
+                .into())
             }
             Err(error) => Err(error.into()),
         }
@@ -191,7 +201,11 @@ impl Session {
         participant.set_unnamed(0);
         self.active = Some(at);
         for _ in 0..count {
-            self.queue.push_back(Owed::Backend { kind: Kind::Query(Vec::new()), shown: Shown::No, undo: Undo::Nothing });
+            self.queue.push_back(Owed::Backend {
+                kind: Kind::Query(Vec::new()),
+                shown: Shown::No,
+                undo: Undo::Nothing,
+            });
         }
         if count > 1 {
             // A bare BEGIN can't fail; what follows it can, and then the client's message must not run.
@@ -210,7 +224,9 @@ impl Session {
             return Err(Stop::Failed(Failure::AlreadyAnswered));
         }
         for at in 0..self.participants.len() {
-            let Some(participant) = self.participants.get_mut(at) else { continue };
+            let Some(participant) = self.participants.get_mut(at) else {
+                continue;
+            };
             if participant.begun == Begun::Block || participant.sync == Sync::Settled {
                 continue;
             }
@@ -218,7 +234,11 @@ impl Session {
                 // It has only parsed and described: nothing to adopt.
                 wire::put_sync(&mut participant.backend.link.out_buffer);
                 self.active = Some(at);
-                self.queue.push_back(Owed::Backend { kind: Kind::Sync, shown: Shown::No, undo: Undo::Nothing });
+                self.queue.push_back(Owed::Backend {
+                    kind: Kind::Sync,
+                    shown: Shown::No,
+                    undo: Undo::Nothing,
+                });
                 self.settle().await?;
                 continue;
             }
@@ -232,7 +252,11 @@ impl Session {
             participant.set_unnamed(0);
             self.active = Some(at);
             for kind in [Kind::Parse, Kind::Bind, Kind::Execute(None)] {
-                self.queue.push_back(Owed::Backend { kind, shown: Shown::No, undo: Undo::Nothing });
+                self.queue.push_back(Owed::Backend {
+                    kind,
+                    shown: Shown::No,
+                    undo: Undo::Nothing,
+                });
             }
             self.settle().await?;
             if self.failed {
@@ -247,7 +271,9 @@ impl Session {
         let mut how = how;
         let mut error = None;
         for at in self.participants.commit_order() {
-            let Some(participant) = self.participants.get_mut(at) else { continue };
+            let Some(participant) = self.participants.get_mut(at) else {
+                continue;
+            };
             if participant.life == Life::Gone {
                 continue;
             }
@@ -294,13 +320,18 @@ impl Session {
                     error.get_or_insert(Failure::Shard(fields));
                 }
                 (Err(stop), _) => {
-                    let (shard, wrote) = self.participants.get(at).map_or((None, Access::Read), |p| (Some(p.shard), p.access));
+                    let (shard, wrote) = self
+                        .participants
+                        .get(at)
+                        .map_or((None, Access::Read), |p| (Some(p.shard), p.access));
                     if let Some(participant) = self.participants.get_mut(at) {
                         participant.life = Life::Gone;
                     }
                     if how == EndHow::Commit && wrote == Access::Write {
                         how = EndHow::Rollback;
-                        error.get_or_insert(Failure::CommitUnknown { name: shard.map_or_else(String::new, |s| self.world.shard_name(s)) });
+                        error.get_or_insert(Failure::CommitUnknown {
+                            name: shard.map_or_else(String::new, |s| self.world.shard_name(s)),
+                        });
                     } else if how == EndHow::Commit && error.is_none() {
                         tracing::warn!(session = self.id, ?stop, "a shard that only read was lost at COMMIT");
                     }
@@ -396,7 +427,9 @@ impl Session {
 
     /// The backend at `at` stays with the session.
     pub(super) fn pin(&mut self, at: Option<usize>, why: &'static str) {
-        let Some(participant) = at.and_then(|at| self.participants.get_mut(at)) else { return };
+        let Some(participant) = at.and_then(|at| self.participants.get_mut(at)) else {
+            return;
+        };
         if participant.pin.is_none() {
             participant.pin = Some(why);
             // Over the limit it still stays: the statement has run. New pins are refused before they run.
@@ -450,7 +483,10 @@ impl Session {
 
     /// Shows in SHOW CLIENTS which shards are held.
     pub(super) fn show_shards(&self) {
-        let shards = self.participants.iter().fold(ShardSet::default(), |set, p| set.with(p.shard));
+        let shards = self
+            .participants
+            .iter()
+            .fold(ShardSet::default(), |set, p| set.with(p.shard));
         self.enrolment.set_shards(shards);
     }
 
@@ -496,14 +532,20 @@ async fn round_trips(
     use bytes::Buf;
     let lost = |participant: &mut Participant, said: Option<Box<ErrorFields>>| {
         participant.life = Life::Gone;
-        Stop::Failed(Failure::Lost { shard: participant.shard, name: String::new(), said })
+        Stop::Failed(Failure::Lost {
+            shard: participant.shard,
+            name: String::new(),
+            said,
+        })
     };
     if participant.backend.link.drain().await.is_err() {
         return Err(lost(participant, None));
     }
     loop {
         let link = &mut participant.backend.link;
-        let taken = match wire::next_frame(&link.in_buffer, wire::LOOK_FRAME_LIMIT).map_err(|_| Failure::Bug("a frame from a shard is too long"))? {
+        let taken = match wire::next_frame(&link.in_buffer, wire::LOOK_FRAME_LIMIT)
+            .map_err(|_| Failure::Bug("a frame from a shard is too long"))?
+        {
             Some(frame) => {
                 if frame.tag == b'E'
                     && let Ok(fields) = ErrorFields::parse(frame.body)

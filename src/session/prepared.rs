@@ -72,7 +72,13 @@ pub(super) struct Statement {
 
 impl Statement {
     /// A statement that only its session knows (the unnamed one); `token` distinguishes it on backends.
-    pub(super) fn unnamed(text: Vec<u8>, declared: Vec<Oid>, settings: SessionSettings, command: Command, token: u64) -> Self {
+    pub(super) fn unnamed(
+        text: Vec<u8>,
+        declared: Vec<Oid>,
+        settings: SessionSettings,
+        command: Command,
+        token: u64,
+    ) -> Self {
         Statement {
             id: token,
             backend_name: String::new(),
@@ -225,7 +231,13 @@ mod tests {
     use super::*;
 
     fn draft<'a>(text: &'a [u8], settings: &'a SessionSettings) -> Draft<'a> {
-        Draft { text, declared: &[], origin: Origin::Protocol, settings, command: Command::Query }
+        Draft {
+            text,
+            declared: &[],
+            origin: Origin::Protocol,
+            settings,
+            command: Command::Query,
+        }
     }
 
     #[test]

@@ -17,13 +17,14 @@ use bytes::Buf;
 use crate::session::error::{Failure, Gone, Stop};
 use crate::session::prepared::{Agreement, Described};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
-use crate::session::state::{Copying, CopyProtocol, Ended, Session, Skipping, Urgent};
+use crate::session::state::{CopyProtocol, Copying, Ended, Session, Skipping, Urgent};
 use crate::sql::Lexing;
 use crate::telemetry::Outcome;
 use crate::transaction::{Life, Sync};
 use crate::value::Oid;
 use crate::wire::{
-    self, CommandComplete, ErrorFields, FrameError, Interest, Next, ParameterDescription, ParameterStatus, ReadyForQuery,
+    self, CommandComplete, ErrorFields, FrameError, Interest, Next, ParameterDescription, ParameterStatus,
+    ReadyForQuery,
 };
 
 /// Bytes for the client beyond which nothing more is read from backends before some have been written.
@@ -67,7 +68,9 @@ impl Session {
             if self.queue.is_empty() || self.copying != Copying::No {
                 return Ok(());
             }
-            let Some(at) = self.active else { return Err(Failure::Bug("answers owed by no backend").into()) };
+            let Some(at) = self.active else {
+                return Err(Failure::Bug("answers owed by no backend").into());
+            };
             match self.absorb(at) {
                 Ok(Absorbed::Advanced) => continue,
                 Ok(Absorbed::NeedsInput) => {}
@@ -122,7 +125,9 @@ impl Session {
         let urgent = self.urgent;
         let (client, participants, client_ended) = (&mut self.client, &mut self.participants, &mut self.client_ended);
         let turn = poll_fn(|context| {
-            let Some(participant) = participants.get_mut(at) else { return Poll::Ready(Turn::BackendEnded) };
+            let Some(participant) = participants.get_mut(at) else {
+                return Poll::Ready(Turn::BackendEnded);
+            };
             let backend = &mut participant.backend.link;
             if !backend.out_buffer.is_empty() {
                 match backend.poll_drain(context) {
@@ -169,7 +174,9 @@ impl Session {
     /// Takes what the backend has sent as far as it goes.
     fn absorb(&mut self, at: usize) -> Result<Absorbed, FrameError> {
         loop {
-            let Some(participant) = self.participants.get_mut(at) else { return Ok(Absorbed::NeedsInput) };
+            let Some(participant) = self.participants.get_mut(at) else {
+                return Ok(Absorbed::NeedsInput);
+            };
             let shown = match self.queue.front() {
                 Some(Owed::Backend { shown, .. }) => *shown,
                 Some(Owed::Local { .. }) | None => return Ok(Absorbed::Advanced),
@@ -182,7 +189,9 @@ impl Session {
             if cut.pass > 0 {
                 self.running.received = self.running.received.saturating_add(cut.pass as u64);
                 if shown == Shown::Yes {
-                    self.client.out_buffer.extend_from_slice(input.get(..cut.pass).unwrap_or_default());
+                    self.client
+                        .out_buffer
+                        .extend_from_slice(input.get(..cut.pass).unwrap_or_default());
                 }
                 input.advance(cut.pass);
             }
@@ -201,7 +210,11 @@ impl Session {
                         return Ok(Absorbed::Advanced);
                     }
                     if self.copying != Copying::No || self.client.out_buffer.len() >= CLIENT_BUFFER_HIGH {
-                        return Ok(if self.copying != Copying::No { Absorbed::Advanced } else { Absorbed::NeedsInput });
+                        return Ok(if self.copying != Copying::No {
+                            Absorbed::Advanced
+                        } else {
+                            Absorbed::NeedsInput
+                        });
                     }
                 }
             }
@@ -239,7 +252,9 @@ impl Session {
                 session.client.out_buffer.extend_from_slice(whole);
             }
         };
-        let Some(Owed::Backend { kind, .. }) = self.queue.front_mut() else { return Ok(Absorbed::Advanced) };
+        let Some(Owed::Backend { kind, .. }) = self.queue.front_mut() else {
+            return Ok(Absorbed::Advanced);
+        };
         match (kind, tag) {
             (Kind::Parse, b'1') | (Kind::Bind, b'2') | (Kind::Close, b'3') => {
                 relay(self);
@@ -272,13 +287,19 @@ impl Session {
                 if tag == b'C' {
                     self.count_rows(body);
                 }
-                if tag == b'C' && let Some(tracked) = tracked {
+                if tag == b'C'
+                    && let Some(tracked) = tracked
+                {
                     let tag = CommandComplete::parse(body)?.tag.to_vec();
                     self.note(Some(at), &tracked, &tag);
                 }
             }
             (Kind::Query(tracked), b'C' | b'I') => {
-                let first = if tracked.is_empty() { None } else { Some(tracked.remove(0)) };
+                let first = if tracked.is_empty() {
+                    None
+                } else {
+                    Some(tracked.remove(0))
+                };
                 if self.hold_tag && shown == Shown::Yes {
                     self.held_tag = Some(whole.to_vec());
                 } else {
@@ -287,7 +308,9 @@ impl Session {
                 if tag == b'C' {
                     self.count_rows(body);
                 }
-                if tag == b'C' && let Some(tracked) = first {
+                if tag == b'C'
+                    && let Some(tracked) = first
+                {
                     let tag = CommandComplete::parse(body)?.tag.to_vec();
                     self.note(Some(at), &tracked, &tag);
                 }
@@ -312,9 +335,8 @@ impl Session {
             (Kind::Execute(_), b'G') => {
                 relay(self);
                 // The backend swallows what was sent behind the Execute (sessions.md 9): a Sync there is not answered.
-                self.queue.retain(|owed| {
-                    !matches!(owed, Owed::Backend { kind: Kind::Sync, .. })
-                });
+                self.queue
+                    .retain(|owed| !matches!(owed, Owed::Backend { kind: Kind::Sync, .. }));
                 self.copying = Copying::In(at, CopyProtocol::Extended);
             }
             (_, b'V') => {
@@ -375,7 +397,9 @@ impl Session {
         self.reported.insert(name, value);
         if lexed {
             self.lexing = Lexing::from_settings(
-                self.reported.get("standard_conforming_strings").map_or("on", String::as_str),
+                self.reported
+                    .get("standard_conforming_strings")
+                    .map_or("on", String::as_str),
                 self.reported.get("client_encoding").map_or("UTF8", String::as_str),
             );
         }
@@ -391,7 +415,13 @@ impl Session {
             self.last_words = Some(Box::new(fields));
             return Ok(()); // its EOF follows, and is where the loss is dealt with
         }
-        let from_query = matches!(self.queue.front(), Some(Owed::Backend { kind: Kind::Query(_), .. }));
+        let from_query = matches!(
+            self.queue.front(),
+            Some(Owed::Backend {
+                kind: Kind::Query(_),
+                ..
+            })
+        );
         if let Some(why) = self.cancelled_by.take()
             && fields.code() == wire::SqlState::QUERY_CANCELED
         {
@@ -401,7 +431,9 @@ impl Session {
             wire::SqlState::QUERY_CANCELED => Outcome::Cancelled,
             _ => Outcome::Failed,
         };
-        self.world.telemetry.error(fields.code().as_str(), crate::telemetry::ErrorOrigin::Shard);
+        self.world
+            .telemetry
+            .error(fields.code().as_str(), crate::telemetry::ErrorOrigin::Shard);
         if !self.transparent
             && let Some(shard) = self.participants.get(at).map(|p| p.shard)
         {
@@ -411,7 +443,12 @@ impl Session {
         self.block.fail();
         self.failed = true;
         if from_query {
-            if let Some(Owed::Backend { kind: Kind::Query(tracked), shown, .. }) = self.queue.front_mut() {
+            if let Some(Owed::Backend {
+                kind: Kind::Query(tracked),
+                shown,
+                ..
+            }) = self.queue.front_mut()
+            {
                 tracked.clear();
                 if *shown == Shown::No {
                     *shown = Shown::Yes;
@@ -455,7 +492,8 @@ impl Session {
                 } else {
                     match before {
                         Some(statement) => {
-                            self.statements.insert(name, crate::session::state::Named::new(statement));
+                            self.statements
+                                .insert(name, crate::session::state::Named::new(statement));
                         }
                         None => {
                             self.statements.remove(&name);
@@ -486,16 +524,24 @@ impl Session {
 
     /// The connection of the backend at `at` has ended. What it owed is answered here.
     pub(super) async fn lose(&mut self, at: usize, said: Option<Box<ErrorFields>>) -> Result<(), Stop> {
-        let Some(lost) = self.participants.remove(at) else { return Ok(()) };
+        let Some(lost) = self.participants.remove(at) else {
+            return Ok(());
+        };
         let said = said.or_else(|| self.last_words.take());
         let name = self.world.shard_name(lost.shard);
         self.active = None;
         self.copying = Copying::No;
         self.failed = true;
         self.running.outcome = Outcome::Failed;
-        let failure = Failure::Lost { shard: lost.shard, name, said };
+        let failure = Failure::Lost {
+            shard: lost.shard,
+            name,
+            said,
+        };
         let fields = self.fields_of(&failure);
-        self.world.telemetry.error(fields.code().as_str(), crate::telemetry::ErrorOrigin::Shard);
+        self.world
+            .telemetry
+            .error(fields.code().as_str(), crate::telemetry::ErrorOrigin::Shard);
         if lost.pin.is_some() {
             return Err(Gone::Fatal(Box::new(fatal(fields))).into());
         }
@@ -507,7 +553,13 @@ impl Session {
         self.block.fail();
         self.world.pools.suspect(lost.shard);
         self.portals.clear();
-        let in_query = matches!(self.queue.front(), Some(Owed::Backend { kind: Kind::Query(_), .. }));
+        let in_query = matches!(
+            self.queue.front(),
+            Some(Owed::Backend {
+                kind: Kind::Query(_),
+                ..
+            })
+        );
         if in_query {
             self.queue.clear();
         } else {
@@ -520,7 +572,9 @@ impl Session {
 
 /// The same error, as the end of the session.
 pub(super) fn fatal(fields: ErrorFields) -> ErrorFields {
-    fields.with(wire::ErrorField::Severity, "FATAL").with(wire::ErrorField::SeverityText, "FATAL")
+    fields
+        .with(wire::ErrorField::Severity, "FATAL")
+        .with(wire::ErrorField::SeverityText, "FATAL")
 }
 
 /// Which frames of a backend are looked at.

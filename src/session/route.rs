@@ -43,7 +43,11 @@ impl Session {
         let mut facts = self.facts(question);
         for _ in 0..=ROUNDS_MAX {
             let context = Arc::clone(&self.effective.context);
-            let request = Request { text: question.text, parameter_types: question.declared, context: &context };
+            let request = Request {
+                text: question.text,
+                parameter_types: question.declared,
+                context: &context,
+            };
             let planned = snapshot
                 .compile(&request, &facts)
                 .and_then(|compiled| compiled.bind(snapshot, &request, &question.parameters, &facts));
@@ -57,11 +61,19 @@ impl Session {
     }
 
     /// The route of a statement without its keys: for Parse, where parameters aren't known yet.
-    pub(super) async fn compile(&mut self, snapshot: &Arc<Snapshot>, question: &Question<'_>) -> Result<Arc<Compiled>, Stop> {
+    pub(super) async fn compile(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        question: &Question<'_>,
+    ) -> Result<Arc<Compiled>, Stop> {
         let mut facts = self.facts(question);
         for _ in 0..=ROUNDS_MAX {
             let context = Arc::clone(&self.effective.context);
-            let request = Request { text: question.text, parameter_types: question.declared, context: &context };
+            let request = Request {
+                text: question.text,
+                parameter_types: question.declared,
+                context: &context,
+            };
             match snapshot.compile(&request, &facts) {
                 Ok(compiled) => return Ok(compiled),
                 Err(Verdict::Refused(refusal)) => return Err(Failure::Refused(refusal).into()),
@@ -72,15 +84,18 @@ impl Session {
     }
 
     /// The plan of a prepared statement by the route that the session keeps for it.
-    pub(super) async fn plan_by(
-        &mut self,
-        route: &Route,
-        question: &Question<'_>,
-    ) -> Result<Plan, Stop> {
+    pub(super) async fn plan_by(&mut self, route: &Route, question: &Question<'_>) -> Result<Plan, Stop> {
         let mut facts = self.facts(question);
         for _ in 0..=ROUNDS_MAX {
-            let request = Request { text: question.text, parameter_types: question.declared, context: &route.context };
-            match route.compiled.bind(&route.snapshot, &request, &question.parameters, &facts) {
+            let request = Request {
+                text: question.text,
+                parameter_types: question.declared,
+                context: &route.context,
+            };
+            match route
+                .compiled
+                .bind(&route.snapshot, &request, &question.parameters, &facts)
+            {
                 Ok(plan) => return self.planned(plan),
                 Err(Verdict::Refused(refusal)) => return Err(Failure::Refused(refusal).into()),
                 Err(Verdict::Ask(ask)) => {
@@ -105,7 +120,10 @@ impl Session {
     fn facts(&self, question: &Question<'_>) -> Facts {
         Facts {
             categories: self.world.discovery.fixed(),
-            parameter_types: question.statement.and_then(|s| s.described()).map(|d| d.parameters.clone()),
+            parameter_types: question
+                .statement
+                .and_then(|s| s.described())
+                .map(|d| d.parameters.clone()),
             constants: std::collections::BTreeMap::new(),
         }
     }
@@ -143,8 +161,17 @@ impl Session {
             }
             crate::plan::Work::Many(fan) => {
                 if isolation != Isolation::ReadCommitted && fan.shards.len() > 1 {
-                    let name = |at: usize| fan.shards.get(at).map_or_else(String::new, |s| self.world.shard_name(*s));
-                    return Err(Failure::IsolationAcrossShards { isolation, first: name(0), second: name(1) }.into());
+                    let name = |at: usize| {
+                        fan.shards
+                            .get(at)
+                            .map_or_else(String::new, |s| self.world.shard_name(*s))
+                    };
+                    return Err(Failure::IsolationAcrossShards {
+                        isolation,
+                        first: name(0),
+                        second: name(1),
+                    }
+                    .into());
                 }
             }
         }
@@ -160,7 +187,11 @@ impl Session {
         facts: &mut Facts,
     ) -> Result<(), Stop> {
         match ask {
-            Ask::Categories { keyspace, keys, purpose } => {
+            Ask::Categories {
+                keyspace,
+                keys,
+                purpose,
+            } => {
                 let found = self.world.discovery.categories(keyspace, &keys, purpose).await?;
                 let mut all = (*facts.categories).clone();
                 all.extend(found);
@@ -193,10 +224,16 @@ impl Session {
         }
     }
 
-    async fn ask_parameter_types(&mut self, snapshot: &Arc<Snapshot>, question: &Question<'_>) -> Result<Vec<Oid>, Stop> {
+    async fn ask_parameter_types(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        question: &Question<'_>,
+    ) -> Result<Vec<Oid>, Stop> {
         let at = self.aside(snapshot.topology().home()).await?;
         let in_batch = self.owes_sync(at);
-        let Some(participant) = self.participants.get_mut(at) else { return Err(Failure::Bug("no backend to ask").into()) };
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("no backend to ask").into());
+        };
         let out = &mut participant.backend.link.out_buffer;
         wire::put_parse(out, b"", question.text, question.declared);
         wire::put_describe(out, wire::Target::Statement, b"");
@@ -223,7 +260,9 @@ impl Session {
         let in_batch = self.owes_sync(at);
         let list: Vec<String> = expressions.iter().map(|e| format!("({e})::pg_catalog.text")).collect();
         let sql = format!("SELECT {}", list.join(", "));
-        let Some(participant) = self.participants.get_mut(at) else { return Err(Failure::Bug("no backend to ask").into()) };
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("no backend to ask").into());
+        };
         let out = &mut participant.backend.link.out_buffer;
         wire::put_parse(out, b"", sql.as_bytes(), &[]);
         wire::put_bind(out, b"", b"", &[], std::iter::empty(), &[]);
@@ -271,7 +310,9 @@ impl Session {
     ) -> Result<(), Stop> {
         match in_batch {
             InBatch::No => {
-                let Some(participant) = self.participants.get_mut(at) else { return Err(Failure::Bug("no backend").into()) };
+                let Some(participant) = self.participants.get_mut(at) else {
+                    return Err(Failure::Bug("no backend").into());
+                };
                 wire::put_sync(&mut participant.backend.link.out_buffer);
                 round_trip(participant, look).await?;
                 if self.participants.get(at).is_some_and(|p| p.status == b'E') {
@@ -282,7 +323,9 @@ impl Session {
             // The batch's work becomes a block first; then a Sync ends nothing.
             InBatch::Yes => {
                 self.adopt_batch().await?;
-                let Some(participant) = self.participants.get_mut(at) else { return Err(Failure::Bug("no backend").into()) };
+                let Some(participant) = self.participants.get_mut(at) else {
+                    return Err(Failure::Bug("no backend").into());
+                };
                 wire::put_sync(&mut participant.backend.link.out_buffer);
                 round_trip(participant, look).await?;
                 self.wrapping = crate::session::state::Wrapping::Yes;
@@ -303,7 +346,9 @@ impl Session {
 
     /// Reads the effective settings from a backend that has the session's.
     async fn read_effective(&mut self, at: usize) -> Result<(), Stop> {
-        let Some(participant) = self.participants.get_mut(at) else { return Err(Failure::Bug("no backend to ask").into()) };
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("no backend to ask").into());
+        };
         let effective = ask_effective(participant).await?;
         self.effective = self.world.intern_effective(effective);
         self.stale = Stale::No;
@@ -312,11 +357,20 @@ impl Session {
 
     /// What EXPLAIN (ROUTE) shows of a statement.
     pub(super) async fn route_steps(&mut self, snapshot: &Arc<Snapshot>, text: &[u8]) -> Result<Vec<RouteStep>, Stop> {
-        let question = Question { text, declared: &[], parameters: Parameters::default(), statement: None };
+        let question = Question {
+            text,
+            declared: &[],
+            parameters: Parameters::default(),
+            statement: None,
+        };
         let mut facts = self.facts(&question);
         for _ in 0..=ROUNDS_MAX {
             let context = Arc::clone(&self.effective.context);
-            let request = Request { text, parameter_types: &[], context: &context };
+            let request = Request {
+                text,
+                parameter_types: &[],
+                context: &context,
+            };
             match snapshot.explain(&request, &question.parameters, &facts) {
                 Ok(steps) => return Ok(steps),
                 Err(Verdict::Refused(refusal)) => return Err(Failure::Refused(refusal).into()),
@@ -407,7 +461,10 @@ fn effective_from(cells: &[Option<String>]) -> Result<Effective, Stop> {
     let list = |at: usize| {
         serde_json::from_str::<Vec<String>>(&cell(at)).map_err(|_| Failure::Bug("a list of names can't be read"))
     };
-    let schemas = list(0)?.into_iter().filter(|s| s != "pg_catalog" && !s.starts_with("pg_temp")).collect();
+    let schemas = list(0)?
+        .into_iter()
+        .filter(|s| s != "pg_catalog" && !s.starts_with("pg_temp"))
+        .collect();
     let context = crate::plan::Context {
         search_path: schemas,
         role: cell(1),
@@ -415,7 +472,11 @@ fn effective_from(cells: &[Option<String>]) -> Result<Effective, Stop> {
         date_style: cell(3),
         interval_style: cell(4),
         client_encoding: cell(5),
-        other: OTHER.iter().enumerate().map(|(at, name)| ((*name).to_owned(), cell(at.saturating_add(8)))).collect(),
+        other: OTHER
+            .iter()
+            .enumerate()
+            .map(|(at, name)| ((*name).to_owned(), cell(at.saturating_add(8))))
+            .collect(),
         temporary: list(7)?,
     };
     let default_isolation = match cell(6).as_str() {
@@ -423,5 +484,8 @@ fn effective_from(cells: &[Option<String>]) -> Result<Effective, Stop> {
         "serializable" => Isolation::Serializable,
         _ => Isolation::ReadCommitted,
     };
-    Ok(Effective { context: Arc::new(context), default_isolation })
+    Ok(Effective {
+        context: Arc::new(context),
+        default_isolation,
+    })
 }

@@ -16,5 +16,13 @@ pub(super) fn put_text_columns(out: &mut BytesMut, names: &[&str]) {
 
 /// One column of no table.
 pub(super) fn field(name: &str, type_oid: Oid, size: i16) -> Field<'_> {
-    Field { name: name.as_bytes(), table: Oid(0), attribute: 0, type_oid, size, type_modifier: -1, format: Format::Text }
+    Field {
+        name: name.as_bytes(),
+        table: Oid(0),
+        attribute: 0,
+        type_oid,
+        size,
+        type_modifier: -1,
+        format: Format::Text,
+    }
 }

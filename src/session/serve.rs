@@ -14,7 +14,7 @@ use crate::admin::Leave;
 use crate::backend::Link;
 use crate::session::error::{Gone, Stop};
 use crate::session::startup::{Parts, say_goodbye, serve_connection};
-use crate::session::state::{Copying, CopyProtocol, Ended, Running, Session, Skipping, Stale, Urgent, Wrapping};
+use crate::session::state::{CopyProtocol, Copying, Ended, Running, Session, Skipping, Stale, Urgent, Wrapping};
 use crate::session::world::World;
 use crate::sql::{Lexing, Shape};
 use crate::telemetry::{CacheUse, ClientState, Outcome, StatementKind};
@@ -171,15 +171,21 @@ impl Session {
         if self.drop_left > 0 {
             return self.drop_some().await;
         }
-        let Some(tag) = self.client.in_buffer.first().copied() else { return self.wait().await };
+        let Some(tag) = self.client.in_buffer.first().copied() else {
+            return self.wait().await;
+        };
         let limit = wire::frontend_limit(tag)?;
         if tag == b'd' {
             // CopyData outside a COPY is dropped here, in pieces (sessions.md 9).
-            let Some(header) = wire::Header::parse(&self.client.in_buffer, limit)? else { return self.wait().await };
+            let Some(header) = wire::Header::parse(&self.client.in_buffer, limit)? else {
+                return self.wait().await;
+            };
             self.drop_left = header.whole();
             return Ok(());
         }
-        let Some(frame) = wire::next_frame(&self.client.in_buffer, limit)? else { return self.wait().await };
+        let Some(frame) = wire::next_frame(&self.client.in_buffer, limit)? else {
+            return self.wait().await;
+        };
         let length = frame.whole.len();
         let whole = self.client.in_buffer.split_to(length);
         let body = whole.get(wire::HEADER_BYTES..).unwrap_or_default();
@@ -254,7 +260,10 @@ impl Session {
     async fn flush(&mut self) -> Result<(), Stop> {
         self.place_deferred().await?;
         self.flush_and_settle().await?;
-        self.client.drain().await.map_err(|error| Stop::Gone(Gone::Vanished(error)))
+        self.client
+            .drain()
+            .await
+            .map_err(|error| Stop::Gone(Gone::Vanished(error)))
     }
 
     /// After DDL the picture is read anew before the next statement is planned.
@@ -348,7 +357,9 @@ impl Session {
     fn unasked(&mut self, at: usize) -> Result<(), Gone> {
         use bytes::Buf;
         loop {
-            let Some(participant) = self.participants.get_mut(at) else { return Ok(()) };
+            let Some(participant) = self.participants.get_mut(at) else {
+                return Ok(());
+            };
             let taken = match wire::next_frame(&participant.backend.link.in_buffer, wire::LOOK_FRAME_LIMIT)? {
                 None => None,
                 Some(frame) => {
@@ -374,10 +385,16 @@ impl Session {
 
     /// A held backend has ended while nothing ran on it.
     fn lost_while_idle(&mut self, at: usize) -> Result<(), Gone> {
-        let Some(lost) = self.participants.remove(at) else { return Ok(()) };
+        let Some(lost) = self.participants.remove(at) else {
+            return Ok(());
+        };
         self.world.pools.suspect(lost.shard);
         let name = self.world.shard_name(lost.shard);
-        let failure = crate::session::error::Failure::Lost { shard: lost.shard, name, said: self.last_words.take() };
+        let failure = crate::session::error::Failure::Lost {
+            shard: lost.shard,
+            name,
+            said: self.last_words.take(),
+        };
         let mut fields = self.fields_of(&failure);
         if lost.pin.is_some() {
             fields.put(wire::ErrorField::Severity, "FATAL");
@@ -393,7 +410,9 @@ impl Session {
 
     /// One step of COPY FROM STDIN: the client's data go to the backend as they come.
     async fn copy_step(&mut self) -> Result<(), Gone> {
-        let Copying::In(at, protocol) = self.copying else { return Ok(()) };
+        let Copying::In(at, protocol) = self.copying else {
+            return Ok(());
+        };
         // What the backend says meanwhile (an error, a notice) is not waited for; the client's next message is.
         if self.copy_left > 0 || !self.client.in_buffer.is_empty() {
             return self.forward_copy(at, protocol).await;
@@ -413,7 +432,9 @@ impl Session {
                 Poll::Ready(Err(error)) => return Poll::Ready(Woken::Failed(error)),
                 Poll::Pending => {}
             }
-            let Some(participant) = participants.get_mut(at) else { return Poll::Ready(Woken::Backend(at)) };
+            let Some(participant) = participants.get_mut(at) else {
+                return Poll::Ready(Woken::Backend(at));
+            };
             match participant.backend.link.poll_fill(context) {
                 Poll::Ready(_) => Poll::Ready(Woken::Backend(at)),
                 Poll::Pending => Poll::Pending,
@@ -455,7 +476,9 @@ impl Session {
             }
             let Some(tag) = input.first().copied() else { break };
             let limit = wire::frontend_limit(tag)?;
-            let Some(header) = wire::Header::parse(input, limit)? else { break };
+            let Some(header) = wire::Header::parse(input, limit)? else {
+                break;
+            };
             match tag {
                 b'd' => self.copy_left = header.whole(),
                 b'S' | b'H' => {
@@ -521,7 +544,9 @@ impl Session {
 
     /// The backend spoke before the data ended: an error, or a notice.
     async fn copy_answered(&mut self, protocol: CopyProtocol) -> Result<(), Gone> {
-        let Copying::In(at, _) = self.copying else { return Ok(()) };
+        let Copying::In(at, _) = self.copying else {
+            return Ok(());
+        };
         let error = self
             .participants
             .get(at)

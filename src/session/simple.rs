@@ -94,7 +94,15 @@ impl Session {
             if effect == SessionEffect::None {
                 return Ok((Vec::new(), None));
             }
-            return Ok((vec![Tracked { command: Command::Query, text: text.to_vec(), effect, prepares: None }], None));
+            return Ok((
+                vec![Tracked {
+                    command: Command::Query,
+                    text: text.to_vec(),
+                    effect,
+                    prepares: None,
+                }],
+                None,
+            ));
         }
         let mut tracked = Vec::new();
         let mut edits = Edits::new();
@@ -102,22 +110,42 @@ impl Session {
             let statement = span.of(text);
             let command = sql::command(statement, self.lexing)?;
             let effect = match &command {
-                Command::Query | Command::Insert | Command::Update | Command::Delete | Command::Merge | Command::Unknown(_)
-                | Command::Ddl(_) | Command::Copy(_) | Command::Explain(_) | Command::Declare(_) | Command::Execute(_) => {
-                    self.effect_of(snapshot, statement)
-                }
+                Command::Query
+                | Command::Insert
+                | Command::Update
+                | Command::Delete
+                | Command::Merge
+                | Command::Unknown(_)
+                | Command::Ddl(_)
+                | Command::Copy(_)
+                | Command::Explain(_)
+                | Command::Declare(_)
+                | Command::Execute(_) => self.effect_of(snapshot, statement),
                 _ => SessionEffect::None,
             };
             let prepares = self.edit_names(&command, statement, span.start, &tracked, &mut edits);
-            tracked.push(Tracked { command, text: statement.to_vec(), effect, prepares });
+            tracked.push(Tracked {
+                command,
+                text: statement.to_vec(),
+                effect,
+                prepares,
+            });
         }
-        let edited = if edits.is_empty() { None } else { edits.apply(text).map(|(text, _)| text) };
+        let edited = if edits.is_empty() {
+            None
+        } else {
+            edits.apply(text).map(|(text, _)| text)
+        };
         Ok((tracked, edited))
     }
 
     /// What a statement may leave in the session, as far as the planner can tell on one shard.
     fn effect_of(&self, snapshot: &Arc<Snapshot>, text: &[u8]) -> SessionEffect {
-        let request = crate::plan::Request { text, parameter_types: &[], context: &self.effective.context };
+        let request = crate::plan::Request {
+            text,
+            parameter_types: &[],
+            context: &self.effective.context,
+        };
         let facts = crate::plan::Facts::default();
         match snapshot
             .compile(&request, &facts)
@@ -152,7 +180,11 @@ impl Session {
                         Command::Prepare(p) if p.name == execute.name => t.prepares.clone(),
                         _ => None,
                     })
-                    .or_else(|| self.statements.get(execute.name.as_bytes()).map(|n| Arc::clone(&n.statement)))?;
+                    .or_else(|| {
+                        self.statements
+                            .get(execute.name.as_bytes())
+                            .map(|n| Arc::clone(&n.statement))
+                    })?;
                 edits.replace(shifted(execute.name_span), found.backend_name().as_bytes().to_vec());
                 None
             }
@@ -171,7 +203,11 @@ impl Session {
         self.world.statements.intern(Draft {
             text,
             declared: &[],
-            origin: Origin::Sql { start: name.start, end: name.end, body: body.start },
+            origin: Origin::Sql {
+                start: name.start,
+                end: name.end,
+                body: body.start,
+            },
             settings: &self.current().clone(),
             command,
         })
@@ -267,7 +303,12 @@ impl Session {
         command: Command,
         via: Via,
     ) -> Result<(), Stop> {
-        let question = Question { text, declared: &[], parameters: Parameters::default(), statement: None };
+        let question = Question {
+            text,
+            declared: &[],
+            parameters: Parameters::default(),
+            statement: None,
+        };
         let plan = self.plan(snapshot, &question).await?;
         self.run_plan(plan, text, command, via).await
     }
@@ -276,7 +317,12 @@ impl Session {
     pub(super) async fn run_plan(&mut self, plan: Plan, text: &[u8], command: Command, via: Via) -> Result<(), Stop> {
         match plan.work {
             Work::One(shard) => {
-                let tracked = Tracked { command, text: text.to_vec(), effect: plan.effect, prepares: None };
+                let tracked = Tracked {
+                    command,
+                    text: text.to_vec(),
+                    effect: plan.effect,
+                    prepares: None,
+                };
                 self.run_on_one(shard, plan.access, text, tracked).await
             }
             Work::Many(fan) => {
@@ -284,7 +330,8 @@ impl Session {
                     Via::Simple => Describe::Yes,
                     Via::Extended => Describe::No,
                 };
-                self.run_fan(&fan, &crate::session::portal::Bound::default(), &[], describe).await
+                self.run_fan(&fan, &crate::session::portal::Bound::default(), &[], describe)
+                    .await
             }
         }
     }
@@ -301,13 +348,19 @@ impl Session {
 
     /// Queues a Query for a backend.
     pub(super) fn send_query(&mut self, at: usize, text: &[u8], tracked: Vec<Tracked>) -> Result<(), Stop> {
-        let Some(participant) = self.participants.get_mut(at) else { return Err(Failure::Bug("a lane is missing").into()) };
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("a lane is missing").into());
+        };
         wire::put_query(&mut participant.backend.link.out_buffer, text);
         participant.worked = Worked::Yes;
         participant.set_unnamed(0);
         self.running.sent = self.running.sent.saturating_add(text.len() as u64);
         self.active = Some(at);
-        self.queue.push_back(Owed::Backend { kind: Kind::Query(tracked), shown: Shown::Yes, undo: Undo::Nothing });
+        self.queue.push_back(Owed::Backend {
+            kind: Kind::Query(tracked),
+            shown: Shown::Yes,
+            undo: Undo::Nothing,
+        });
         Ok(())
     }
 
@@ -323,7 +376,9 @@ impl Session {
         match effect {
             SessionEffect::None => Ok(()),
             SessionEffect::Pin(_) | SessionEffect::Opaque => {
-                let Some(participant) = self.participants.get_mut(at) else { return Ok(()) };
+                let Some(participant) = self.participants.get_mut(at) else {
+                    return Ok(());
+                };
                 if participant.pin.is_none() {
                     participant.backend.pin()?;
                 }
@@ -334,14 +389,19 @@ impl Session {
 
     /// Asks one server whether each statement can be parsed, as Postgres parses a whole message before it runs any of it.
     async fn parse_check(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], spans: &[Span]) -> Result<(), Stop> {
-        if spans.iter().all(|span| sql::parse(span.of(text), self.lexing).is_ok() || self.is_known_command(span.of(text))) {
+        if spans
+            .iter()
+            .all(|span| sql::parse(span.of(text), self.lexing).is_ok() || self.is_known_command(span.of(text)))
+        {
             return Ok(());
         }
         let at = self.aside(snapshot.topology().home()).await?;
         // A function body is parsed but not run: DO takes any text, so the whole message is put into a statement that
         // fails after raw parsing. The empty portal of a several-statement Parse does just that: 42601 "cannot insert
         // multiple commands into a prepared statement" comes only after the whole text was parsed.
-        let Some(participant) = self.participants.get_mut(at) else { return Err(Failure::Bug("no backend to ask").into()) };
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("no backend to ask").into());
+        };
         wire::put_parse(&mut participant.backend.link.out_buffer, b"", text, &[] as &[Oid]);
         wire::put_sync(&mut participant.backend.link.out_buffer);
         participant.set_unnamed(0);
@@ -354,7 +414,9 @@ impl Session {
         })
         .await?;
         match refused {
-            Some(fields) if !fields.message().starts_with("cannot insert multiple commands") => Err(Failure::Shard(fields).into()),
+            Some(fields) if !fields.message().starts_with("cannot insert multiple commands") => {
+                Err(Failure::Shard(fields).into())
+            }
             Some(_) | None => Ok(()),
         }
     }

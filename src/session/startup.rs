@@ -39,9 +39,8 @@ fn fatal(code: SqlState, message: impl Into<String>) -> Gone {
 /// Reads up to the start-up packet; `None` where the connection was for something else and is done.
 pub(super) async fn read_startup(world: &World, link: &mut Link) -> Result<Option<Startup>, Gone> {
     loop {
-        let next = wire::next_startup(&link.in_buffer).map_err(|error| {
-            fatal(startup_code(&error), error.to_string())
-        })?;
+        let next =
+            wire::next_startup(&link.in_buffer).map_err(|error| fatal(startup_code(&error), error.to_string()))?;
         let Some((packet, length)) = next else {
             fill(link).await?;
             continue;
@@ -67,8 +66,13 @@ pub(super) async fn read_startup(world: &World, link: &mut Link) -> Result<Optio
 
 fn cancel(world: &World, process_id: i32, key: &[u8]) {
     let Ok(secret) = <[u8; 4]>::try_from(key) else { return };
-    let Ok(process_id) = u32::try_from(process_id) else { return };
-    let outcome = world.registry.cancel(CancelKey { process_id, secret: u32::from_be_bytes(secret) });
+    let Ok(process_id) = u32::try_from(process_id) else {
+        return;
+    };
+    let outcome = world.registry.cancel(CancelKey {
+        process_id,
+        secret: u32::from_be_bytes(secret),
+    });
     world.telemetry.cancel(outcome);
 }
 
@@ -102,7 +106,10 @@ pub(super) async fn serve_connection(world: Arc<World>, mut link: Link) {
     } else {
         match tokio::time::timeout(timeout, opening).await {
             Ok(opened) => opened,
-            Err(_elapsed) => Err(fatal(SqlState::PROTOCOL_VIOLATION, "canceling authentication due to timeout")),
+            Err(_elapsed) => Err(fatal(
+                SqlState::PROTOCOL_VIOLATION,
+                "canceling authentication due to timeout",
+            )),
         }
     };
     match opened {
@@ -119,7 +126,9 @@ pub(super) async fn serve_connection(world: Arc<World>, mut link: Link) {
             world.telemetry.login(match &gone {
                 Gone::Fatal(fields) if fields.code() == SqlState::TOO_MANY_CONNECTIONS => LoginOutcome::Limit,
                 Gone::Fatal(fields) if fields.code() != SqlState::PROTOCOL_VIOLATION => LoginOutcome::Rejected,
-                Gone::Fatal(_) | Gone::Closed | Gone::Vanished(_) | Gone::Frame(_) | Gone::Draining => LoginOutcome::Broken,
+                Gone::Fatal(_) | Gone::Closed | Gone::Vanished(_) | Gone::Frame(_) | Gone::Draining => {
+                    LoginOutcome::Broken
+                }
             });
             say_goodbye(&mut link, &gone).await;
         }
@@ -130,9 +139,11 @@ pub(super) async fn serve_connection(world: Arc<World>, mut link: Link) {
 pub(super) async fn say_goodbye(link: &mut Link, gone: &Gone) {
     let fields = match gone {
         Gone::Closed | Gone::Vanished(_) => None,
-        Gone::Frame(error) => {
-            Some(ErrorFields::new(Severity::Fatal, SqlState::PROTOCOL_VIOLATION, error.to_string()))
-        }
+        Gone::Frame(error) => Some(ErrorFields::new(
+            Severity::Fatal,
+            SqlState::PROTOCOL_VIOLATION,
+            error.to_string(),
+        )),
         Gone::Fatal(fields) => Some((**fields).clone()),
         Gone::Draining => Some(ErrorFields::new(
             Severity::Fatal,
@@ -165,18 +176,30 @@ pub(super) struct Parts {
 }
 
 async fn open(world: &Arc<World>, link: &mut Link) -> Result<Option<Opened>, Gone> {
-    let Some(startup) = read_startup(world, link).await? else { return Ok(None) };
+    let Some(startup) = read_startup(world, link).await? else {
+        return Ok(None);
+    };
     if startup.replication != Replication::No {
-        return Err(fatal(SqlState::FEATURE_NOT_SUPPORTED, "replication connections are not supported")
-            .with_hint("Connect to the shard itself for replication."));
+        return Err(fatal(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "replication connections are not supported",
+        )
+        .with_hint("Connect to the shard itself for replication."));
     }
     if startup.needs_negotiation() {
         wire::put_negotiate_version(&mut link.out_buffer, 0, &startup.unknown_options);
     }
     let live = world.live();
-    let application_name =
-        startup.settings.iter().rev().find(|s| s.name == "application_name").map_or_else(String::new, |s| s.value.clone());
-    let secret: [u8; 4] = world.rng.bytes().map_err(|error| fatal(SqlState::SYSTEM_ERROR, error.to_string()))?;
+    let application_name = startup
+        .settings
+        .iter()
+        .rev()
+        .find(|s| s.name == "application_name")
+        .map_or_else(String::new, |s| s.value.clone());
+    let secret: [u8; 4] = world
+        .rng
+        .bytes()
+        .map_err(|error| fatal(SqlState::SYSTEM_ERROR, error.to_string()))?;
     let enrolment = world
         .registry
         .enrol(ClientInfo {
@@ -204,17 +227,23 @@ async fn open(world: &Arc<World>, link: &mut Link) -> Result<Option<Opened>, Gon
                 SqlState::INSUFFICIENT_PRIVILEGE,
                 format!("permission denied for database \"{ADMIN_DATABASE}\""),
             )
-            .with_detail(&format!("User \"{}\" has no admin: true in the users file.", startup.user)));
+            .with_detail(&format!(
+                "User \"{}\" has no admin: true in the users file.",
+                startup.user
+            )));
         }
         wire::put_authentication_ok(&mut link.out_buffer);
         return Ok(Some(Opened::Admin(enrolment)));
     }
     if startup.database != live.settings.database {
-        return Err(fatal(SqlState::INVALID_CATALOG_NAME, format!("database \"{}\" does not exist", startup.database))
-            .with_hint(&format!(
-                "This proxy serves \"{}\", and \"{ADMIN_DATABASE}\" for administration.",
-                live.settings.database
-            )));
+        return Err(fatal(
+            SqlState::INVALID_CATALOG_NAME,
+            format!("database \"{}\" does not exist", startup.database),
+        )
+        .with_hint(&format!(
+            "This proxy serves \"{}\", and \"{ADMIN_DATABASE}\" for administration.",
+            live.settings.database
+        )));
     }
     let login = world.login(&startup.user, keys);
     let settings = startup_settings(&startup)?;
@@ -251,7 +280,12 @@ fn startup_settings(startup: &Startup) -> Result<SessionSettings, Gone> {
 
 /// SCRAM-SHA-256 against the users file; the keys that the client's proof reveals.
 async fn authenticate(world: &World, link: &mut Link, user: &str) -> Result<ScramKeys, Gone> {
-    let failed = || fatal(SqlState::INVALID_PASSWORD, format!("password authentication failed for user \"{user}\""));
+    let failed = || {
+        fatal(
+            SqlState::INVALID_PASSWORD,
+            format!("password authentication failed for user \"{user}\""),
+        )
+    };
     let known = world.live().users.get(user).and_then(|u| u.verifier.clone());
     let verifier = match known.as_ref().map(|text| Verifier::parse(text.reveal())) {
         Some(Ok(verifier)) => verifier,
@@ -261,9 +295,15 @@ async fn authenticate(world: &World, link: &mut Link, user: &str) -> Result<Scra
     let body = read_password(link).await?;
     let initial = SaslInitialResponse::parse(&body).map_err(Gone::Frame)?;
     if initial.mechanism != wire::SCRAM_SHA_256.as_bytes() {
-        return Err(fatal(SqlState::PROTOCOL_VIOLATION, "client selected an invalid SASL authentication mechanism"));
+        return Err(fatal(
+            SqlState::PROTOCOL_VIOLATION,
+            "client selected an invalid SASL authentication mechanism",
+        ));
     }
-    let nonce: [u8; NONCE_BYTES] = world.rng.bytes().map_err(|error| fatal(SqlState::SYSTEM_ERROR, error.to_string()))?;
+    let nonce: [u8; NONCE_BYTES] = world
+        .rng
+        .bytes()
+        .map_err(|error| fatal(SqlState::SYSTEM_ERROR, error.to_string()))?;
     let first = initial.data.unwrap_or_default().to_vec();
     let (server, challenge) = ScramServer::begin(verifier, &first, &STANDARD.encode(nonce))
         .map_err(|error| fatal(SqlState::PROTOCOL_VIOLATION, error.to_string()))?;
@@ -306,7 +346,11 @@ async fn first_report(
     let epoch = snapshot.topology().epoch().get();
     let key = (
         login.user.to_string(),
-        startup.settings.iter().map(|s| (s.name.clone(), s.value.clone())).collect::<Vec<_>>(),
+        startup
+            .settings
+            .iter()
+            .map(|s| (s.name.clone(), s.value.clone()))
+            .collect::<Vec<_>>(),
     );
     if let Some(report) = world.report(&key, epoch) {
         return Ok((report, None));
@@ -384,7 +428,14 @@ async fn ask_report(
     }
     let effective = crate::session::route::ask_effective(&mut participant).await;
     let effective = world.intern_effective(stopped(effective)?);
-    Ok((Report { parameters, effective, epoch }, participant))
+    Ok((
+        Report {
+            parameters,
+            effective,
+            epoch,
+        },
+        participant,
+    ))
 }
 
 fn stopped<T>(result: Result<T, Stop>) -> Result<T, Failure> {

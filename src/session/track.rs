@@ -112,12 +112,18 @@ pub(super) fn isolation(level: Isolation) -> transaction::Isolation {
 
 /// What BEGIN said, for the block.
 pub(super) fn block_characteristics(c: &Characteristics) -> transaction::Characteristics {
-    transaction::Characteristics { text: characteristics_text(c), isolation: c.isolation.map(isolation) }
+    transaction::Characteristics {
+        text: characteristics_text(c),
+        isolation: c.isolation.map(isolation),
+    }
 }
 
 /// Whether Postgres reads a text as true (`set_config`'s third argument).
 fn is_true(text: &str) -> bool {
-    matches!(text.to_ascii_lowercase().as_str(), "t" | "tr" | "tru" | "true" | "y" | "ye" | "yes" | "on" | "1")
+    matches!(
+        text.to_ascii_lowercase().as_str(),
+        "t" | "tr" | "tru" | "true" | "y" | "ye" | "yes" | "on" | "1"
+    )
 }
 
 impl Session {
@@ -137,10 +143,14 @@ impl Session {
                 let default = self.effective.default_isolation;
                 let saved = self.saved();
                 // A warning (already in progress) changes nothing but what its options say, and those Postgres has set.
-                let _began = self.block.begin(block_characteristics(&begin.characteristics), &saved, default);
+                let _began = self
+                    .block
+                    .begin(block_characteristics(&begin.characteristics), &saved, default);
             }
             Command::Commit(chain) | Command::Rollback(chain) => self.note_end(*chain, tag),
-            Command::PrepareTransaction(_) => self.note_end(Chain::No, if tag == b"ROLLBACK" { tag } else { b"COMMIT" }),
+            Command::PrepareTransaction(_) => {
+                self.note_end(Chain::No, if tag == b"ROLLBACK" { tag } else { b"COMMIT" })
+            }
             Command::Savepoint(savepoint) => self.note_savepoint(savepoint, &tracked.text),
             Command::Set(set) => self.note_set(set, &tracked.text),
             Command::SetTransaction(SetTransaction::Characteristics(c)) => {
@@ -149,7 +159,9 @@ impl Session {
                 }
                 self.block.record(&tracked.text);
             }
-            Command::SetTransaction(SetTransaction::Snapshot(_)) | Command::SetConstraints => self.block.record(&tracked.text),
+            Command::SetTransaction(SetTransaction::Snapshot(_)) | Command::SetConstraints => {
+                self.block.record(&tracked.text)
+            }
             Command::SetCharacteristics(c) => self.note_characteristics(c, &tracked.text),
             Command::SetConfig(calls) => calls.iter().for_each(|call| self.note_config(call)),
             Command::Reset(reset) => self.note_reset(reset, &tracked.text),
@@ -203,7 +215,11 @@ impl Session {
         let characteristics = self.block.characteristics().clone();
         let isolation = self.block.isolation();
         let was_block = self.block.is_explicit();
-        self.finish_block(if tag == b"ROLLBACK" { Outcome::RolledBack } else { Outcome::Committed });
+        self.finish_block(if tag == b"ROLLBACK" {
+            Outcome::RolledBack
+        } else {
+            Outcome::Committed
+        });
         if chain == Chain::Yes && was_block {
             let saved = self.saved();
             let _began = self.block.begin(characteristics, &saved, isolation);
@@ -237,7 +253,10 @@ impl Session {
             }
             Savepoint::RollbackTo(name) => match self.block.rollback_to(name) {
                 Ok(saved) => self.restore(saved),
-                Err(_) => tracing::error!(session = self.id, "savepoint rolled back to by the shard is unknown here"),
+                Err(_) => tracing::error!(
+                    session = self.id,
+                    "savepoint rolled back to by the shard is unknown here"
+                ),
             },
         }
     }
@@ -287,7 +306,11 @@ impl Session {
             ConstantOrParameter::Null | ConstantOrParameter::Parameter(_) => None,
         };
         let Some(name) = text(&config.name) else { return };
-        let scope = if text(&config.is_local).is_some_and(|t| is_true(&t)) { Scope::Local } else { Scope::Session };
+        let scope = if text(&config.is_local).is_some_and(|t| is_true(&t)) {
+            Scope::Local
+        } else {
+            Scope::Session
+        };
         if scope == Scope::Local && self.block.state() == State::Idle {
             return;
         }
@@ -374,7 +397,11 @@ impl Session {
 
     /// What a rollback restores, as it is now.
     pub(super) fn saved(&self) -> Saved {
-        Saved { settings: self.settings.clone(), local: self.local.clone(), effective: Arc::clone(&self.effective) }
+        Saved {
+            settings: self.settings.clone(),
+            local: self.local.clone(),
+            effective: Arc::clone(&self.effective),
+        }
     }
 
     fn restore(&mut self, saved: Saved) {

@@ -105,7 +105,10 @@ impl World {
         Ok(World {
             clock: parts.clock,
             rng: parts.rng,
-            live: RwLock::new(Arc::new(Live { settings: parts.settings, users: parts.users })),
+            live: RwLock::new(Arc::new(Live {
+                settings: parts.settings,
+                users: parts.users,
+            })),
             pools: parts.pools,
             discovery: parts.discovery,
             registry: parts.registry,
@@ -147,7 +150,11 @@ impl World {
     /// A shard's name, for messages.
     pub fn shard_name(&self, shard: ShardId) -> String {
         let snapshot = self.discovery.picture().current();
-        snapshot.topology().shards().get(shard.index()).map_or_else(|| format!("{shard:?}"), |s| s.name.clone())
+        snapshot
+            .topology()
+            .shards()
+            .get(shard.index())
+            .map_or_else(|| format!("{shard:?}"), |s| s.name.clone())
     }
 
     pub(super) fn checkout_timeout(&self) -> Duration {
@@ -157,7 +164,11 @@ impl World {
     /// When a statement that began then must be over; `None`: never.
     pub(super) fn statement_deadline(&self, since: Instant) -> Option<Instant> {
         let timeout = self.live().settings.limits.statement_timeout;
-        if timeout.is_zero() { None } else { since.checked_add(timeout) }
+        if timeout.is_zero() {
+            None
+        } else {
+            since.checked_add(timeout)
+        }
     }
 
     /// Statements that take longer are logged.

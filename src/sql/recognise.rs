@@ -258,7 +258,12 @@ fn prepare(r: &mut Reader<'_>) -> Option<Command> {
     r.word("as")?;
     r.starts(PREPARABLE)?;
     let body = r.rest_span()?;
-    Some(r.rest(Command::Prepare(Prepare { name, name_span, types, body })))
+    Some(r.rest(Command::Prepare(Prepare {
+        name,
+        name_span,
+        types,
+        body,
+    })))
 }
 
 /// What may follow PREPARE … AS; `(` besides.

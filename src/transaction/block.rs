@@ -290,7 +290,10 @@ mod tests {
 
     fn explicit() -> Block<u8> {
         let mut block = Block::default();
-        assert_eq!(block.begin(Characteristics::default(), &1, Isolation::ReadCommitted), Begin::Began);
+        assert_eq!(
+            block.begin(Characteristics::default(), &1, Isolation::ReadCommitted),
+            Begin::Began
+        );
         block
     }
 
@@ -298,7 +301,10 @@ mod tests {
     fn begin_absorbs_an_implicit_block_and_keeps_its_snapshot() {
         let mut block = Block::default();
         block.enter_implicit(&1, Isolation::ReadCommitted);
-        assert_eq!(block.begin(Characteristics::default(), &2, Isolation::Serializable), Begin::Began);
+        assert_eq!(
+            block.begin(Characteristics::default(), &2, Isolation::Serializable),
+            Begin::Began
+        );
         assert_eq!(block.status(), TransactionStatus::InTransaction);
         assert_eq!(block.isolation(), Isolation::Serializable);
         assert_eq!(block.finish(), Some(1));
@@ -309,7 +315,10 @@ mod tests {
     fn a_failed_block_commits_as_rollback() {
         let mut block = explicit();
         block.fail();
-        assert_eq!((block.status(), block.commit(), block.rollback()), (TransactionStatus::Failed, End::Rollback, End::Rollback));
+        assert_eq!(
+            (block.status(), block.commit(), block.rollback()),
+            (TransactionStatus::Failed, End::Rollback, End::Rollback)
+        );
     }
 
     #[test]
@@ -322,7 +331,12 @@ mod tests {
         assert_eq!(block.may_savepoint("SAVEPOINT"), Err(BlockError::Aborted));
         assert_eq!(block.rollback_to("a"), Ok(2));
         assert_eq!(block.status(), TransactionStatus::InTransaction);
-        assert_eq!(block.log(), [LogEntry { text: b"SAVEPOINT a".to_vec() }]);
+        assert_eq!(
+            block.log(),
+            [LogEntry {
+                text: b"SAVEPOINT a".to_vec()
+            }]
+        );
         assert_eq!(block.rollback_to("b"), Err(BlockError::NoSavepoint("b".into())));
         assert_eq!(block.rollback_to("a"), Ok(2));
     }
@@ -341,8 +355,14 @@ mod tests {
     fn savepoints_need_an_explicit_block() {
         let mut block = Block::<u8>::default();
         block.enter_implicit(&1, Isolation::ReadCommitted);
-        assert_eq!(block.savepoint("a".into(), b"", &1), Err(BlockError::NoBlock("SAVEPOINT")));
-        assert_eq!(block.rollback_to("a"), Err(BlockError::NoBlock("ROLLBACK TO SAVEPOINT")));
+        assert_eq!(
+            block.savepoint("a".into(), b"", &1),
+            Err(BlockError::NoBlock("SAVEPOINT"))
+        );
+        assert_eq!(
+            block.rollback_to("a"),
+            Err(BlockError::NoBlock("ROLLBACK TO SAVEPOINT"))
+        );
         assert_eq!(block.commit(), End::NoBlock);
     }
 }

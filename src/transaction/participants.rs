@@ -188,19 +188,30 @@ impl Participants {
 
     /// Another shard that has written in this transaction.
     pub fn writer_other_than(&self, shard: ShardId) -> Option<ShardId> {
-        self.list.iter().find(|p| p.access == Access::Write && p.shard != shard).map(|p| p.shard)
+        self.list
+            .iter()
+            .find(|p| p.access == Access::Write && p.shard != shard)
+            .map(|p| p.shard)
     }
 
     /// Another shard that is in this transaction's block.
     pub fn enlisted_other_than(&self, shard: ShardId) -> Option<ShardId> {
-        self.list.iter().find(|p| p.begun == Begun::Block && p.shard != shard).map(|p| p.shard)
+        self.list
+            .iter()
+            .find(|p| p.begun == Begun::Block && p.shard != shard)
+            .map(|p| p.shard)
     }
 
     /// Those in a block, the writer first.
     pub fn commit_order(&self) -> CommitOrder {
-        let mut order: Vec<usize> =
-            (0..self.list.len()).filter(|at| self.list.get(*at).is_some_and(|p| p.begun == Begun::Block)).collect();
-        order.sort_by_key(|at| self.list.get(*at).map_or(0, |p| if p.access == Access::Write { 0 } else { 1 }));
+        let mut order: Vec<usize> = (0..self.list.len())
+            .filter(|at| self.list.get(*at).is_some_and(|p| p.begun == Begun::Block))
+            .collect();
+        order.sort_by_key(|at| {
+            self.list
+                .get(*at)
+                .map_or(0, |p| if p.access == Access::Write { 0 } else { 1 })
+        });
         order
     }
 }

@@ -59,17 +59,16 @@ async fn serve(mut stream: TcpStream, console: &Console) -> std::io::Result<()> 
                     Err(error) => put_error(&mut out, error),
                 }
             }
-            b'D' => match &parsed {
-                Ok(columns) => {
+            // After an error everything up to Sync is skipped.
+            b'D' => {
+                if let Ok(columns) = &parsed {
                     put(&mut out, b't', &0_i16.to_be_bytes());
                     match columns {
                         Some(columns) => describe(&mut out, columns),
                         None => put(&mut out, b'n', &[]),
                     }
                 }
-                // Skipped until Sync.
-                Err(_) => {}
-            },
+            }
             b'C' => put(&mut out, b'3', &[]),
             b'S' => put(&mut out, b'Z', b"I"),
             other => panic!("unexpected message {}", char::from(other)),

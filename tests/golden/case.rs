@@ -13,14 +13,14 @@ use super::fixture;
 
 /// A block of a golden file.
 #[derive(Debug, Default)]
-pub struct Case {
-    pub comments: Vec<String>,
-    pub directives: Vec<String>,
-    pub sql: Vec<String>,
+pub(crate) struct Case {
+    pub(crate) comments: Vec<String>,
+    pub(crate) directives: Vec<String>,
+    pub(crate) sql: Vec<String>,
 }
 
 /// Reads the blocks of a golden file; what was expected is left out.
-pub fn parse(text: &str) -> Vec<Case> {
+pub(crate) fn parse(text: &str) -> Vec<Case> {
     let mut cases = Vec::new();
     let mut case = Case::default();
     let mut expected = false;
@@ -44,10 +44,10 @@ pub fn parse(text: &str) -> Vec<Case> {
 
 /// Pictures by number of shards, and what was planned.
 #[derive(Default)]
-pub struct Runner {
+pub(crate) struct Runner {
     snapshots: BTreeMap<usize, Arc<Snapshot>>,
     /// ids of the refusals that came up
-    pub refused: Vec<String>,
+    pub(crate) refused: Vec<String>,
 }
 
 impl Case {
@@ -60,13 +60,13 @@ impl Case {
 
 impl Runner {
     /// The picture on so many shards.
-    pub fn snapshot(&mut self, shards: usize) -> Arc<Snapshot> {
+    pub(crate) fn snapshot(&mut self, shards: usize) -> Arc<Snapshot> {
         let made = self.snapshots.entry(shards).or_insert_with(|| Arc::new(fixture::snapshot(shards)));
         Arc::clone(made)
     }
 
     /// The block as it should stand in the file.
-    pub fn block(&mut self, case: &Case) -> String {
+    pub(crate) fn block(&mut self, case: &Case) -> String {
         let mut block = String::new();
         for line in case.comments.iter().chain(&case.directives).chain(&case.sql) {
             writeln!(block, "{line}").unwrap();

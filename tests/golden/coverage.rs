@@ -18,8 +18,11 @@ fn every_refusal_is_provoked() {
         }
     }
     let provoked: BTreeSet<&str> = runner.refused.iter().map(String::as_str).collect();
-    let missing: Vec<&str> =
-        refusal_kinds().iter().map(|kind| kind.id).filter(|id| !provoked.contains(id)).collect();
+    let missing: Vec<&str> = refusal_kinds()
+        .iter()
+        .map(|kind| kind.id)
+        .filter(|id| !provoked.contains(id))
+        .collect();
     assert!(missing.is_empty(), "no golden case provokes: {missing:?}");
 }
 
@@ -40,7 +43,10 @@ fn the_document_is_the_registry() {
         return;
     }
     let text = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(text == fresh, "docs/unsupported.md is not the registry's text (UPDATE_GOLDEN=1 rewrites)");
+    assert!(
+        text == fresh,
+        "docs/unsupported.md is not the registry's text (UPDATE_GOLDEN=1 rewrites)"
+    );
 }
 
 fn document() -> String {

@@ -103,7 +103,7 @@ fn column(text: &str) -> Column {
 }
 
 /// The catalog as a server of the fixture has it.
-pub fn catalog() -> Catalog {
+pub(crate) fn catalog() -> Catalog {
     let views: BTreeMap<(String, String), String> =
         rows("views").into_iter().map(|fields| ((fields[0].clone(), fields[1].clone()), fields[2].clone())).collect();
     let unique: BTreeMap<(String, String), String> =
@@ -169,7 +169,7 @@ fn hash(name: &str, key_type: KeyType) -> DeclaredKeyspace {
 }
 
 /// The trading topology of the design, with a keyspace for each further key type.
-pub fn topology(shards: usize) -> Topology {
+pub(crate) fn topology(shards: usize) -> Topology {
     let shard = |index: usize| format!("s{}", index.min(shards - 1));
     let range = |until: Option<&str>, index| DeclaredRange { until: until.map(str::to_string), shard: shard(index) };
     let category = |name: &str, shards: &[usize]| {
@@ -253,12 +253,12 @@ pub fn topology(shards: usize) -> Topology {
 }
 
 /// The picture, on so many shards.
-pub fn snapshot(shards: usize) -> Snapshot {
+pub(crate) fn snapshot(shards: usize) -> Snapshot {
     Snapshot::new(Arc::new(topology(shards)), Arc::new(catalog()))
 }
 
 /// A session with Postgres's defaults.
-pub fn context() -> Arc<Context> {
+pub(crate) fn context() -> Arc<Context> {
     Arc::new(Context {
         search_path: vec!["public".to_string()],
         role: "app".to_string(),
@@ -274,7 +274,7 @@ pub fn context() -> Arc<Context> {
 }
 
 /// What the lookup table and `shardgate.category` would say of some symbols.
-pub fn category(keyspace: KeyspaceId, symbol: &str) -> ((KeyspaceId, String), Category) {
+pub(crate) fn category(keyspace: KeyspaceId, symbol: &str) -> ((KeyspaceId, String), Category) {
     let category = match symbol {
         "EURUSD" | "GBPUSD" | "O'Neill" | "Zürich" => Category::Fixed("fx_major".to_string()),
         "USDTRY" => Category::Fixed("fx_exotic".to_string()),

@@ -17,7 +17,7 @@ pub(crate) enum Rows {
 #[derive(Debug)]
 pub(crate) struct Case {
     pub(crate) line: usize,
-    pub(crate) sql: &'static str,
+    pub(crate) sql: std::borrow::Cow<'static, str>,
     pub(crate) rows: Rows,
     pub(crate) refused: Option<&'static str>,
     pub(crate) late: bool,
@@ -26,6 +26,19 @@ pub(crate) struct Case {
 }
 
 impl Case {
+    /// A statement without parameters that need not be refused.
+    pub(crate) fn open(sql: String, rows: Rows) -> Case {
+        Case {
+            line: 0,
+            sql: sql.into(),
+            rows,
+            refused: None,
+            late: false,
+            renamed: false,
+            parameters: Vec::new(),
+        }
+    }
+
     pub(crate) fn values(&self) -> Vec<Option<Vec<u8>>> {
         self.parameters
             .iter()
@@ -48,7 +61,7 @@ fn case(line: usize, text: &'static str) -> Case {
         .unwrap_or_else(|| panic!("line {line} has no mode"));
     let mut case = Case {
         line,
-        sql: sql.trim(),
+        sql: sql.trim().into(),
         rows: Rows::AnyOrder,
         refused: None,
         late: false,

@@ -161,7 +161,7 @@ pub(super) fn has_grouping_sets(keys: &[Expr]) -> bool {
 }
 
 /// Expressions of ORDER BY, LIMIT and OFFSET of a query.
-pub(super) fn tail_expressions<'a>(query: &'a Query) -> Vec<&'a Expr> {
+pub(super) fn tail_expressions(query: &Query) -> Vec<&Expr> {
     let mut out = Vec::new();
     if let Some(OrderByKind::Expressions(keys)) = query.order_by.as_ref().map(|order_by| &order_by.kind) {
         out.extend(keys.iter().map(|key| &key.expr));
@@ -235,11 +235,11 @@ pub(super) fn check(resolved: &Resolved<'_>) -> Result<(), Box<Refusal>> {
         check_level(resolved, call)?;
     }
     if let Some(symbol) = resolved.uses.user_operators.first() {
-        return Err(refuse(RefusalId::FanOutOperator, &[symbol]));
+        return Err(refuse(RefusalId::UserOperator, &[symbol]));
     }
     for named in &resolved.uses.types {
         if named.name.starts_with("reg") || named.name == "xid" || named.name == "cid" || named.name == "tid" {
-            return Err(refuse(RefusalId::FanOutType, &[&named.name]));
+            return Err(refuse(RefusalId::HomeOnly, &[&named.name]));
         }
     }
     Ok(())
@@ -275,7 +275,7 @@ pub(super) fn nature(resolved: &Resolved<'_>, call: &FunctionUse<'_>) -> Result<
             match overloads.iter().all(|function| allowed(function)) {
                 true => Ok(Nature::Alike),
                 false if per_row => Ok(Nature::PerRow),
-                false => Err(refuse(RefusalId::FanOutUserFunction, &[&call.name])),
+                false => Err(refuse(RefusalId::FunctionNotDeclared, &[&call.name])),
             }
         }
     }

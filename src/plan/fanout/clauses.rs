@@ -72,7 +72,7 @@ pub(super) fn find(input: &Input<'_>) -> Option<Clauses> {
             .checked_sub(1)
             .filter(|before| *before >= from)
             .and_then(|before| top.get(before));
-        let is_label = before.is_some_and(|before| before.is("as") || before.is_dot);
+        let is_label = before.is_some_and(|before| before.is("as") || before.mark == Mark::Dot);
         let after = top.get(index.saturating_add(1));
         let opens = match word {
             "from" => !openers.iter().any(|(_, word)| *word == "from") && !before.is_some_and(|b| b.is("distinct")),
@@ -174,8 +174,15 @@ fn parses_to(input: &Input<'_>, text: &[u8], expr: &Expr) -> bool {
 struct Top<'a> {
     word: &'a [u8],
     span: Span,
-    is_comma: bool,
-    is_dot: bool,
+    mark: Mark,
+}
+
+/// What a token separates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    Comma,
+    Dot,
+    None,
 }
 
 impl Top<'_> {
@@ -195,8 +202,7 @@ fn top_level<'a>(input: &Input<'a>) -> Option<Vec<Top<'a>>> {
                     top.push(Top {
                         word: b"",
                         span: token.span,
-                        is_comma: false,
-                        is_dot: false,
+                        mark: Mark::None,
                     });
                 }
                 depth = depth.checked_add(1)?;
@@ -215,8 +221,11 @@ fn top_level<'a>(input: &Input<'a>) -> Option<Vec<Top<'a>>> {
                     b""
                 },
                 span: token.span,
-                is_comma: kind == TokenKind::Punctuation(b','),
-                is_dot: kind == TokenKind::Punctuation(b'.'),
+                mark: match kind {
+                    TokenKind::Punctuation(b',') => Mark::Comma,
+                    TokenKind::Punctuation(b'.') => Mark::Dot,
+                    _ => Mark::None,
+                },
             }),
             _ => {}
         }
@@ -229,7 +238,7 @@ fn split(top: &[Top<'_>], from: usize, to: usize) -> Vec<(usize, usize)> {
     let mut ranges = Vec::new();
     let mut start = from;
     for (index, token) in top.iter().enumerate().take(to).skip(from) {
-        if token.is_comma {
+        if token.mark == Mark::Comma {
             ranges.push((start, index));
             start = index.saturating_add(1);
         }

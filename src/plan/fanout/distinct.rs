@@ -34,14 +34,7 @@ pub(super) fn plan(mut draft: Draft<'_, '_>) -> Result<Template, Box<Refusal>> {
         let output = match sort.by {
             SortedBy::Output(output) => output,
             SortedBy::Expr(expr, _) => {
-                let same = |output: &OutputOf<'_>| match output {
-                    OutputOf::Entry { expr: entry, .. } => draft.same(entry, expr),
-                    OutputOf::Column(column) => {
-                        super::spread::column_in(draft.resolved, draft.scope(), expr) == Some(*column)
-                    }
-                    OutputOf::Opaque => false,
-                };
-                let output = draft.outputs.iter().position(same);
+                let output = draft.output_of(expr);
                 output.ok_or_else(|| refuse(RefusalId::FanOutDistinctExpression, &[]))?
             }
         };

@@ -213,6 +213,16 @@ impl<'r, 'a> Draft<'r, 'a> {
         }
     }
 
+    /// The output that an expression is.
+    pub(super) fn output_of(&self, expr: &Expr) -> Option<usize> {
+        let same = |output: &OutputOf<'_>| match output {
+            OutputOf::Entry { expr: entry, .. } => self.same(entry, expr),
+            OutputOf::Column(column) => super::spread::column_in(self.resolved, self.scope(), expr) == Some(*column),
+            OutputOf::Opaque => false,
+        };
+        self.outputs.iter().position(same)
+    }
+
     /// The type of an output.
     pub(super) fn output_type(&self, output: usize) -> Option<Typed> {
         match self.outputs.get(output)? {

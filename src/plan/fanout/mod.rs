@@ -94,7 +94,7 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Template, Box<Ref
         // reference tables alone belong on one shard
         return Err(refuse(RefusalId::FanOutNotYet, &[]));
     };
-    check_per_row(resolved, id, select, aggregates)?;
+    check_per_row(resolved, id, select)?;
     let draft = Draft::new(resolved, query, id, select, moments)?;
     if group::is_local(&spreads, &draft, &group) {
         return union::plan(draft);
@@ -115,16 +115,16 @@ fn check(resolved: &Resolved<'_>, query: QueryId) -> Result<(), Box<Refusal>> {
         BlockKind::Select(_) | BlockKind::Values(_) | BlockKind::Table => false,
     };
     if resolved.blocks.iter().any(|block| modifies(&block.kind)) {
-        return Err(refuse(RefusalId::FanOutModifyingCte, &[]));
+        return Err(refuse(RefusalId::WriteSeveralShards, &["WITH"]));
     }
     if resolved.uses.into > 0 {
-        return Err(refuse(RefusalId::FanOutInto, &[]));
+        return Err(refuse(RefusalId::SelectInto, &[]));
     }
     if !resolved.uses.samples.is_empty() {
-        return Err(refuse(RefusalId::FanOutSample, &[]));
+        return Err(refuse(RefusalId::TableSample, &["…"]));
     }
     if let Some(column) = resolved.uses.system_columns.first() {
-        return Err(refuse(RefusalId::FanOutSystemColumn, &[&column.name]));
+        return Err(refuse(RefusalId::HomeOnly, &[&column.name]));
     }
     if resolved
         .queries
@@ -168,7 +168,7 @@ fn calls_per_row(resolved: &Resolved<'_>) -> usize {
 
 /// A value per row is the client's only where every row is evaluated once: in the target list and WHERE of the outermost
 /// block, neither grouped nor made distinct.
-fn check_per_row(resolved: &Resolved<'_>, id: BlockId, select: &Select, aggregates: bool) -> Result<(), Box<Refusal>> {
+fn check_per_row(resolved: &Resolved<'_>, id: BlockId, select: &Select) -> Result<(), Box<Refusal>> {
     let all = calls_per_row(resolved);
     if all == 0 {
         return Ok(());
@@ -178,7 +178,7 @@ fn check_per_row(resolved: &Resolved<'_>, id: BlockId, select: &Select, aggregat
         _ => None,
     });
     let allowed = calls::count_nature(resolved, targets.chain(&select.selection), id, Nature::PerRow);
-    match allowed == all && !aggregates && select.distinct.is_none() {
+    match allowed == all && !calls::aggregates(resolved, id, select) && select.distinct.is_none() {
         true => Ok(()),
         false => Err(refuse(RefusalId::FanOutVolatile, &[])),
     }

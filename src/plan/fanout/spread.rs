@@ -147,7 +147,7 @@ impl<'r, 'a> Spreads<'r, 'a> {
                 }
             }
             BlockKind::Insert(_) | BlockKind::Update(_) | BlockKind::Delete(_) | BlockKind::Merge(_) => {
-                Err(refuse(RefusalId::FanOutModifyingCte, &[]))
+                Err(refuse(RefusalId::WriteSeveralShards, &["WITH"]))
             }
             BlockKind::Select(_) => Err(refuse(RefusalId::FanOutNotYet, &[])),
         }
@@ -675,10 +675,10 @@ impl<'a> From<'_, '_, 'a> {
                         }]))
                     }
                     Placement::Reference => Ok(Part::Everywhere),
-                    Placement::Unsharded(_) => Err(refuse(RefusalId::FanOutUnsharded, &[&reference.name])),
-                    Placement::System => Err(refuse(RefusalId::FanOutCatalog, &[&reference.name])),
-                    Placement::Temporary => Err(refuse(RefusalId::FanOutTemporary, &[&reference.name])),
-                    Placement::Missing => Err(refuse(RefusalId::FanOutMissing, &[&reference.name])),
+                    Placement::Unsharded(_) => Err(refuse(RefusalId::UnshardedBesideSharded, &[&reference.name])),
+                    Placement::System => Err(refuse(RefusalId::HomeOnly, &[&reference.name])),
+                    Placement::Temporary => Err(refuse(RefusalId::HomeOnly, &[&reference.name])),
+                    Placement::Missing => Err(refuse(RefusalId::HomeOnly, &[&reference.name])),
                 };
             }
             Source::View { query, .. } | Source::Cte { query } => {

@@ -55,6 +55,7 @@ impl Template {
         types: &[Oid],
         facts: &Facts,
     ) -> Result<Arc<FanOut>, Verdict> {
+        let types = &learnt(types, facts);
         let known = (0..self.parameters).all(|index| types.get(index).is_some_and(|oid| oid.0 != 0));
         if !known && facts.parameter_types.is_none() {
             return Err(Verdict::Ask(Ask::ParameterTypes));
@@ -119,11 +120,14 @@ impl Template {
     pub(in crate::plan) fn steps(&self) -> Vec<(String, String)> {
         self.steps.clone()
     }
+}
 
-    /// Does anything remain to be done after the union?
-    pub(in crate::plan) fn merges(&self) -> bool {
-        !self.steps.is_empty()
-    }
+/// Declared types, and for those left open what a server said.
+fn learnt(declared: &[Oid], facts: &Facts) -> Vec<Oid> {
+    let learnt = facts.parameter_types.as_deref().unwrap_or_default();
+    let at = |types: &[Oid], index: usize| types.get(index).copied().filter(|oid| oid.0 != 0);
+    let type_of = |index: usize| at(declared, index).or_else(|| at(learnt, index)).unwrap_or(Oid(0));
+    (0..declared.len().max(learnt.len())).map(type_of).collect()
 }
 
 /// The value of a constant; a parameter must be of an exact numeric type.

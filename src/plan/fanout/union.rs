@@ -7,6 +7,7 @@ use crate::plan::fanout::draft::{Draft, SortedBy};
 use crate::plan::fanout::spec::{Key, Method, Repeats};
 use crate::plan::fanout::template::Template;
 use crate::plan::{Refusal, RefusalId, refuse};
+use crate::sql::ast::Distinct;
 
 use super::calls;
 use super::spread::bug;
@@ -18,11 +19,16 @@ pub(super) fn plan(mut draft: Draft<'_, '_>) -> Result<Template, Box<Refusal>> {
     if !draft.limits.is_none() {
         draft.push_limit();
     }
+    let distinct = matches!(draft.select.distinct, Some(Distinct::Distinct));
     let mut keys = Vec::new();
     for (position, sort) in sorts.iter().enumerate() {
         let what = format!("ORDER BY entry {}", position.saturating_add(1));
         let (typed, text) = match sort.by {
             SortedBy::Output(output) => (draft.output_type(output), draft.output_text(output)?),
+            // Postgres itself says 42P10; a hidden column would hide that
+            SortedBy::Expr(expr, _) if distinct && draft.output_of(expr).is_none() => {
+                return Err(refuse(RefusalId::FanOutDistinctExpression, &[]));
+            }
             SortedBy::Expr(expr, at) => {
                 draft.copyable(expr)?;
                 let span = draft.clauses.order_keys.get(at).copied().ok_or_else(bug)?;
