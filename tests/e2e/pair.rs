@@ -41,15 +41,17 @@ impl Pair {
         let all = [&[("user", CLIENT_ROLE), ("database", world.database())], parameters].concat();
         let mut pair = Pair::dial(world);
         pair.send(&messages::startup(&all));
-        let (ours, theirs) = (pair.ours.read_batch(), pair.theirs.read_batch());
+        pair.greeted();
+        pair
+    }
+
+    /// Both have to greet alike; the order of ParameterStatus is nobody's promise.
+    pub fn greeted(&mut self) {
+        let (ours, theirs) = (self.ours.read_batch(), self.theirs.read_batch());
         let (mut shown, mut expected) = (comparable(&ours), comparable(&theirs));
-        // The order of ParameterStatus is nobody's promise.
         shown.sort();
         expected.sort();
-        assert_eq!(shown, expected, "greeting with {parameters:?}: the proxy's first");
-        pair.ours.greeting = ours;
-        pair.theirs.greeting = theirs;
-        pair
+        assert_eq!(shown, expected, "after {:#?}: the proxy's first", self.story);
     }
 
     /// Connects on both sides, saying nothing yet.
