@@ -1,1 +1,32 @@
-//! (door to come)
+//! *Serve one client:* startup, authentication, the simple and the extended protocol, session state, the error door.
+//!
+//! Why: a client's session outlives any backend that works for it. What Postgres keeps in one process (settings, block,
+//! prepared statements, portals) is kept here and brought to whichever backend is next.
+//! Holds: answers in the order of the messages; a backend is touched only in the state that the client's session is in;
+//! ReadyForQuery tells the session's own block; SQLSTATEs are chosen in `answer` alone.
+//! Absent: planning, sockets of shards.
+
+mod error;
+mod answer;
+mod state;
+mod world;
+mod prepared;
+mod portal;
+mod queue;
+mod track;
+mod pump;
+mod lane;
+mod route;
+mod inline;
+mod rows;
+mod control;
+mod simple;
+mod extended;
+mod finish;
+mod startup;
+mod serve;
+mod admin_session;
+
+pub use prepared::Statements;
+pub use serve::serve;
+pub use world::{Live, Parts as WorldParts, World};

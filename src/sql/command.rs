@@ -291,6 +291,8 @@ pub enum Discard {
 pub struct Prepare {
     /// folded
     pub name: String,
+    /// where the name stands, to be edited
+    pub name_span: Span,
     /// the type list between the parentheses, one span each
     pub types: Vec<Span>,
     /// the statement behind AS
@@ -314,7 +316,12 @@ pub enum DeallocateTarget {
     /// all
     All,
     /// one
-    Name(String),
+    Name {
+        /// folded
+        name: String,
+        /// where it stands
+        span: Span,
+    },
 }
 
 /// `DECLARE name … CURSOR … FOR body`

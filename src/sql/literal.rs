@@ -240,7 +240,6 @@ fn escape(after: &[u8], value: &mut Vec<u8>) -> Result<usize, LiteralError> {
         b'n' => b'\n',
         b'r' => b'\r',
         b't' => b'\t',
-        b'v' => 0x0b,
         b'0'..=b'7' => {
             let digits = after.iter().take(3).take_while(|b| matches!(b, b'0'..=b'7')).count();
             let number = after

@@ -30,6 +30,7 @@ fn strings_decode() {
     check("'a\\'", "a\\");
     check("'a'\n  'b''' -- x\n 'c'", "ab'c");
     check(r"E'a\'b\\c\n\x41\101\u00e9\U0001F600\q'", "a'b\\c\nAA\u{e9}\u{1f600}q");
+    check(r"E'\v'", "v"); // a vertical tab from 16 on
     check(r"E'\ud83d\ude00'", "\u{1f600}");
     check(r"U&'d\0061t\+000061\\'", "data\\");
     check(r"U&'d!0061' UESCAPE '!'", "da");

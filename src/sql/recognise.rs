@@ -72,7 +72,7 @@ fn statement(r: &mut Reader<'_>) -> Option<Command> {
                 Command::Commit(chain(r)?)
             }
         },
-        "rollback" | "abort" => rollback(r, word == "rollback")?,
+        "rollback" | "abort" => rollback(r, &word)?,
         "savepoint" => Command::Savepoint(Savepoint::Define(r.name()?)),
         "release" => Command::Savepoint(Savepoint::Release(savepoint_name(r)?)),
         "set" => recognise_set::set(r)?,
@@ -212,7 +212,8 @@ fn chain(r: &mut Reader<'_>) -> Option<Chain> {
     Some(chain)
 }
 
-fn rollback(r: &mut Reader<'_>, is_rollback: bool) -> Option<Command> {
+fn rollback(r: &mut Reader<'_>, word: &str) -> Option<Command> {
+    let is_rollback = word == "rollback";
     if is_rollback && r.eat("prepared") {
         return Some(Command::RollbackPrepared(r.string()?));
     }
@@ -248,15 +249,34 @@ fn prepare(r: &mut Reader<'_>) -> Option<Command> {
         r.eat("transaction");
         return Some(Command::PrepareTransaction(r.string()?));
     }
+    let name_span = r.span_here();
     let name = r.name()?;
     let types = match r.punctuation_here(b'(') {
         true => r.parenthesised_list()?,
         false => Vec::new(),
     };
     r.word("as")?;
+    r.starts(PREPARABLE)?;
     let body = r.rest_span()?;
-    Some(r.rest(Command::Prepare(Prepare { name, types, body })))
+    Some(r.rest(Command::Prepare(Prepare {
+        name,
+        name_span,
+        types,
+        body,
+    })))
 }
+
+/// What may follow PREPARE … AS; `(` besides.
+const PREPARABLE: &[&str] = &[
+    "select", "values", "table", "with", "insert", "update", "delete", "merge",
+];
+/// What may follow DECLARE … FOR.
+const SELECTABLE: &[&str] = &["select", "values", "table", "with"];
+/// What may follow EXPLAIN.
+const EXPLAINABLE: &[&str] = &[
+    "select", "values", "table", "with", "insert", "update", "delete", "merge", "declare", "create", "refresh",
+    "execute",
+];
 
 fn execute(r: &mut Reader<'_>) -> Option<Execute> {
     let name_span = r.span_here();
@@ -279,7 +299,8 @@ fn deallocate(r: &mut Reader<'_>) -> Option<DeallocateTarget> {
     if r.eat("all") {
         return Some(DeallocateTarget::All);
     }
-    Some(DeallocateTarget::Name(r.name()?))
+    let span = r.span_here();
+    Some(DeallocateTarget::Name { name: r.name()?, span })
 }
 
 fn declare(r: &mut Reader<'_>) -> Option<Declare> {
@@ -300,6 +321,7 @@ fn declare(r: &mut Reader<'_>) -> Option<Declare> {
         }
     };
     r.word("for")?;
+    r.starts(SELECTABLE)?;
     let body = r.rest_span()?;
     r.finish();
     Some(Declare { name, hold, body })
@@ -385,6 +407,7 @@ fn explain(r: &mut Reader<'_>) -> Option<Command> {
         }
         r.eat("verbose");
     }
+    r.starts(EXPLAINABLE)?;
     let body = r.rest_span()?;
     Some(r.rest(Command::Explain(Explain { kind, body })))
 }
@@ -657,6 +680,11 @@ impl Reader<'_> {
 
     pub(super) fn kind_here(&self) -> Option<TokenKind> {
         self.kind_at(self.at)
+    }
+
+    /// Whether a statement that begins with one of `words`, or a parenthesis, stands here.
+    fn starts(&self, words: &[&str]) -> Option<()> {
+        (self.punctuation_here(b'(') || words.contains(&self.word_here().as_str())).then_some(())
     }
 
     /// The unquoted word at `at` in lower case; empty if there is none.

@@ -101,15 +101,20 @@ fn refusal(text: &[u8], lexing: Lexing) -> Option<ScanError> {
             span: Span::new(at, at.saturating_add(1)),
         })
     };
-    if let Some(at) = text.iter().position(|b| *b == 0) {
-        return found(at, ScanErrorKind::Nul);
+    // `contains` and `is_ascii` read words, not bytes
+    if text.contains(&0) {
+        return found(
+            text.iter().position(|b| *b == 0).unwrap_or_default(),
+            ScanErrorKind::Nul,
+        );
     }
     match lexing.encoding {
         Encoding::Utf8 | Encoding::HighBit => None,
-        Encoding::Unsafe => match text.iter().position(|b| *b >= 0x80) {
-            Some(at) => found(at, ScanErrorKind::UnsafeEncoding),
-            None => None,
-        },
+        Encoding::Unsafe if text.is_ascii() => None,
+        Encoding::Unsafe => found(
+            text.iter().position(|b| *b >= 0x80).unwrap_or_default(),
+            ScanErrorKind::UnsafeEncoding,
+        ),
     }
 }
 
@@ -137,7 +142,7 @@ const DIGIT: u8 = 4;
 const OPERATOR: u8 = 8;
 const DOLLAR: u8 = 16;
 
-const CLASS: [u8; 256] = {
+static CLASS: [u8; 256] = {
     let mut table = [0u8; 256];
     let mut i = 0;
     while i < 256 {

@@ -405,28 +405,168 @@ enum Role {
     Keyword,
 }
 
+/// Every word that matters; the rest are names. Two to eleven bytes each.
+const WORDS: &[(&[u8], Role)] = &[
+    (b"order", Role::OrderOrGroup),
+    (b"group", Role::OrderOrGroup),
+    (b"by", Role::By),
+    (b"limit", Role::Limit),
+    (b"offset", Role::Limit),
+    (b"fetch", Role::Limit),
+    (b"select", Role::EndsList),
+    (b"having", Role::EndsList),
+    (b"window", Role::EndsList),
+    (b"union", Role::EndsList),
+    (b"intersect", Role::EndsList),
+    (b"except", Role::EndsList),
+    (b"for", Role::EndsList),
+    (b"returning", Role::EndsList),
+    (b"distinct", Role::Distinct),
+    (b"on", Role::On),
+    (b"as", Role::As),
+    (b"set_config", Role::SetConfig),
+    (b"numeric", Role::TypeName),
+    (b"decimal", Role::TypeName),
+    (b"dec", Role::TypeName),
+    (b"varchar", Role::TypeName),
+    (b"char", Role::TypeName),
+    (b"character", Role::TypeName),
+    (b"bpchar", Role::TypeName),
+    (b"nchar", Role::TypeName),
+    (b"bit", Role::TypeName),
+    (b"varying", Role::TypeName),
+    (b"time", Role::TypeName),
+    (b"timestamp", Role::TypeName),
+    (b"timestamptz", Role::TypeName),
+    (b"timetz", Role::TypeName),
+    (b"interval", Role::TypeName),
+    (b"float", Role::TypeName),
+    (b"values", Role::Keyword),
+    (b"in", Role::Keyword),
+    (b"and", Role::Keyword),
+    (b"or", Role::Keyword),
+    (b"not", Role::Keyword),
+    (b"any", Role::Keyword),
+    (b"all", Role::Keyword),
+    (b"some", Role::Keyword),
+    (b"array", Role::Keyword),
+    (b"row", Role::Keyword),
+    (b"case", Role::Keyword),
+    (b"when", Role::Keyword),
+    (b"then", Role::Keyword),
+    (b"else", Role::Keyword),
+    (b"end", Role::Keyword),
+    (b"is", Role::Keyword),
+    (b"like", Role::Keyword),
+    (b"ilike", Role::Keyword),
+    (b"similar", Role::Keyword),
+    (b"between", Role::Keyword),
+    (b"using", Role::Keyword),
+    (b"exists", Role::Keyword),
+    (b"coalesce", Role::Keyword),
+    (b"greatest", Role::Keyword),
+    (b"least", Role::Keyword),
+    (b"nullif", Role::Keyword),
+    (b"join", Role::Keyword),
+    (b"lateral", Role::Keyword),
+    (b"into", Role::Keyword),
+    (b"with", Role::Keyword),
+    (b"cross", Role::Keyword),
+    (b"left", Role::Keyword),
+    (b"right", Role::Keyword),
+    (b"inner", Role::Keyword),
+    (b"outer", Role::Keyword),
+    (b"full", Role::Keyword),
+    (b"natural", Role::Keyword),
+    (b"over", Role::Keyword),
+    (b"filter", Role::Keyword),
+    (b"from", Role::Keyword),
+    (b"where", Role::Keyword),
+    (b"set", Role::Keyword),
+    (b"collate", Role::Keyword),
+    (b"conflict", Role::Keyword),
+    (b"do", Role::Keyword),
+    (b"default", Role::Keyword),
+    (b"symmetric", Role::Keyword),
+    (b"asc", Role::Keyword),
+    (b"desc", Role::Keyword),
+    (b"only", Role::Keyword),
+    (b"unique", Role::Keyword),
+];
+
+/// Looks a word up: a hash table that the compiler fills, since this runs for every word of every statement.
 #[inline]
 fn role_of(word: &[u8]) -> Role {
-    match word {
-        b"order" | b"group" => Role::OrderOrGroup,
-        b"by" => Role::By,
-        b"limit" | b"offset" | b"fetch" => Role::Limit,
-        b"select" | b"having" | b"window" | b"union" | b"intersect" | b"except" | b"for" | b"returning" => {
-            Role::EndsList
+    let Some(key) = Key::of(word) else { return Role::Name };
+    let mut slot = key.slot();
+    loop {
+        match ROLES.get(slot) {
+            Some(Some((found, role))) if found.same(key) => return *role,
+            Some(Some(_)) => slot = (slot + 1) % SLOTS,
+            Some(None) | None => return Role::Name,
         }
-        b"distinct" => Role::Distinct,
-        b"on" => Role::On,
-        b"as" => Role::As,
-        b"set_config" => Role::SetConfig,
-        b"numeric" | b"decimal" | b"dec" | b"varchar" | b"char" | b"character" | b"bpchar" | b"nchar" | b"bit"
-        | b"varying" | b"time" | b"timestamp" | b"timestamptz" | b"timetz" | b"interval" | b"float" => Role::TypeName,
-        b"values" | b"in" | b"and" | b"or" | b"not" | b"any" | b"all" | b"some" | b"array" | b"row" | b"case"
-        | b"when" | b"then" | b"else" | b"end" | b"is" | b"like" | b"ilike" | b"similar" | b"between" | b"using"
-        | b"exists" | b"coalesce" | b"greatest" | b"least" | b"nullif" | b"join" | b"lateral" | b"into" | b"with"
-        | b"cross" | b"left" | b"right" | b"inner" | b"outer" | b"full" | b"natural" | b"over" | b"filter"
-        | b"from" | b"where" | b"set" | b"collate" | b"conflict" | b"do" | b"default" | b"symmetric" | b"asc"
-        | b"desc" | b"only" | b"unique" => Role::Keyword,
-        _ => Role::Name,
+    }
+}
+
+/// A word's first and last bytes, which overlap or meet, and its length: together they are the word.
+#[derive(Clone, Copy)]
+struct Key {
+    first: u64,
+    last: u64,
+    length: usize,
+}
+
+const SLOTS: usize = 256;
+
+static ROLES: [Option<(Key, Role)>; SLOTS] = {
+    let mut table = [None; SLOTS];
+    let mut i = 0;
+    while i < WORDS.len() {
+        let (word, role) = WORDS[i];
+        if let Some(key) = Key::of(word) {
+            let mut slot = key.slot();
+            while table[slot].is_some() {
+                slot = (slot + 1) % SLOTS;
+            }
+            table[slot] = Some((key, role));
+        }
+        i += 1;
+    }
+    table
+};
+
+impl Key {
+    /// `None` for a word that is shorter or longer than any of ours.
+    #[inline]
+    const fn of(word: &[u8]) -> Option<Key> {
+        let length = word.len();
+        let (first, last) = match length {
+            2 | 3 => match (word.first_chunk::<2>(), word.last_chunk::<2>()) {
+                (Some(first), Some(last)) => (u16::from_le_bytes(*first) as u64, u16::from_le_bytes(*last) as u64),
+                _ => return None,
+            },
+            4..8 => match (word.first_chunk::<4>(), word.last_chunk::<4>()) {
+                (Some(first), Some(last)) => (u32::from_le_bytes(*first) as u64, u32::from_le_bytes(*last) as u64),
+                _ => return None,
+            },
+            8..=16 => match (word.first_chunk::<8>(), word.last_chunk::<8>()) {
+                (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        Some(Key { first, last, length })
+    }
+
+    #[inline]
+    const fn slot(self) -> usize {
+        let mixed = (self.first ^ self.last.rotate_left(29) ^ self.length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 56) as usize
+    }
+
+    #[inline]
+    fn same(self, other: Key) -> bool {
+        self.first == other.first && self.last == other.last && self.length == other.length
     }
 }
 

@@ -1,2 +1,72 @@
-//! The command line of a DBA: a client of the admin database.
-fn main() {}
+//! The command line of a DBA: a client of the proxy's admin database.
+//!
+//! Why a client: one protocol, one authentication, one list of commands; what `shardctl` shows, psql shows too.
+//! Holds: exit code 0 for done, 1 for failed, 2 for a wrong command line; answers go to standard output, everything
+//! else to standard error; `-o json` prints one array of objects whose keys are the column names of the command.
+
+mod answer;
+mod arguments;
+mod ask;
+mod failure;
+mod findings;
+mod json;
+mod offline;
+mod style;
+mod table;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::{Arguments, Command, Output};
+use failure::Failure;
+use style::Style;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::from(anyhow::Error::from(error)).report(),
+    };
+    match runtime.block_on(run(&arguments)) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let answer = match &arguments.command {
+        Command::Status => ask::ask(arguments, "SHOW STATUS").await?,
+        Command::Shards => ask::ask(arguments, "SHOW SHARDS").await?,
+        Command::Keyspaces => ask::ask(arguments, "SHOW KEYSPACES").await?,
+        Command::Tables => ask::ask(arguments, "SHOW TABLES").await?,
+        Command::Buckets { keyspace } => ask::ask(arguments, "SHOW BUCKETS")
+            .await?
+            .of_keyspace(keyspace.as_deref())?,
+        Command::Route { sql } => ask::ask(arguments, &format!("ROUTE {}", sql.join(" "))).await?,
+        Command::Reload => ask::ask(arguments, "RELOAD").await?,
+        Command::Check { config: None } => ask::ask(arguments, "CHECK").await?,
+        Command::Check { config: Some(file) } => offline::check(file).await?,
+    };
+    let text = match (arguments.output, &arguments.command) {
+        (Output::Json, _) => json::print(&answer)?,
+        (Output::Table, Command::Check { .. }) => findings::print(&answer, Style::of_stdout()),
+        (Output::Table, Command::Status) => table::print_record(&answer, Style::of_stdout()),
+        (Output::Table, _) => table::print(&answer, Style::of_stdout()),
+    };
+    write(&text)?;
+    Ok(match &arguments.command {
+        Command::Check { .. } if findings::has_error(&answer) => ExitCode::from(failure::FAILED),
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+/// Writes to standard output; a reader that has gone (`| head`) is no failure.
+fn write(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(anyhow::Error::from(error).into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

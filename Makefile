@@ -1,0 +1,85 @@
+# The few commands that a person needs. Each says what it lacks; on Debian it installs that itself.
+#
+#   make demo                    four local shards with the trading schema, a proxy, a workload (ARGS="--duration 60s")
+#   make test                    what CI runs: format, lints, every test (ARGS="-E 'test(limits)'")
+#   make check                   its quick part, without servers
+#   make bench                   CPU per statement beside PgBouncer (ARGS=…)
+#   make fmt                     format the code
+#   make update-golden           rewrite golden files; read the diff
+#   make update-refusals         write today's refusals into the differential scripts; read the diff
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+ARGS ?=
+POSTGRES_VERSION ?= 15
+RUST_MINOR_MIN := 89
+SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
+
+.PHONY: help demo test check bench fmt update-golden update-refusals rust postgres pgbouncer nextest
+
+help:
+	@sed -n '3,10p' Makefile | sed 's/^# *//'
+
+demo: rust postgres
+	$(CARGO) build --locked --release --bins
+	target/release/shardctl demo $(ARGS)
+
+test: rust postgres nextest
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) nextest run --locked $(ARGS)
+
+check: rust nextest
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) nextest run --locked -E 'not binary(e2e) and not binary(shardctl)' $(ARGS)
+
+bench: rust postgres pgbouncer
+	$(CARGO) build --locked --release --bins
+	benches/run $(ARGS)
+
+fmt: rust
+	$(CARGO) fmt
+
+update-golden: rust nextest
+	UPDATE_GOLDEN=1 $(CARGO) nextest run --locked -E 'not binary(e2e)'
+	git --no-pager diff --stat
+
+update-refusals: rust postgres nextest
+	UPDATE_REFUSALS=1 $(CARGO) nextest run --locked -E 'binary(e2e) and test(differential::) and test(proxy)' $(ARGS)
+	git --no-pager diff --stat tests/differential
+
+# --- what must be there -----------------------------------------------------------------------------------------------
+
+rust:
+	@version=$$($(CARGO) --version 2>/dev/null | sed -n 's/^cargo 1\.\([0-9]*\)\..*/\1/p'); \
+	if [ "$${version:-0}" -lt $(RUST_MINOR_MIN) ]; then \
+	  echo "Shardgate needs Rust 1.$(RUST_MINOR_MIN) or newer; found: $$($(CARGO) --version 2>/dev/null || echo none)." >&2; \
+	  echo "Install it with: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh" >&2; exit 1; \
+	fi
+	@command -v cc >/dev/null || { $(call install,build-essential); }
+
+postgres:
+	@if [ -z "$${SHARDGATE_PG_BIN:-}" ] && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
+	  && ! { command -v pg_config >/dev/null && test -x "$$(pg_config --bindir)/initdb"; }; then \
+	  $(call install,postgresql-$(POSTGRES_VERSION) postgresql-contrib); \
+	fi
+	@command -v psql >/dev/null || { $(call install,postgresql-client-$(POSTGRES_VERSION)); }
+
+pgbouncer:
+	@command -v pgbouncer >/dev/null || { $(call install,pgbouncer); }
+
+nextest: rust
+	@$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
+
+# Debian's own service isn't wanted: the clusters here are private ones.
+define install
+  if command -v apt-get >/dev/null; then \
+    echo "installing $(1)"; \
+    $(SUDO) mkdir -p /etc/postgresql-common/createcluster.d; \
+    echo 'create_main_cluster = false' | $(SUDO) tee /etc/postgresql-common/createcluster.d/shardgate.conf >/dev/null; \
+    $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1); \
+  else echo "please install $(1), then run make again" >&2; exit 1; fi
+endef

@@ -1,0 +1,269 @@
+//! One session's entry in the registry: what others may see of it, and its inbox.
+//!
+//! Why: the session writes its entry on the way of every statement, so its state is a few atomics; an operator who
+//! reads them may see a mixture of two moments, which does no harm.
+//! Holds: a cancel request reaches the statement that runs when it arrives or none: the session takes a
+//! [`CancelMark`] when a statement begins and listens for what comes after it (as in Postgres, where a late cancel
+//! does nothing); waiting is cancel-safe; dropping the [`Enrolment`] takes the entry away.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use super::registry::{CancelKey, Inner};
+use crate::telemetry::ClientState;
+use crate::topology::{ShardId, ShardSet};
+
+/// What a session says of itself when it enrols, after it has read the start-up packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientInfo {
+    /// the role that it asks for
+    pub user: Arc<str>,
+    /// the database that it asks for
+    pub database: Arc<str>,
+    /// the peer, `host:port`
+    pub address: String,
+    /// `application_name`, or empty
+    pub application_name: String,
+    /// when it was accepted
+    pub connected_at: Instant,
+    /// random bits from `clock::Rng`: the secret half of the cancel key
+    pub secret: u32,
+}
+
+/// A session's place in the registry; dropping it leaves.
+#[derive(Debug)]
+pub struct Enrolment {
+    pub(crate) client: Arc<Client>,
+    pub(crate) registry: Arc<Inner>,
+}
+
+/// A moment in a session's stream of cancel requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CancelMark(u64);
+
+/// Whether a session has been told to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Leave {
+    /// Not told.
+    Stay,
+    /// As soon as it is idle outside a transaction (57P01 then).
+    WhenIdle,
+    /// At once (57P01).
+    Now,
+}
+
+/// One row of SHOW CLIENTS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientRow {
+    /// the process id of its cancel key
+    pub id: u32,
+    /// role
+    pub user: Arc<str>,
+    /// database
+    pub database: Arc<str>,
+    /// peer
+    pub address: String,
+    /// `application_name`
+    pub application_name: String,
+    /// what it is doing
+    pub state: ClientState,
+    /// the shards it holds backends of
+    pub shards: ShardSet,
+    /// why its backend stays with it
+    pub pinned: Option<&'static str>,
+    /// when it was accepted
+    pub connected_at: Instant,
+    /// statements it has run
+    pub statements: u64,
+}
+
+/// What the registry keeps of a session.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) key: CancelKey,
+    user: Arc<str>,
+    database: Arc<str>,
+    address: String,
+    connected_at: Instant,
+    state: AtomicU8,
+    shards: [AtomicU64; 2],
+    statements: AtomicU64,
+    cancels: AtomicU64,
+    /// wakes the session to look at `cancels` and at the registry's `leave`
+    pub(crate) inbox: Notify,
+    /// guards two rarely changed texts
+    notes: Mutex<Notes>,
+}
+
+#[derive(Debug)]
+struct Notes {
+    application_name: String,
+    pinned: Option<&'static str>,
+}
+
+// === impl Enrolment ===
+
+impl Enrolment {
+    /// What BackendKeyData tells the client.
+    pub fn key(&self) -> CancelKey {
+        self.client.key
+    }
+
+    /// What the session is doing now.
+    pub fn set_state(&self, state: ClientState) {
+        // There are fewer than 256 states.
+        let index = u8::try_from(state.index()).unwrap_or(0);
+        self.client.state.store(index, Ordering::Relaxed);
+    }
+
+    /// The shards that the session holds backends of now.
+    pub fn set_shards(&self, shards: ShardSet) {
+        let mut words = [0u64; 2];
+        for shard in shards.iter() {
+            if let Some(word) = words.get_mut(shard.index() / 64) {
+                *word |= 1 << (shard.index() % 64);
+            }
+        }
+        for (cell, word) in self.client.shards.iter().zip(words) {
+            cell.store(word, Ordering::Relaxed);
+        }
+    }
+
+    /// A statement begins.
+    pub fn count_statement(&self) {
+        self.client.statements.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Why the session's backend stays with it; `None` when it no longer does.
+    pub fn set_pinned(&self, reason: Option<&'static str>) {
+        self.client.notes.lock().unwrap_or_else(PoisonError::into_inner).pinned = reason;
+    }
+
+    /// `application_name` has changed.
+    pub fn set_application_name(&self, name: &str) {
+        name.clone_into(
+            &mut self
+                .client
+                .notes
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .application_name,
+        );
+    }
+
+    /// Taken when a statement begins: cancel requests before it don't count.
+    pub fn cancel_mark(&self) -> CancelMark {
+        CancelMark(self.client.cancels.load(Ordering::Acquire))
+    }
+
+    /// Whether a cancel request came after the mark.
+    pub fn is_cancelled(&self, since: CancelMark) -> bool {
+        self.cancel_mark() != since
+    }
+
+    /// Waits for a cancel request that comes after the mark. Cancel-safe.
+    pub async fn cancelled(&self, since: CancelMark) {
+        self.until(|| self.is_cancelled(since)).await;
+    }
+
+    /// Whether the session has been told to leave.
+    pub fn leave(&self) -> Leave {
+        self.registry.leave()
+    }
+
+    /// Waits until the session has been told to leave at least as urgently as this. Cancel-safe.
+    pub async fn told_to_leave(&self, at_least: Leave) {
+        self.until(|| self.leave() >= at_least).await;
+    }
+
+    /// Waits while the proxy is paused; the session shows as paused meanwhile. Free when it isn't. Cancel-safe, but for
+    /// the state, which the caller sets next anyway.
+    pub async fn pass_gate(&self) {
+        if self.registry.gate.is_open() {
+            return;
+        }
+        self.set_state(ClientState::Paused);
+        self.registry.gate.wait().await;
+    }
+
+    async fn until(&self, holds: impl Fn() -> bool) {
+        loop {
+            let mut called = std::pin::pin!(self.client.inbox.notified());
+            called.as_mut().enable();
+            if holds() {
+                return;
+            }
+            called.await;
+        }
+    }
+}
+
+impl Drop for Enrolment {
+    fn drop(&mut self) {
+        self.registry.leave_of(self.client.key);
+    }
+}
+
+// === impl Client ===
+
+impl Client {
+    pub(crate) fn new(key: CancelKey, info: ClientInfo) -> Client {
+        Client {
+            key,
+            user: info.user,
+            database: info.database,
+            address: info.address,
+            connected_at: info.connected_at,
+            state: AtomicU8::new(0),
+            shards: [AtomicU64::new(0), AtomicU64::new(0)],
+            statements: AtomicU64::new(0),
+            cancels: AtomicU64::new(0),
+            inbox: Notify::new(),
+            notes: Mutex::new(Notes {
+                application_name: info.application_name,
+                pinned: None,
+            }),
+        }
+    }
+
+    pub(crate) fn cancel(&self) {
+        self.cancels.fetch_add(1, Ordering::Release);
+        self.inbox.notify_waiters();
+    }
+
+    pub(crate) fn state(&self) -> ClientState {
+        let index = usize::from(self.state.load(Ordering::Relaxed));
+        ClientState::from_index(index).unwrap_or(ClientState::Login)
+    }
+
+    pub(crate) fn row(&self) -> ClientRow {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        ClientRow {
+            id: self.key.process_id,
+            user: Arc::clone(&self.user),
+            database: Arc::clone(&self.database),
+            address: self.address.clone(),
+            application_name: notes.application_name.clone(),
+            state: self.state(),
+            shards: self.shards(),
+            pinned: notes.pinned,
+            connected_at: self.connected_at,
+            statements: self.statements.load(Ordering::Relaxed),
+        }
+    }
+
+    fn shards(&self) -> ShardSet {
+        let words = self.shards.iter().map(|word| word.load(Ordering::Relaxed)).enumerate();
+        words
+            .flat_map(|(at, word)| {
+                (0..64)
+                    .filter(move |bit| word >> bit & 1 == 1)
+                    .map(move |bit| at * 64 + bit)
+            })
+            .filter_map(ShardId::new)
+            .collect()
+    }
+}

@@ -1,0 +1,17 @@
+//! Commands that belong to the rebalancer, to moves and to transactions over several shards: known by name, so that
+//! who has read about them gets a clear answer instead of a guess at a typing error.
+
+/// Words of commands that this version doesn't have.
+pub(crate) const LATER: &[&str] = &[
+    "SHOW LOAD",
+    "SHOW PROPOSALS",
+    "SHOW MOVES",
+    "SHOW TRANSACTIONS",
+    "DRAIN",
+    "UNDRAIN",
+    "PROPOSE",
+    "APPLY",
+    "MOVE",
+    "VERIFY",
+    "RESOLVE",
+];

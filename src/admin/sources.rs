@@ -1,0 +1,63 @@
+//! Where the room reads from and what it may set in motion.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::registry::Registry;
+use crate::backend::{BackendGauge, PoolGauge};
+use crate::catalog::Catalog;
+use crate::config::Settings;
+use crate::discovery::{Finding, Health};
+use crate::plan::{Refusal, RouteStep};
+use crate::telemetry::Telemetry;
+use crate::topology::Topology;
+
+/// A future that a source answers with.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The proxy's handles, as this room needs them. Reads are cheap and never wait; the binary implements it.
+pub trait Sources: Send + Sync + 'static {
+    /// Topology and catalog of one moment; `None` before the first.
+    fn view(&self) -> Option<View>;
+    /// The last that is known of every shard, in shard order.
+    fn health(&self) -> Vec<Health>;
+    /// One reading per shard's pool.
+    fn pools(&self) -> Vec<PoolGauge>;
+    /// Every connected backend.
+    fn backends(&self) -> Vec<BackendGauge>;
+    /// The settings in force.
+    fn settings(&self) -> Arc<Settings>;
+    /// Where sessions enrol.
+    fn registry(&self) -> &Registry;
+    /// What was counted.
+    fn telemetry(&self) -> &Telemetry;
+    /// When the proxy started.
+    fn started(&self) -> Instant;
+    /// Now.
+    fn now(&self) -> Instant;
+    /// Plans a statement without running it; the steps of `EXPLAIN (ROUTE)`. Facts may be asked of a shard.
+    fn route<'a>(&'a self, sql: &'a str) -> Pending<'a, Result<Vec<RouteStep>, Refusal>>;
+    /// Reads the configuration again; an `Err` has a line per problem, and the old one stays in force.
+    fn reload(&self) -> Pending<'_, Result<Reloaded, Vec<String>>>;
+    /// Checks the configuration in force against the live shards.
+    fn check(&self) -> Pending<'_, Vec<Finding>>;
+}
+
+/// Topology and catalog of one moment (both out of one `plan::Snapshot`).
+#[derive(Clone, Debug)]
+pub struct View {
+    /// where rows live
+    pub topology: Arc<Topology>,
+    /// what tables look like
+    pub catalog: Arc<Catalog>,
+}
+
+/// A reload that was applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reloaded {
+    /// the epoch now in force
+    pub epoch: u64,
+    /// what changed and what to know about it, one line each
+    pub notes: Vec<String>,
+}

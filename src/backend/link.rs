@@ -1,0 +1,188 @@
+//! A TCP connection with its two buffers, tuned for relaying; used towards shards and clients alike.
+//!
+//! Sketch, per statement and link: one read, one write. A read asks tokio for readiness first and takes its buffer
+//! after, so an idle connection holds none; `poll_read` clears readiness after a short read, so no read is spent on
+//! finding nothing. A write is tried at once. Relayed bytes go from one link's input straight to the other's socket
+//! ([`Link::poll_relay`]), uncopied. Reads grow from 8 KB to 64 KB only while the peer fills them.
+//!
+//! Holds: nothing here blocks or reads ahead of what it was asked; back-pressure is the caller not filling.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+
+const READ_BYTES_SMALL: usize = 8 * 1024;
+const READ_BYTES_LARGE: usize = 64 * 1024;
+
+/// Below this, relayed bytes are copied behind what is queued, so that both leave in one write.
+const JOIN_BYTES_MAX: usize = 16 * 1024;
+
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// A framed TCP connection.
+#[derive(Debug)]
+pub struct Link {
+    stream: TcpStream,
+    peer: SocketAddr,
+    read_bytes: usize,
+    /// what was read and not yet taken
+    pub in_buffer: BytesMut,
+    /// what is queued and not yet written
+    pub out_buffer: BytesMut,
+}
+
+impl Link {
+    /// Takes a connected socket; sets nodelay and keepalive.
+    pub fn new(stream: TcpStream) -> io::Result<Link> {
+        stream.set_nodelay(true)?;
+        let keepalive = socket2::TcpKeepalive::new()
+            .with_time(KEEPALIVE_IDLE)
+            .with_interval(KEEPALIVE_INTERVAL)
+            .with_retries(KEEPALIVE_PROBES);
+        socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+        let peer = stream.peer_addr()?;
+        Ok(Link {
+            stream,
+            peer,
+            read_bytes: READ_BYTES_SMALL,
+            in_buffer: BytesMut::new(),
+            out_buffer: BytesMut::new(),
+        })
+    }
+
+    /// The other end.
+    pub const fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Reads what is there behind `in_buffer`; how many bytes came, 0 at the end of the stream.
+    #[inline]
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        ready!(self.stream.poll_read_ready(cx))?;
+        if self.room() < self.read_bytes / 2 {
+            self.in_buffer.reserve(self.read_bytes);
+        }
+        let room = self.room();
+        let read = pin!(self.stream.read_buf(&mut self.in_buffer)).poll(cx);
+        match read {
+            Poll::Ready(Ok(count)) if count >= room => self.read_bytes = READ_BYTES_LARGE,
+            Poll::Pending if self.in_buffer.is_empty() => self.in_buffer = BytesMut::new(),
+            Poll::Ready(_) | Poll::Pending => (),
+        }
+        read
+    }
+
+    /// Reads what is there; waits for it. Cancel-safe.
+    pub async fn fill(&mut self) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_fill(cx)).await
+    }
+
+    /// Writes what is queued; ready once nothing is.
+    #[inline]
+    pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.out_buffer.is_empty() {
+            let count = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.out_buffer))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.out_buffer.advance(count);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what is queued; waits until all is. Cancel-safe: what is left stays queued.
+    pub async fn drain(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_drain(cx)).await
+    }
+
+    /// Writes what is queued, then the first `pass` bytes of `source`, without copying them where they are many.
+    ///
+    /// `source` is advanced and `pass` lowered as bytes leave; ready once `pass` is 0 and nothing is queued.
+    #[inline]
+    pub fn poll_relay(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut BytesMut,
+        pass: &mut usize,
+    ) -> Poll<io::Result<()>> {
+        if !self.out_buffer.is_empty() && *pass <= JOIN_BYTES_MAX {
+            self.out_buffer.extend_from_slice(source.get(..*pass).unwrap_or(source));
+            source.advance((*pass).min(source.len()));
+            *pass = 0;
+        }
+        ready!(self.poll_drain(cx))?;
+        while *pass > 0 {
+            let bytes = source.get(..*pass).unwrap_or(source);
+            if bytes.is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::InvalidInput.into()));
+            }
+            let count = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            source.advance(count);
+            *pass -= count;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Appends bytes to what will be written.
+    #[inline]
+    pub fn queue(&mut self, bytes: &[u8]) {
+        self.out_buffer.extend_from_slice(bytes);
+    }
+
+    /// Gives empty buffers back; call when the peer goes idle.
+    #[inline]
+    pub fn release_buffers(&mut self) {
+        if self.in_buffer.is_empty() {
+            self.in_buffer = BytesMut::new();
+            self.read_bytes = READ_BYTES_SMALL;
+        }
+        if self.out_buffer.is_empty() {
+            self.out_buffer = BytesMut::new();
+        }
+    }
+
+    /// Whether nothing is buffered either way and, as far as is known without waiting, the peer has neither sent
+    /// anything nor closed. Costs no system call where nothing has happened; a byte that it finds is kept.
+    pub fn is_quiet(&mut self) -> bool {
+        if !self.in_buffer.is_empty() || !self.out_buffer.is_empty() {
+            return false;
+        }
+        let mut byte = [0_u8; 1];
+        match self.stream.try_read(&mut byte) {
+            Ok(count) => {
+                self.in_buffer.extend_from_slice(byte.get(..count).unwrap_or_default());
+                false
+            }
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        }
+    }
+
+    fn room(&self) -> usize {
+        self.in_buffer.capacity().saturating_sub(self.in_buffer.len())
+    }
+
+    /// Writes a few last bytes if the socket takes them now; what it doesn't take is lost.
+    pub fn say_goodbye(&self, bytes: &[u8]) {
+        match self.stream.try_write(bytes) {
+            Ok(_) | Err(_) => (),
+        }
+    }
+
+    /// Ends our side of the stream, once what is queued has been written.
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        self.drain().await?;
+        poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await
+    }
+}

@@ -1,0 +1,208 @@
+//! An answer as aligned columns, for people.
+//!
+//! Holds: numbers stand right, everything else left; NULL is `-`; a column that is NULL in every row is left out (scripts
+//! take JSON); no control character of a value reaches the terminal; no line ends in blanks.
+
+use crate::answer::{Answer, Kind};
+use crate::style::Style;
+
+/// A table with a heading, two blanks between columns.
+pub(crate) fn print(answer: &Answer, style: Style) -> String {
+    if answer.columns.is_empty() {
+        return "done\n".to_owned();
+    }
+    if answer.rows.is_empty() {
+        return "(none)\n".to_owned();
+    }
+    let shown: Vec<usize> = shown_columns(answer);
+    let widths: Vec<usize> = shown.iter().map(|at| width_of_column(answer, *at)).collect();
+    let mut text = String::new();
+    let headings = shown.iter().zip(&widths).filter_map(|(at, wide)| {
+        let column = answer.columns.get(*at)?;
+        Some(style.heading(&pad(&column.name, *wide, column.kind)))
+    });
+    push_line(&mut text, headings.collect());
+    for row in &answer.rows {
+        let cells = shown.iter().zip(&widths).filter_map(|(at, wide)| {
+            let column = answer.columns.get(*at)?;
+            let cell = pad(&cell(row.get(*at), column.kind), *wide, column.kind);
+            Some(if column.name == "state" {
+                style.state(&cell)
+            } else {
+                cell
+            })
+        });
+        push_line(&mut text, cells.collect());
+    }
+    text
+}
+
+/// Each row as lines of `name  value`.
+pub(crate) fn print_record(answer: &Answer, style: Style) -> String {
+    let wide = answer
+        .columns
+        .iter()
+        .map(|column| width(&column.name))
+        .max()
+        .unwrap_or(0);
+    let mut text = String::new();
+    for row in &answer.rows {
+        for (column, value) in answer.columns.iter().zip(row) {
+            let name = style.heading(&pad(&column.name, wide, Kind::Text));
+            push_line(&mut text, vec![name, style.state(&cell(Some(value), column.kind))]);
+        }
+    }
+    text
+}
+
+fn shown_columns(answer: &Answer) -> Vec<usize> {
+    let is_shown = |at: &usize| answer.rows.iter().any(|row| row.get(*at).is_some_and(Option::is_some));
+    (0..answer.columns.len()).filter(is_shown).collect()
+}
+
+fn width_of_column(answer: &Answer, at: usize) -> usize {
+    let Some(column) = answer.columns.get(at) else { return 0 };
+    let cells = answer.rows.iter().map(|row| width(&cell(row.get(at), column.kind)));
+    cells.chain([width(&column.name)]).max().unwrap_or(0)
+}
+
+fn push_line(text: &mut String, cells: Vec<String>) {
+    text.push_str(cells.join("  ").trim_end());
+    text.push('\n');
+}
+
+/// A value as it may stand on a terminal.
+fn cell(value: Option<&Option<String>>, kind: Kind) -> String {
+    let Some(Some(value)) = value else {
+        return "-".to_owned();
+    };
+    match (kind, value.as_str()) {
+        (Kind::Boolean, "t") => "yes".to_owned(),
+        (Kind::Boolean, "f") => "no".to_owned(),
+        (Kind::Boolean | Kind::Number | Kind::Text, other) => printable(other),
+    }
+}
+
+/// Control characters escaped, so that nothing that a client named itself can drive the terminal.
+pub(crate) fn printable(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for character in value.chars() {
+        if character.is_control() {
+            text.extend(character.escape_default());
+        } else {
+            text.push(character);
+        }
+    }
+    text
+}
+
+fn pad(text: &str, wide: usize, kind: Kind) -> String {
+    let blanks = " ".repeat(wide.saturating_sub(width(text)));
+    match kind {
+        Kind::Number => format!("{blanks}{text}"),
+        Kind::Text | Kind::Boolean => format!("{text}{blanks}"),
+    }
+}
+
+/// Columns that a text takes on a terminal, well enough for names: combining marks take none, East Asian wide
+/// characters and emoji two.
+fn width(text: &str) -> usize {
+    text.chars().map(width_of_character).sum()
+}
+
+fn width_of_character(character: char) -> usize {
+    match u32::from(character) {
+        0x0300..=0x036F | 0x200B..=0x200F | 0x20D0..=0x20FF | 0xFE00..=0xFE0F => 0,
+        0x1100..=0x115F
+        | 0x2E80..=0xA4CF
+        | 0xAC00..=0xD7A3
+        | 0xF900..=0xFAFF
+        | 0xFE30..=0xFE6F
+        | 0xFF00..=0xFF60
+        | 0xFFE0..=0xFFE6
+        | 0x1F300..=0x1FAFF
+        | 0x20000..=0x3FFFD => 2,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::Column;
+
+    fn answer(rows: &[&[Option<&str>]]) -> Answer {
+        let column = |name: &str, kind| Column {
+            name: name.to_owned(),
+            kind,
+        };
+        let columns = vec![
+            column("name", Kind::Text),
+            column("buckets", Kind::Number),
+            column("utilisation", Kind::Number),
+            column("state", Kind::Text),
+        ];
+        let rows = rows
+            .iter()
+            .map(|row| row.iter().map(|value| value.map(str::to_owned)).collect())
+            .collect();
+        Answer { columns, rows }
+    }
+
+    #[test]
+    fn columns_are_aligned_and_empty_ones_left_out() {
+        let rows = [
+            [Some("s0"), Some("8"), None, Some("up")],
+            [Some("größe"), Some("1024"), None, None],
+        ];
+        let printed = print(&answer(&rows.each_ref().map(|row| &row[..])), Style::Plain);
+        assert_eq!(
+            printed,
+            "name   buckets  state\ns0           8  up\ngröße     1024  -\n"
+        );
+    }
+
+    #[test]
+    fn wide_characters_and_combining_marks_are_counted_as_they_show() {
+        let rows = [
+            [Some("株式"), Some("1"), None, None],
+            [Some("e\u{301}"), Some("2"), None, None],
+        ];
+        let printed = print(&answer(&rows.each_ref().map(|row| &row[..])), Style::Plain);
+        assert_eq!(printed, "name  buckets\n株式        1\ne\u{301}           2\n");
+    }
+
+    #[test]
+    fn no_control_character_reaches_the_terminal() {
+        let rows = [[Some("\x1b[2Jx\ny"), None, None, None]];
+        let printed = print(&answer(&rows.each_ref().map(|row| &row[..])), Style::Plain);
+        assert_eq!(printed, "name\n\\u{1b}[2Jx\\ny\n");
+    }
+
+    #[test]
+    fn colours_do_not_move_columns() {
+        let rows = [[Some("s0"), Some("8"), None, Some("down")]];
+        let printed = print(&answer(&rows.each_ref().map(|row| &row[..])), Style::Coloured);
+        let bare = printed
+            .replace("\x1b[1m", "")
+            .replace("\x1b[31m", "")
+            .replace("\x1b[0m", "");
+        assert_ne!(printed, bare);
+        assert_eq!(bare, print(&answer(&rows.each_ref().map(|row| &row[..])), Style::Plain));
+    }
+
+    #[test]
+    fn a_record_is_printed_downwards() {
+        let rows = [[Some("s0"), Some("8"), None, Some("up")]];
+        let printed = print_record(&answer(&rows.each_ref().map(|row| &row[..])), Style::Plain);
+        assert_eq!(
+            printed,
+            "name         s0\nbuckets      8\nutilisation  -\nstate        up\n"
+        );
+    }
+
+    #[test]
+    fn no_rows_say_so() {
+        assert_eq!(print(&answer(&[]), Style::Plain), "(none)\n");
+    }
+}

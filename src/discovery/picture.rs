@@ -1,0 +1,57 @@
+//! The current picture: topology, catalog and what belongs to that moment, swapped whole.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::discovery::OidMap;
+use crate::plan::Snapshot;
+use crate::topology::{QualifiedName, ShardId, ShardSet};
+
+/// A handle on the current picture; clones share it.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// guards one pointer: held for a clone or a swap, never over an await
+    seen: Arc<RwLock<Arc<Seen>>>,
+}
+
+/// One moment: the planner's snapshot, each shard's own OIDs, and which shard has which relation.
+#[derive(Debug)]
+pub struct Seen {
+    /// what the planner reads
+    pub snapshot: Arc<Snapshot>,
+    /// by shard index
+    pub oids: Vec<Arc<OidMap>>,
+    /// the shards that have a relation of this name
+    pub presence: BTreeMap<QualifiedName, ShardSet>,
+}
+
+impl Picture {
+    /// A handle that shows `seen`.
+    pub fn new(seen: Seen) -> Picture {
+        Picture {
+            seen: Arc::new(RwLock::new(Arc::new(seen))),
+        }
+    }
+
+    /// The planner's snapshot: take it once per statement.
+    pub fn current(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.look().snapshot)
+    }
+
+    /// Snapshot and OID maps of one moment.
+    pub fn look(&self) -> Arc<Seen> {
+        Arc::clone(&self.seen.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Swaps the picture; statements under way keep the old one.
+    pub(super) fn swap(&self, seen: Seen) {
+        *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(seen);
+    }
+}
+
+impl Seen {
+    /// The OID map of a shard; none for a shard that this picture doesn't know.
+    pub fn oids_of(&self, shard: ShardId) -> Option<&Arc<OidMap>> {
+        self.oids.get(shard.index())
+    }
+}

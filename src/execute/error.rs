@@ -1,0 +1,45 @@
+//! What can end a fan-out early.
+
+use crate::execute::Interrupt;
+use crate::merge::MergeError;
+use crate::topology::ShardId;
+use crate::wire::{ErrorFields, FrameError};
+
+/// Why a fan-out ended without its whole answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError {
+    /// a shard raised an error
+    #[error("shard {shard:?} raised an error")]
+    Shard {
+        /// which
+        shard: Option<ShardId>,
+        /// its fields
+        fields: Box<ErrorFields>,
+    },
+    /// a shard's connection ended
+    #[error("shard {shard:?} ended the connection")]
+    Lost {
+        /// which
+        shard: Option<ShardId>,
+        /// what it said last
+        said: Option<Box<ErrorFields>>,
+    },
+    /// a shard sent what the protocol doesn't allow there
+    #[error("shard {shard:?} sent an unexpected message")]
+    Unexpected {
+        /// which
+        shard: Option<ShardId>,
+    },
+    /// a shard sent bytes that are no frame
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// the rows can't be merged
+    #[error(transparent)]
+    Merge(#[from] MergeError),
+    /// cancelled, or the client has gone
+    #[error("interrupted")]
+    Interrupted(Interrupt),
+    /// what cannot happen
+    #[error("bug in execute: {0}")]
+    Bug(&'static str),
+}

@@ -1,0 +1,351 @@
+//! From a compiled route and the values of one request to a plan.
+//!
+//! Holds: on the one-shard path nothing is allocated but what a text key is decoded into.
+
+use std::sync::Arc;
+
+use crate::plan::compile::{compile_afresh, lexing};
+use crate::plan::fanout::Method;
+use crate::plan::keys::{Evaluation, Unplaced, Values};
+use crate::plan::ladder::{Around, Keyed, Literals, Route, Ruling, Several, shard_names};
+use crate::plan::{
+    Access, Facts, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, SessionEffect, Snapshot, Verdict,
+    Work, refuse,
+};
+use crate::sql::{Shape, Span, shape};
+use crate::topology::{Epoch, ShardId, ShardSet};
+use crate::value::Oid;
+
+/// A compiled statement: everything that does not depend on key values.
+#[derive(Debug)]
+pub struct Compiled {
+    epoch: Epoch,
+    route: Route,
+    access: Access,
+    effect: SessionEffect,
+    prepare_on: ShardId,
+    literals: Literals,
+    /// the statement inside, if the route is that of a part
+    inner: Option<Box<Compiled>>,
+    /// types of `$n`, 0 where unknown
+    types: Vec<Oid>,
+    /// the text that a fan-out's template was made from
+    text: Option<Box<[u8]>>,
+}
+
+/// Where keys lead.
+enum Led {
+    One(ShardId),
+    Many(ShardSet),
+}
+
+// === impl Compiled ===
+
+impl Compiled {
+    pub(in crate::plan) fn new(
+        snapshot: &Snapshot,
+        request: &Request<'_>,
+        ruling: Ruling,
+        inner: Option<Box<Compiled>>,
+        types: Vec<Oid>,
+    ) -> Compiled {
+        let Ruling {
+            route,
+            access,
+            effect,
+            prepare_on,
+            literals,
+        } = ruling;
+        let text = match &route {
+            Route::Keyed(_) => Some(request.text.into()),
+            Route::Fixed { .. } | Route::Inner { .. } | Route::Refused(_) => None,
+        };
+        let prepare_on = inner.as_ref().map_or(prepare_on, |inner| inner.prepare_on);
+        Compiled {
+            epoch: snapshot.topology().epoch(),
+            route,
+            access,
+            effect,
+            prepare_on,
+            literals,
+            inner,
+            types,
+            text,
+        }
+    }
+
+    pub(in crate::plan) fn literals(&self) -> Literals {
+        self.literals
+    }
+
+    /// The topology that it was made for; bind it with a snapshot of the same epoch.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// A shard where the client's text can be parsed and described (all relations that it names exist there).
+    pub fn prepare_on(&self) -> ShardId {
+        self.prepare_on
+    }
+
+    /// The refusal that awaits every bind, if that is certain already.
+    pub fn static_refusal(&self) -> Option<&Refusal> {
+        match &self.route {
+            Route::Refused(refusal) => Some(refusal),
+            Route::Inner { .. } => self.inner.as_ref().and_then(|inner| inner.static_refusal()),
+            Route::Fixed { .. } | Route::Keyed(_) => None,
+        }
+    }
+
+    /// The plan for these literals and parameters. `request` is of the same shape, context and declared types as the one
+    /// compiled. Allocates nothing if it stays on one shard (a text key excepted).
+    pub fn bind(
+        &self,
+        snapshot: &Snapshot,
+        request: &Request<'_>,
+        parameters: &Parameters<'_>,
+        facts: &Facts,
+    ) -> Result<Plan, Verdict> {
+        match &self.route {
+            Route::Fixed { kind, shard, reason: _ } => Ok(self.plan(*kind, Work::One(*shard))),
+            Route::Refused(refusal) => Err(Verdict::Refused(refusal.clone())),
+            Route::Inner { span, around } => self.bind_inner(snapshot, request, parameters, facts, (*span, *around)),
+            Route::Keyed(keyed) => {
+                let (led, _) = self.led(keyed, snapshot, request, parameters, facts, Reasons::Unwanted)?;
+                match led {
+                    Led::One(shard) => Ok(self.plan(Kind::OneShard, Work::One(shard))),
+                    Led::Many(shards) => self.many(keyed, shards, snapshot, request, parameters, facts),
+                }
+            }
+        }
+    }
+
+    /// What `EXPLAIN (ROUTE)` shows of it; nothing runs.
+    pub(in crate::plan) fn explain(
+        &self,
+        snapshot: &Snapshot,
+        request: &Request<'_>,
+        parameters: &Parameters<'_>,
+        facts: &Facts,
+    ) -> Result<Vec<RouteStep>, Verdict> {
+        let topology = snapshot.topology();
+        let step = |step: &str, set: ShardSet, reason: String| RouteStep {
+            step: step.to_string(),
+            shards: shard_names(topology, set),
+            reason,
+        };
+        match &self.route {
+            Route::Fixed { kind, shard, reason } => {
+                Ok(vec![step(kind.name(), ShardSet::only(*shard), reason.to_string())])
+            }
+            Route::Refused(refusal) => Err(Verdict::Refused(refusal.clone())),
+            Route::Inner { span, around: _ } => match &self.inner {
+                Some(inner) => {
+                    let request = Request {
+                        text: span.of(request.text),
+                        ..*request
+                    };
+                    inner.explain(snapshot, &request, parameters, facts)
+                }
+                None => Ok(Vec::new()),
+            },
+            Route::Keyed(keyed) => {
+                let (led, mut reasons) = self.led(keyed, snapshot, request, parameters, facts, Reasons::Wanted)?;
+                reasons.dedup();
+                let reason = reasons.join(", ");
+                match led {
+                    Led::One(shard) => Ok(vec![step(Kind::OneShard.name(), ShardSet::only(shard), reason)]),
+                    Led::Many(shards) => {
+                        let plan = self.many(keyed, shards, snapshot, request, parameters, facts)?;
+                        let mut steps = vec![step(plan.kind.name(), shards, reason)];
+                        if let Several::FanOut(template) = &keyed.several {
+                            let merges = template.steps();
+                            steps.extend(
+                                merges
+                                    .into_iter()
+                                    .map(|(name, reason)| step(&name, ShardSet::EMPTY, reason)),
+                            );
+                        }
+                        Ok(steps)
+                    }
+                }
+            }
+        }
+    }
+
+    fn plan(&self, kind: Kind, work: Work) -> Plan {
+        Plan {
+            epoch: self.epoch,
+            kind,
+            work,
+            access: self.access,
+            effect: self.effect.clone(),
+        }
+    }
+
+    fn bind_inner(
+        &self,
+        snapshot: &Snapshot,
+        request: &Request<'_>,
+        parameters: &Parameters<'_>,
+        facts: &Facts,
+        (span, around): (Span, Around),
+    ) -> Result<Plan, Verdict> {
+        let refused = |id| Err(Verdict::Refused(refuse(id, &[])));
+        let Some(inner) = &self.inner else {
+            return refused(RefusalId::SyntaxNotUnderstood);
+        };
+        let request = Request {
+            text: span.of(request.text),
+            ..*request
+        };
+        let plan = inner.bind(snapshot, &request, parameters, facts)?;
+        match plan.work {
+            Work::One(_) => Ok(Plan {
+                effect: match &self.effect {
+                    SessionEffect::None => plan.effect,
+                    effect => effect.clone(),
+                },
+                ..plan
+            }),
+            Work::Many(_) => refused(match around {
+                Around::Explain => RefusalId::ExplainFanOut,
+                Around::Cursor => RefusalId::CursorFanOut,
+                Around::Copy => RefusalId::CopyFanOut,
+            }),
+        }
+    }
+
+    /// Evaluates the keys.
+    fn led(
+        &self,
+        keyed: &Keyed,
+        snapshot: &Snapshot,
+        request: &Request<'_>,
+        parameters: &Parameters<'_>,
+        facts: &Facts,
+        reasons: Reasons,
+    ) -> Result<(Led, Vec<String>), Verdict> {
+        let lexing = lexing(request.context);
+        snapshot.cache().with_shape(|scratch: &mut Shape| {
+            // Literals stand elsewhere in each text of a shape.
+            if shape(request.text, lexing, scratch).is_err() {
+                return Err(Verdict::Refused(refuse(
+                    RefusalId::LexicalError,
+                    &["text can't be read"],
+                )));
+            }
+            let values = Values {
+                text: request.text,
+                lexing,
+                literals: scratch.literals(),
+                parameters,
+                facts,
+            };
+            let evaluation = Evaluation::new(snapshot.topology(), values);
+            let mut evaluation = match reasons {
+                Reasons::Unwanted => evaluation,
+                Reasons::Wanted => evaluation.traced(),
+            };
+            let mut shards = keyed.fixed;
+            for mention in &keyed.mentions {
+                evaluation.set_purpose(mention.purpose);
+                shards = shards.union(mention.pruning.evaluate(mention.keyspace, &mut evaluation));
+            }
+            for written in &keyed.written {
+                match written.evaluate(&mut evaluation) {
+                    Ok(set) => shards = shards.union(set),
+                    Err(unplaced) => {
+                        return Err(Verdict::Refused(unwritten(&written.table, &written.column, unplaced)));
+                    }
+                }
+            }
+            let (asks, reasons) = evaluation.finish();
+            if let Some(ask) = asks.into_ask() {
+                return Err(Verdict::Ask(ask));
+            }
+            let led = match (shards.single(), shards.is_empty()) {
+                (Some(shard), _) => Led::One(shard),
+                (None, true) => Led::One(keyed.otherwise),
+                (None, false) => Led::Many(shards),
+            };
+            match (&led, &keyed.home_only) {
+                (Led::One(shard), Some(what)) if *shard != snapshot.topology().home() => {
+                    Err(Verdict::Refused(refuse(RefusalId::HomeOnly, &[what])))
+                }
+                (Led::One(_) | Led::Many(_), _) => Ok((led, reasons)),
+            }
+        })
+    }
+
+    fn many(
+        &self,
+        keyed: &Keyed,
+        shards: ShardSet,
+        snapshot: &Snapshot,
+        request: &Request<'_>,
+        parameters: &Parameters<'_>,
+        facts: &Facts,
+    ) -> Result<Plan, Verdict> {
+        let own_text = self.text.as_deref() == Some(request.text);
+        match &keyed.several {
+            Several::FanOut(template) if own_text => {
+                let fan_out = template.bind(shards, parameters, &self.types, facts)?;
+                Ok(self.plan(Kind::of(&fan_out), Work::Many(fan_out)))
+            }
+            Several::Refused(refusal) if own_text || self.access == Access::Write => {
+                Err(Verdict::Refused(refusal.clone()))
+            }
+            // What is proven of several shards is proven of one text: another of the shape is planned for itself.
+            Several::FanOut(_) | Several::Refused(_) => {
+                let afresh = compile_afresh(snapshot, request, facts, 0)?;
+                match &afresh.route {
+                    Route::Keyed(keyed) => afresh.many(keyed, shards, snapshot, request, parameters, facts),
+                    Route::Refused(refusal) => Err(Verdict::Refused(refusal.clone())),
+                    Route::Fixed { .. } | Route::Inner { .. } => Err(Verdict::Refused(refuse(
+                        RefusalId::SyntaxNotUnderstood,
+                        &["another route of the same shape"],
+                    ))),
+                }
+            }
+        }
+    }
+}
+
+/// Are reasons wanted, for EXPLAIN (ROUTE)?
+#[derive(Clone, Copy)]
+enum Reasons {
+    Wanted,
+    Unwanted,
+}
+
+fn unwritten(table: &str, column: &str, unplaced: Unplaced) -> Box<Refusal> {
+    match unplaced {
+        Unplaced::Category(key) => refuse(RefusalId::CategoryUnknown, &[table, column, &key]),
+        Unplaced::BeyondRanges(key) => refuse(RefusalId::BeyondRanges, &[table, column, &key]),
+        Unplaced::Asked | Unplaced::Rejected | Unplaced::Unclear => {
+            refuse(RefusalId::InsertKeyUnknown, &[table, column])
+        }
+    }
+}
+
+impl Kind {
+    /// As `EXPLAIN (ROUTE)` and metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Single => "single",
+            Kind::Home => "home",
+            Kind::OneShard => "one shard",
+            Kind::FanOut => "fan out",
+            Kind::Merge => "merge",
+        }
+    }
+
+    fn of(fan_out: &Arc<crate::plan::FanOut>) -> Kind {
+        let merge = &fan_out.merge;
+        match merge.form.method == Method::Concatenate && merge.offset == 0 && merge.limit.is_none() {
+            true => Kind::FanOut,
+            false => Kind::Merge,
+        }
+    }
+}

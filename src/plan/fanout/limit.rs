@@ -1,0 +1,168 @@
+//! LIMIT, OFFSET and FETCH: which forms are read, and what the shards are asked for instead.
+//!
+//! Why only constants and parameters: the number must be known before anything is sent, since each shard is asked for
+//! LIMIT + OFFSET rows (saturating: the largest LIMIT with an OFFSET is legal).
+
+use crate::plan::resolve::type_name;
+use crate::plan::{Parameters, Refusal, RefusalId, refuse};
+use crate::sql::ast::{DataType, Expr, LimitClause, Query, UnaryOperator, Value};
+use crate::value::{Format, Oid, decode_int2, decode_int4, decode_int8};
+
+use super::spread::unnested;
+
+/// A row count as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Count {
+    /// no clause, ALL or NULL
+    None,
+    /// a constant
+    Fixed(u64),
+    /// `$n`, from 1
+    Parameter(u32),
+}
+
+/// LIMIT and OFFSET of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limits {
+    pub(super) limit: Count,
+    pub(super) offset: Count,
+}
+
+impl Limits {
+    /// Nothing is cut off.
+    pub(super) fn is_none(self) -> bool {
+        self.limit == Count::None && self.offset == Count::None
+    }
+}
+
+/// Reads the clauses of a query.
+pub(super) fn read(query: &Query) -> Result<Limits, Box<Refusal>> {
+    let mut limits = Limits {
+        limit: Count::None,
+        offset: Count::None,
+    };
+    match &query.limit_clause {
+        None => {}
+        Some(LimitClause::LimitOffset {
+            limit,
+            offset,
+            limit_by: _,
+        }) => {
+            if let Some(limit) = limit {
+                limits.limit = count(limit, "LIMIT")?;
+            }
+            if let Some(offset) = offset {
+                limits.offset = count(&offset.value, "OFFSET")?;
+            }
+        }
+        Some(LimitClause::OffsetCommaLimit { .. }) => return Err(refuse(RefusalId::FanOutLimit, &["LIMIT"])),
+    }
+    if let Some(fetch) = &query.fetch {
+        if fetch.with_ties {
+            return Err(refuse(RefusalId::FanOutTies, &[]));
+        }
+        limits.limit = match &fetch.quantity {
+            Some(quantity) => count(quantity, "FETCH FIRST")?,
+            None => Count::Fixed(1),
+        };
+    }
+    Ok(limits)
+}
+
+/// The value of a count at bind; `types` are those of `$n`.
+pub(super) fn value(
+    count: Count,
+    parameters: &Parameters<'_>,
+    types: &[Oid],
+    clause: &'static str,
+) -> Result<Option<u64>, Box<Refusal>> {
+    let number = match count {
+        Count::None => return Ok(None),
+        Count::Fixed(number) => return Ok(Some(number)),
+        Count::Parameter(number) => number,
+    };
+    let index = usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1);
+    let refused = || refuse(RefusalId::FanOutLimit, &[clause]);
+    let Some(bytes) = parameters.values.get(index).copied().flatten() else {
+        return match parameters.values.get(index) {
+            Some(None) => Ok(None),
+            _ => Err(refused()),
+        };
+    };
+    let format = match parameters.formats {
+        [] => Format::Text,
+        [one] => *one,
+        each => each.get(index).copied().unwrap_or(Format::Text),
+    };
+    let signed = match types.get(index).copied().unwrap_or(Oid(0)) {
+        Oid::INT2 => decode_int2(format, bytes).map(i64::from),
+        Oid::INT4 => decode_int4(format, bytes).map(i64::from),
+        Oid::INT8 => decode_int8(format, bytes),
+        _ => return Err(refused()),
+    };
+    let signed = signed.map_err(|_| refused())?;
+    match u64::try_from(signed) {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(negative(clause)),
+    }
+}
+
+/// What Postgres itself answers.
+fn negative(clause: &'static str) -> Box<Refusal> {
+    match clause {
+        "OFFSET" => refuse(RefusalId::FanOutNegativeOffset, &[]),
+        _ => refuse(RefusalId::FanOutNegativeLimit, &[]),
+    }
+}
+
+fn count(expr: &Expr, clause: &'static str) -> Result<Count, Box<Refusal>> {
+    let expr = match unnested(expr) {
+        Expr::Cast { expr, data_type, .. } if is_integer(data_type) => unnested(expr),
+        expr => expr,
+    };
+    if let Expr::Value(value) = expr {
+        match &value.value {
+            Value::Null => return Ok(Count::None),
+            Value::Placeholder(placeholder) => {
+                let number = placeholder
+                    .strip_prefix('$')
+                    .and_then(|digits| digits.parse::<u32>().ok());
+                return number
+                    .map(Count::Parameter)
+                    .ok_or_else(|| refuse(RefusalId::FanOutLimit, &[clause]));
+            }
+            _ => {}
+        }
+    }
+    if let Some(number) = plain_integer(expr) {
+        return Ok(Count::Fixed(number));
+    }
+    if let Expr::UnaryOp {
+        op: UnaryOperator::Minus,
+        expr,
+    } = expr
+        && plain_integer(unnested(expr)).is_some_and(|number| number > 0)
+    {
+        return Err(negative(clause));
+    }
+    Err(refuse(RefusalId::FanOutLimit, &[clause]))
+}
+
+fn is_integer(data_type: &DataType) -> bool {
+    type_name(data_type).is_some_and(|named| {
+        named.schema.is_none() && named.dimensions == 0 && matches!(named.name.as_str(), "int4" | "int8")
+    })
+}
+
+/// The value of an unsigned integer literal that fits an int8.
+pub(super) fn plain_integer(expr: &Expr) -> Option<u64> {
+    let Expr::Value(value) = unnested(expr) else {
+        return None;
+    };
+    match &value.value {
+        Value::Number(digits, _) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            digits.parse::<i64>().ok().and_then(|number| u64::try_from(number).ok())
+        }
+        _ => None,
+    }
+}

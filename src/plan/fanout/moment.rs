@@ -1,0 +1,118 @@
+//! `now()` and its kin: one moment for all shards, put into the text as a constant of the same type.
+//!
+//! Why asked in UTC by `to_char`: its answer doesn't depend on DateStyle or TimeZone, and in ISO form neither does
+//! reading it back.
+
+use crate::plan::resolve::{Input, Resolved};
+use crate::plan::{Refusal, RefusalId, refuse};
+use crate::sql::{Span, TokenKind};
+
+use super::calls;
+
+/// A function of the moment, by its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    Transaction,
+    Statement,
+    Date,
+    Local,
+}
+
+impl Moment {
+    /// The expression whose value is asked for.
+    pub(super) fn question(self) -> &'static str {
+        match self {
+            Moment::Transaction => {
+                "pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'"
+            }
+            Moment::Statement => {
+                "pg_catalog.to_char(pg_catalog.statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'"
+            }
+            Moment::Date => "pg_catalog.to_char(CURRENT_DATE, 'YYYY-MM-DD')",
+            Moment::Local => "pg_catalog.to_char(LOCALTIMESTAMP, 'YYYY-MM-DD HH24:MI:SS.US')",
+        }
+    }
+
+    /// The answer as a typed constant.
+    pub(super) fn constant(self, answer: &str) -> String {
+        let type_name = match self {
+            Moment::Transaction | Moment::Statement => "timestamptz",
+            Moment::Date => "date",
+            Moment::Local => "timestamp",
+        };
+        // digits, blanks and `-:.+` only: nothing to quote
+        let plain: String = answer
+            .chars()
+            .filter(|c| c.is_ascii_digit() || " -:.+".contains(*c))
+            .collect();
+        format!("'{plain}'::pg_catalog.{type_name}")
+    }
+
+    fn of(word: &[u8]) -> Option<Moment> {
+        let word = word.to_ascii_lowercase();
+        match word.as_slice() {
+            b"now" | b"current_timestamp" | b"transaction_timestamp" => Some(Moment::Transaction),
+            b"statement_timestamp" => Some(Moment::Statement),
+            b"current_date" => Some(Moment::Date),
+            b"localtimestamp" => Some(Moment::Local),
+            _ => None,
+        }
+    }
+}
+
+/// Finds every call of a function of the moment in the text. One that can't be put into the text (with a precision, in a
+/// view, in FROM) is refused.
+pub(super) fn find(resolved: &Resolved<'_>) -> Result<Vec<(Span, Moment)>, Box<Refusal>> {
+    let mut found = Vec::new();
+    let input: &Input<'_> = resolved.input;
+    for (index, token) in input.tokens.iter().enumerate() {
+        if token.kind != TokenKind::Word {
+            continue;
+        }
+        let Some(moment) = Moment::of(token.span.of(input.text)) else {
+            continue;
+        };
+        let kind_at = |at: Option<usize>| at.and_then(|at| input.tokens.get(at)).map(|token| token.kind);
+        let opens = kind_at(index.checked_add(1)) == Some(TokenKind::Punctuation(b'('));
+        let closes = kind_at(index.checked_add(2)) == Some(TokenKind::Punctuation(b')'));
+        let keyword = token.span.of(input.text).to_ascii_lowercase().starts_with(b"current_")
+            || token.span.of(input.text).eq_ignore_ascii_case(b"localtimestamp");
+        let mut span = token.span;
+        match (keyword, opens, closes) {
+            (true, false, _) => {}
+            (false, true, true) => {
+                let end = index
+                    .checked_add(2)
+                    .and_then(|at| input.tokens.get(at))
+                    .map(|token| token.span.end);
+                span.end = end.unwrap_or(span.end);
+            }
+            // a column or a label of that name; a call with a precision is missed by the count below
+            (true, true, _) | (false, _, _) => continue,
+        }
+        let dot = kind_at(index.checked_sub(1)) == Some(TokenKind::Punctuation(b'.'));
+        if dot {
+            match index.checked_sub(2).and_then(|at| input.tokens.get(at)) {
+                Some(schema) if schema.span.of(input.text).eq_ignore_ascii_case(b"pg_catalog") => {
+                    span.start = schema.span.start;
+                }
+                _ => continue,
+            }
+        }
+        found.push((span, moment));
+    }
+    let called = resolved
+        .uses
+        .functions
+        .iter()
+        .filter(|call| calls::is_moment(call.name.strip_prefix("pg_catalog.").unwrap_or(&call.name)));
+    let (mut count, mut in_from) = (0usize, false);
+    for call in called {
+        count = count.saturating_add(1);
+        in_from |= call.call.is_none();
+    }
+    match count == found.len() && !in_from {
+        true => Ok(found),
+        false => Err(refuse(RefusalId::FanOutMoment, &[])),
+    }
+}

@@ -1,0 +1,134 @@
+//! Step 1, third half: what names no table of the user's goes home: expressions, pg_catalog and information_schema, locks
+//! of the application, sequences.
+
+use crate::plan::ladder::usage::usage;
+use crate::plan::ladder::{Case, Literals, Ruling, Tree};
+use crate::plan::resolve::{Placement, Resolved, Role};
+use crate::plan::{Kind, Refusal, RefusalId, Verdict, refuse};
+use crate::sql::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
+
+/// No table of the user's.
+pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
+    let Tree::Resolved(resolved) = case.resolved else {
+        return Ok(None);
+    };
+    let placed = |placement: &Placement| match placement {
+        Placement::Sharded { .. } | Placement::Reference | Placement::Unsharded(_) => true,
+        Placement::System | Placement::Temporary | Placement::Missing => false,
+    };
+    if resolved.references.iter().any(|reference| placed(&reference.placement)) {
+        return Ok(None);
+    }
+    let home = case.snapshot.topology().home();
+    let usage = match usage(resolved) {
+        Ok(usage) => usage,
+        Err(refusal) => return Ok(Some(Ruling::refused(refusal, home))),
+    };
+    let refusal = written_catalog(resolved)
+        .or_else(|| {
+            usage
+                .local
+                .as_deref()
+                .map(|name| refuse(RefusalId::LocalFunctionAlone, &[name]))
+        })
+        .or_else(|| match (&usage.alone, resolved.references.is_empty()) {
+            (Some(name), false) => Some(refuse(RefusalId::FunctionBesideTable, &[name])),
+            (Some(_), true) | (None, _) => None,
+        });
+    if let Some(refusal) = refusal {
+        return Ok(Some(Ruling::refused(refusal, home)));
+    }
+    let (literals, elsewhere) = sequences(case, resolved);
+    if let Some(refusal) = elsewhere {
+        return Ok(Some(Ruling::refused(refusal, home)));
+    }
+    let writes = resolved.references.iter().any(|reference| reference.role != Role::Read);
+    let access = match writes {
+        true => crate::plan::Access::Write,
+        false => usage.access,
+    };
+    let reason = match resolved.references.is_empty() {
+        true => "names no table",
+        false => "names no table of the shards",
+    };
+    let ruling = Ruling::fixed(Kind::Home, home, reason, access, usage.effect);
+    Ok(Some(Ruling { literals, ..ruling }))
+}
+
+fn written_catalog(resolved: &Resolved<'_>) -> Option<Box<Refusal>> {
+    let written = resolved
+        .references
+        .iter()
+        .find(|reference| reference.role != Role::Read && reference.placement == Placement::System)?;
+    Some(refuse(RefusalId::CatalogWritten, &[&written.name]))
+}
+
+/// A sequence that a table on another shard draws from isn't home's: its values would be given out twice.
+fn sequences(case: &Case<'_>, resolved: &Resolved<'_>) -> (Literals, Option<Box<Refusal>>) {
+    let calls = resolved.uses.functions.iter().filter(|function| {
+        matches!(
+            function.name.as_str(),
+            "nextval" | "setval" | "pg_catalog.nextval" | "pg_catalog.setval"
+        )
+    });
+    let mut literals = Literals::Opaque;
+    let elsewhere = defaults_elsewhere(case);
+    for call in calls {
+        literals = Literals::Read;
+        let name = call.call.and_then(|call| match &call.args {
+            FunctionArguments::List(list) => list.args.first(),
+            FunctionArguments::None | FunctionArguments::Subquery(_) => None,
+        });
+        let name = name.and_then(|arg| match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => literal(expr),
+            _ => None,
+        });
+        let draws = |text: &str| match &name {
+            // `nextval('public.a_id_seq'::regclass)`: the sequence's own name, as a word of it
+            Some(name) => text
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .any(|word| Some(word) == name.rsplit('.').next()),
+            None => true,
+        };
+        if let Some((table, _)) = elsewhere.iter().find(|(_, text)| draws(text)) {
+            return (literals, Some(refuse(RefusalId::SequenceElsewhere, &[table])));
+        }
+    }
+    (literals, None)
+}
+
+fn literal(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => literal(inner),
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(name) => Some(name.replace('"', "")),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Defaults with nextval of tables that live on a shard other than home.
+fn defaults_elsewhere(case: &Case<'_>) -> Vec<(String, String)> {
+    let topology = case.snapshot.topology();
+    let mut found = Vec::new();
+    for relation in case.snapshot.catalog().relations.values() {
+        let elsewhere = match crate::plan::resolve::placement(topology, relation) {
+            Ok(Placement::Unsharded(shard)) => shard != topology.home(),
+            Ok(_) | Err(_) => false,
+        };
+        for column in relation.columns.iter().filter(|_| elsewhere) {
+            if let crate::catalog::Filling::Default {
+                expression,
+                sequence: crate::catalog::Sequenced::Yes,
+            } = &column.filling
+            {
+                found.push((
+                    format!("{}.{}", relation.name.schema, relation.name.name),
+                    expression.clone(),
+                ));
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,105 @@
+//! Step 0: there is one shard. Everything is forwarded, parsed or not.
+//!
+//! What is left to tell is what it does to the session: a pooled backend must stay with a session that leaves something in
+//! it. Told by tokens alone, and rather too often than too seldom.
+
+use crate::plan::ladder::{Case, Ruling, graver, stronger, words};
+use crate::plan::{Access, Kind, SessionEffect, Verdict};
+use crate::sql::{Command, CursorHold, Temporary};
+
+/// One shard in the topology.
+pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
+    let topology = case.snapshot.topology();
+    let Some(shard) = topology.all_shards().single() else {
+        return Ok(None);
+    };
+    let said = words::said(case);
+    let (access, effect) = conduct(case);
+    let ruling = Ruling::fixed(
+        Kind::Single,
+        shard,
+        "there is one shard",
+        stronger(access, said.access),
+        graver(effect, said.effect),
+    );
+    Ok(Some(ruling))
+}
+
+fn conduct(case: &Case<'_>) -> (Access, SessionEffect) {
+    match case.command {
+        Command::Empty
+        | Command::Begin(_)
+        | Command::Commit(_)
+        | Command::Rollback(_)
+        | Command::Savepoint(_)
+        | Command::Set(_)
+        | Command::SetTransaction(_)
+        | Command::SetCharacteristics(_)
+        | Command::SetConstraints
+        | Command::SetConfig(_)
+        | Command::Reset(_)
+        | Command::Show(_)
+        | Command::Discard(_)
+        | Command::Deallocate(_)
+        | Command::Close(_)
+        | Command::Unlisten(_) => (Access::Read, SessionEffect::None),
+        Command::PrepareTransaction(_) | Command::CommitPrepared(_) | Command::RollbackPrepared(_) => {
+            (Access::Write, SessionEffect::None)
+        }
+        // What these run was judged when it was prepared or declared; the session knows it by name.
+        Command::Prepare(_) | Command::Execute(_) | Command::Fetch(_) => (Access::Write, SessionEffect::None),
+        Command::Declare(declare) => match declare.hold {
+            CursorHold::With => (Access::Read, SessionEffect::Pin("holdable cursor")),
+            CursorHold::Without => (Access::Read, SessionEffect::None),
+        },
+        Command::Listen(_) => (Access::Read, SessionEffect::Pin("LISTEN")),
+        Command::Load => (Access::Read, SessionEffect::Pin("LOAD")),
+        Command::Notify(_) | Command::Truncate | Command::Maintenance(_) | Command::Copy(_) | Command::Explain(_) => {
+            (Access::Write, SessionEffect::None)
+        }
+        Command::Lock => (Access::Lock, SessionEffect::None),
+        Command::Call | Command::Do => (Access::Write, SessionEffect::Opaque),
+        Command::Ddl(ddl) => match ddl.temporary {
+            Temporary::Yes => (Access::Write, SessionEffect::Pin("temporary object")),
+            Temporary::No => (Access::Write, search_path_effect(case)),
+        },
+        Command::Query => (query_access(case), query_effect(case)),
+        Command::Insert | Command::Update | Command::Delete | Command::Merge => (Access::Write, SessionEffect::None),
+        Command::Unknown(_) => (Access::Write, SessionEffect::Opaque),
+    }
+}
+
+/// With `pg_temp` first on the search path, an object without a schema is a temporary one.
+fn search_path_effect(case: &Case<'_>) -> SessionEffect {
+    let path = case
+        .context
+        .other
+        .get("search_path")
+        .map(String::as_str)
+        .unwrap_or_default();
+    match path.contains("pg_temp") {
+        true => SessionEffect::Pin("temporary object"),
+        false => SessionEffect::None,
+    }
+}
+
+fn query_access(case: &Case<'_>) -> Access {
+    match (
+        words::has_word(case, &["insert", "update", "delete", "merge", "into"]),
+        words::has_word(case, &["for"]),
+    ) {
+        (true, _) => Access::Write,
+        (false, true) => Access::Lock,
+        (false, false) => Access::Read,
+    }
+}
+
+fn query_effect(case: &Case<'_>) -> SessionEffect {
+    match words::has_word(case, &["into"]) && words::has_word(case, &["temp", "temporary"]) {
+        true => SessionEffect::Pin("temporary table"),
+        false => match words::has_word(case, &["into"]) {
+            true => search_path_effect(case),
+            false => SessionEffect::None,
+        },
+    }
+}

@@ -1,0 +1,125 @@
+//! Writes that are refused on any number of shards: to reference tables, to the key itself, locks on one copy.
+
+use crate::plan::resolve::{Block, BlockKind, Placement, Reference, Resolved, Role, Source, object_name};
+use crate::plan::{Refusal, RefusalId, refuse};
+use crate::sql::ast::{Assignment, AssignmentTarget, MergeAction, MergeUpdateKind, OnConflictAction, OnInsert};
+
+/// Refuses what this version doesn't write.
+pub(super) fn check(resolved: &Resolved<'_>) -> Result<(), Box<Refusal>> {
+    for reference in &resolved.references {
+        match (reference.role, reference.placement) {
+            (Role::Insert | Role::Update | Role::Delete | Role::Merge, Placement::Reference) => {
+                return Err(refuse(RefusalId::ReferenceWrite, &[&reference.name]));
+            }
+            (Role::Insert | Role::Update | Role::Delete | Role::Merge, Placement::System) => {
+                return Err(refuse(RefusalId::CatalogWritten, &[&reference.name]));
+            }
+            (Role::Read | Role::Insert | Role::Update | Role::Delete | Role::Merge, _) => {}
+        }
+    }
+    for block in &resolved.blocks {
+        assignments(resolved, block)?;
+    }
+    locks(resolved)
+}
+
+fn assignments(resolved: &Resolved<'_>, block: &Block<'_>) -> Result<(), Box<Refusal>> {
+    let Some(target) = target(resolved, block) else {
+        return Ok(());
+    };
+    let Placement::Sharded { keyspace: _, key } = target.placement else {
+        return Ok(());
+    };
+    let Some(key) = target.relation.and_then(|relation| relation.columns.get(key)) else {
+        return Ok(());
+    };
+    let lists: Vec<&[Assignment]> = match block.kind {
+        BlockKind::Update(update) => vec![&update.assignments],
+        BlockKind::Insert(insert) => match &insert.on {
+            Some(OnInsert::OnConflict(conflict)) => match &conflict.action {
+                OnConflictAction::DoUpdate(update) => vec![&update.assignments],
+                OnConflictAction::DoNothing => Vec::new(),
+            },
+            Some(_) | None => Vec::new(),
+        },
+        BlockKind::Merge(merge) => merge
+            .clauses
+            .iter()
+            .filter_map(|clause| match &clause.action {
+                MergeAction::Update(update) => match &update.kind {
+                    MergeUpdateKind::Set(assignments) => Some(assignments.as_slice()),
+                    MergeUpdateKind::Wildcard => None,
+                },
+                MergeAction::Insert(_) | MergeAction::Delete { .. } | MergeAction::DoNothing { .. } => None,
+            })
+            .collect(),
+        BlockKind::Select(_) | BlockKind::Values(_) | BlockKind::Table | BlockKind::Delete(_) => Vec::new(),
+    };
+    for assignment in lists.into_iter().flatten() {
+        let targets = match &assignment.target {
+            AssignmentTarget::ColumnName(name) => std::slice::from_ref(name),
+            AssignmentTarget::Tuple(names) => names.as_slice(),
+        };
+        for name in targets {
+            if object_name(name).and_then(|parts| parts.first().copied()) == Some(key.name.as_str()) {
+                return Err(refuse(RefusalId::KeyAssigned, &[&target.name, &key.name]));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The table that a block writes.
+pub(super) fn target<'r, 'a>(resolved: &'r Resolved<'a>, block: &Block<'_>) -> Option<&'r Reference<'a>> {
+    match block.kind {
+        BlockKind::Insert(_) | BlockKind::Update(_) | BlockKind::Delete(_) | BlockKind::Merge(_) => {}
+        BlockKind::Select(_) | BlockKind::Values(_) | BlockKind::Table => return None,
+    }
+    match block.items.first()?.source {
+        Source::Relation(reference) => resolved.references.get(reference.0),
+        Source::View { .. } | Source::Subquery { .. } | Source::Cte { .. } | Source::Excluded(_) | Source::Function => {
+            None
+        }
+    }
+}
+
+/// A row of a reference table is locked on one shard only, where nobody else need look.
+fn locks(resolved: &Resolved<'_>) -> Result<(), Box<Refusal>> {
+    let Some(reference) = resolved
+        .references
+        .iter()
+        .find(|reference| reference.placement == Placement::Reference)
+    else {
+        return Ok(());
+    };
+    for node in &resolved.queries {
+        for lock in &node.query.locks {
+            let of = lock
+                .of
+                .as_ref()
+                .and_then(object_name)
+                .and_then(|parts| parts.last().map(|name| name.to_string()));
+            let spared = of.is_some_and(|of| {
+                let mut named = resolved
+                    .blocks
+                    .iter()
+                    .flat_map(|block| &block.items)
+                    .filter(|item| item.alias.as_ref() == Some(&of));
+                named.all(|item| match item.source {
+                    Source::Relation(locked) => resolved.references.get(locked.0).is_some_and(|locked| {
+                        matches!(locked.placement, Placement::Sharded { .. } | Placement::Unsharded(_))
+                    }),
+                    Source::View { .. }
+                    | Source::Subquery { .. }
+                    | Source::Cte { .. }
+                    | Source::Excluded(_)
+                    | Source::Function => false,
+                })
+            });
+            if !spared {
+                return Err(refuse(RefusalId::ReferenceLock, &[&reference.name]));
+            }
+        }
+    }
+    Ok(())
+}

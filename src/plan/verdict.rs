@@ -1,0 +1,42 @@
+//! Why there is no plan yet: a refusal, or a question to a server.
+//!
+//! Holds: the list of questions is closed; a session answers at most three rounds.
+
+use crate::plan::Refusal;
+use crate::topology::KeyspaceId;
+
+/// The closed list of things a plan may ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// the category of each key (its text form); `Fix` before a write
+    Categories {
+        /// whose lookup
+        keyspace: KeyspaceId,
+        /// text forms of the keys
+        keys: Vec<String>,
+        /// whether the answer must be fixed (written to shardgate.category) first
+        purpose: Purpose,
+    },
+    /// the types of `$n` as Postgres infers them for the whole text
+    ParameterTypes,
+    /// the value of constant expressions (text) under the session's settings
+    Constants(Vec<String>),
+}
+
+/// Why a category is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// looking is enough
+    Read,
+    /// it must be fixed first
+    Write,
+}
+
+/// Why there is no plan (yet).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// exact execution cannot be proven
+    Refused(Box<Refusal>),
+    /// ask a server, then plan again (three rounds at most)
+    Ask(Ask),
+}

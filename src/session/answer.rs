@@ -1,0 +1,279 @@
+//! The error door: what a client sees of a failure. SQLSTATEs are chosen here and nowhere else.
+//!
+//! Holds: MESSAGE in lower case without a full stop, DETAIL and HINT full sentences; a shard's own error passes whole;
+//! a new kind of failure does not compile until somebody has said what the client sees.
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use crate::backend;
+use crate::merge::MergeError;
+use crate::session::error::Failure;
+use crate::session::state::Session;
+use crate::telemetry::{ErrorOrigin, Outcome};
+use crate::transaction::{BlockError, Isolation};
+use crate::wire::{ErrorField, ErrorFields, Severity, SqlState};
+
+fn error(code: SqlState, message: impl Into<String>) -> ErrorFields {
+    ErrorFields::new(Severity::Error, code, message)
+}
+
+impl Session {
+    /// What the client is told.
+    pub(super) fn fields_of(&self, failure: &Failure) -> ErrorFields {
+        fields_of(failure)
+    }
+
+    /// Telemetry of a failure of ours.
+    pub(super) fn count_failure(&mut self, failure: &Failure) {
+        let (outcome, origin) = match failure {
+            Failure::Refused(refusal) => {
+                self.world.telemetry.refusal(refusal.id);
+                (Outcome::Refused, ErrorOrigin::Proxy)
+            }
+            Failure::SecondWriter { .. }
+            | Failure::IsolationAcrossShards { .. }
+            | Failure::NotInThisVersion { .. }
+            | Failure::NoFunctionCall => {
+                if let Some(id) = session_refusal(failure) {
+                    self.world.telemetry.refusal(id);
+                }
+                (Outcome::Refused, ErrorOrigin::Proxy)
+            }
+            Failure::Cancelled | Failure::StatementTimeout => (Outcome::Cancelled, ErrorOrigin::Proxy),
+            Failure::Shard(_) | Failure::Lost { .. } => (Outcome::Failed, ErrorOrigin::Shard),
+            Failure::Backend(_)
+            | Failure::PoolDeadlock { .. }
+            | Failure::Block(_)
+            | Failure::Merge(_)
+            | Failure::Discovery(_)
+            | Failure::Scan(_)
+            | Failure::Setting(_)
+            | Failure::NoStatement(_)
+            | Failure::StatementExists(_)
+            | Failure::NoPortal(_)
+            | Failure::NoCursor(_)
+            | Failure::PortalExists(_)
+            | Failure::ParameterCount { .. }
+            | Failure::ArgumentCount { .. }
+            | Failure::ResultTypeChanged
+            | Failure::CommitUnknown { .. }
+            | Failure::CommitRolledBack
+            | Failure::AlreadyAnswered
+            | Failure::Admin(_)
+            | Failure::Bug(_) => (Outcome::Failed, ErrorOrigin::Proxy),
+        };
+        self.running.outcome = outcome;
+        self.world.telemetry.error(fields_of(failure).code().as_str(), origin);
+        if let Failure::Bug(what) = failure {
+            tracing::error!(session = self.id, what, "bug");
+        }
+    }
+}
+
+/// The registry's id of a refusal that rests on the session's state.
+fn session_refusal(failure: &Failure) -> Option<&'static str> {
+    match failure {
+        Failure::SecondWriter { .. } => Some("transaction-second-writer"),
+        Failure::IsolationAcrossShards { .. } => Some("isolation-across-shards"),
+        Failure::NoFunctionCall => Some("function-call-message"),
+        Failure::NotInThisVersion { .. } => Some("session-command"),
+        _ => None,
+    }
+}
+
+/// What the client is told.
+pub(super) fn fields_of(failure: &Failure) -> ErrorFields {
+    match failure {
+        Failure::Refused(refusal) => {
+            let code = SqlState::parse(refusal.code.as_bytes()).unwrap_or(SqlState::FEATURE_NOT_SUPPORTED);
+            let mut fields = error(code, refusal.message.clone());
+            if !refusal.detail.is_empty() {
+                fields = fields.with_detail(refusal.detail.clone());
+            }
+            if !refusal.hint.is_empty() {
+                fields = fields.with_hint(refusal.hint.clone());
+            }
+            fields
+        }
+        Failure::SecondWriter { first, second } => error(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("transaction writes to shards \"{first}\" and \"{second}\""),
+        )
+        .with_detail("This version commits a transaction atomically only if one shard is written to.")
+        .with_hint("Write rows with keys of one shard per transaction, or use one transaction per shard."),
+        Failure::IsolationAcrossShards { isolation, first, second } => {
+            let level = match isolation {
+                Isolation::Serializable => "SERIALIZABLE",
+                Isolation::RepeatableRead | Isolation::ReadCommitted => "REPEATABLE READ",
+            };
+            error(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("{level} transaction touches shards \"{first}\" and \"{second}\""),
+            )
+            .with_detail("Each shard would take a snapshot of its own, and they could disagree.")
+            .with_hint("Use READ COMMITTED, or keep the transaction on one shard.")
+        }
+        Failure::NoFunctionCall => error(SqlState::FEATURE_NOT_SUPPORTED, "function-call messages are not supported over several shards")
+            .with_detail("The fast-path message names a function by OID and says nothing of the rows that it touches.")
+            .with_hint("Call the function by SELECT."),
+        Failure::NotInThisVersion { construct } => {
+            error(SqlState::FEATURE_NOT_SUPPORTED, format!("{construct} is not supported over several shards"))
+                .with_detail("The proxy carries this out itself when there are several shards, and doesn't know this form.")
+                .with_hint("docs/unsupported.md lists what is refused, and what to do instead.")
+        }
+        Failure::Shard(fields) => (**fields).clone(),
+        Failure::Lost { name, said, .. } => lost(name, said.as_deref()),
+        Failure::CommitUnknown { name } => error(
+            SqlState::TRANSACTION_RESOLUTION_UNKNOWN,
+            format!("connection to shard \"{name}\" was lost during COMMIT"),
+        )
+        .with_detail("Whether the transaction was committed there is not known.")
+        .with_hint("Read back what it wrote before you repeat it."),
+        Failure::CommitRolledBack => error(SqlState::IN_FAILED_SQL_TRANSACTION, "the transaction was rolled back"),
+        Failure::Backend(error) => backend_fields(error),
+        Failure::PoolDeadlock { shard, waited, size } => error(
+            SqlState::DEADLOCK_DETECTED,
+            format!("no connection to shard \"{shard}\" became free within {waited:?}"),
+        )
+        .with_detail(format!(
+            "The transaction holds a connection to another shard while it waits; all {size} of this one are in use, maybe by transactions that wait for it."
+        ))
+        .with_hint("Repeat the transaction; if this happens often, raise pool.size or keep transactions on one shard."),
+        Failure::Block(block) => error(
+            match block {
+                BlockError::NoBlock(_) => SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                BlockError::NoSavepoint(_) => SqlState::SAVEPOINT_EXCEPTION,
+                BlockError::Aborted => SqlState::IN_FAILED_SQL_TRANSACTION,
+                BlockError::InsideBlock(_) => SqlState::ACTIVE_SQL_TRANSACTION,
+            },
+            block.to_string(),
+        ),
+        Failure::Merge(merge) => merge_fields(merge),
+        Failure::Discovery(discovery) => discovery_fields(discovery),
+        Failure::Scan(scan) => error(SqlState::SYNTAX_ERROR, scan.to_string()),
+        Failure::Setting(setting) => error(SqlState::INVALID_PARAMETER_VALUE, setting.to_string()),
+        Failure::NoStatement(_) => error(SqlState::INVALID_SQL_STATEMENT_NAME, failure.to_string()),
+        Failure::StatementExists(_) => error(SqlState::DUPLICATE_PREPARED_STATEMENT, failure.to_string()),
+        Failure::NoPortal(_) | Failure::NoCursor(_) => error(SqlState::INVALID_CURSOR_NAME, failure.to_string()),
+        Failure::PortalExists(_) => error(SqlState::DUPLICATE_CURSOR, failure.to_string()),
+        Failure::ParameterCount { .. } => error(SqlState::PROTOCOL_VIOLATION, failure.to_string()),
+        Failure::ArgumentCount { given, wanted } => error(SqlState::SYNTAX_ERROR, "wrong number of parameters for prepared statement")
+            .with_detail(format!("Expected {wanted} parameters but got {given}.")),
+        Failure::Cancelled | Failure::StatementTimeout => error(SqlState::QUERY_CANCELED, failure.to_string()),
+        Failure::ResultTypeChanged => error(SqlState::FEATURE_NOT_SUPPORTED, failure.to_string()),
+        Failure::AlreadyAnswered => error(SqlState::INTERNAL_ERROR, "internal error: an answer was given twice"),
+        Failure::Admin(admin) => admin_fields(admin),
+        Failure::Bug(_) => error(SqlState::INTERNAL_ERROR, failure.to_string())
+            .with_hint("This is a bug in the proxy: please report it with the proxy's log."),
+    }
+}
+
+/// A shard's connection ended: what it said last, as an error that leaves the session alive.
+fn lost(name: &str, said: Option<&ErrorFields>) -> ErrorFields {
+    match said {
+        Some(fields) => {
+            let mut fields = fields.clone();
+            fields.put(ErrorField::Severity, "ERROR");
+            fields.put(ErrorField::SeverityText, "ERROR");
+            fields.add_where(&format!("shard {name}"));
+            fields
+        }
+        None => error(
+            SqlState::CONNECTION_FAILURE,
+            format!("shard \"{name}\" closed the connection unexpectedly"),
+        )
+        .with_detail("The statement may or may not have taken effect there.")
+        .with_hint("The proxy connects again by itself; see whether the shard is up."),
+    }
+}
+
+fn backend_fields(failure: &backend::Error) -> ErrorFields {
+    match failure {
+        backend::Error::Refused { fields } => {
+            let mut fields = (**fields).clone();
+            fields.put(ErrorField::Severity, "ERROR");
+            fields.put(ErrorField::SeverityText, "ERROR");
+            fields
+        }
+        backend::Error::Connect { .. }
+        | backend::Error::ConnectTimeout { .. }
+        | backend::Error::Closed { .. }
+        | backend::Error::Io { .. } => error(SqlState::CONNECTION_FAILURE, failure.to_string())
+            .with_hint("Statements for other shards go on; this one is tried again with each statement."),
+        backend::Error::NoShard { .. } => error(SqlState::CONNECTION_FAILURE, failure.to_string()),
+        backend::Error::NeedsPassword { .. } | backend::Error::Cleartext { .. } => {
+            error(SqlState::INVALID_AUTHORIZATION, failure.to_string())
+                .with_hint("Give the user a password in the users file, or let it log in by SCRAM with the same verifier on proxy and shards.")
+        }
+        backend::Error::Scram { .. } => error(SqlState::INVALID_PASSWORD, failure.to_string())
+            .with_hint("The verifier in the users file must be the one in pg_authid on every shard."),
+        backend::Error::Protocol { .. } | backend::Error::Unexpected { .. } => {
+            error(SqlState::PROTOCOL_VIOLATION, failure.to_string())
+        }
+        backend::Error::CheckoutTimeout { .. } => error(SqlState::TOO_MANY_CONNECTIONS, failure.to_string())
+            .with_hint("Raise pool.size, or look for long transactions in SHOW CLIENTS."),
+        backend::Error::PinnedFull { .. } => error(SqlState::TOO_MANY_CONNECTIONS, failure.to_string())
+            .with_hint("Raise pool.pinned, or find in SHOW CLIENTS what pins sessions."),
+        backend::Error::ShuttingDown => error(SqlState::ADMIN_SHUTDOWN, failure.to_string()),
+        backend::Error::Entropy(_) => error(SqlState::SYSTEM_ERROR, failure.to_string()),
+        backend::Error::Bug(_) => error(SqlState::INTERNAL_ERROR, failure.to_string()),
+    }
+}
+
+fn merge_fields(merge: &MergeError) -> ErrorFields {
+    match merge {
+        MergeError::OutOfRange { .. } => error(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, merge.to_string()),
+        MergeError::GroupsTooLarge { .. } => error(SqlState::PROGRAM_LIMIT_EXCEEDED, merge.to_string())
+            .with_hint("Filter more, or order by the columns of GROUP BY."),
+        MergeError::Disagreement { .. } => error(SqlState::FEATURE_NOT_SUPPORTED, merge.to_string())
+            .with_detail("The table's columns differ between shards; a change may be under way.")
+            .with_hint("shardctl check shows where they differ."),
+        MergeError::NoOrder { .. } | MergeError::NoFold { .. } | MergeError::Incomparable => {
+            error(SqlState::FEATURE_NOT_SUPPORTED, merge.to_string())
+                .with_hint("Order or group by a column of a type with byte order, number or time, or filter one key.")
+        }
+        MergeError::RowTooLong => error(SqlState::PROGRAM_LIMIT_EXCEEDED, merge.to_string()),
+        MergeError::MalformedRow { .. } => error(SqlState::PROTOCOL_VIOLATION, merge.to_string()),
+        MergeError::Value(_) | MergeError::Bug(_) => error(SqlState::INTERNAL_ERROR, merge.to_string()),
+    }
+}
+
+fn discovery_fields(failure: &crate::discovery::Error) -> ErrorFields {
+    use crate::discovery::Error;
+    match failure {
+        Error::Unreachable { .. } | Error::HomeDown { .. } => error(SqlState::CONNECTION_FAILURE, failure.to_string()),
+        Error::UnknownKey { .. } => error(SqlState::FOREIGN_KEY_VIOLATION, failure.to_string())
+            .with_hint("Insert the key with its category into the lookup table first."),
+        Error::Server { code, .. } => error(
+            SqlState::parse(code.as_bytes()).unwrap_or(SqlState::SYSTEM_ERROR),
+            failure.to_string(),
+        ),
+        Error::Unexpected { .. } | Error::Contradiction(_) | Error::NoTopology(_) | Error::Findings(_) => {
+            error(SqlState::SYSTEM_ERROR, failure.to_string())
+        }
+        Error::Bug(_) => error(SqlState::INTERNAL_ERROR, failure.to_string()),
+    }
+}
+
+fn admin_fields(admin: &crate::admin::AdminError) -> ErrorFields {
+    use crate::admin::AdminError;
+    let code = match admin {
+        AdminError::UnknownCommand { .. } | AdminError::Usage { .. } | AdminError::Unreadable(_) => {
+            SqlState::SYNTAX_ERROR
+        }
+        AdminError::NotInThisVersion { .. } | AdminError::NotAnAdminCommand => SqlState::FEATURE_NOT_SUPPORTED,
+        AdminError::UnknownSetting { .. } => SqlState::UNDEFINED_OBJECT,
+        AdminError::Refused(refusal) => {
+            SqlState::parse(refusal.code.as_bytes()).unwrap_or(SqlState::FEATURE_NOT_SUPPORTED)
+        }
+        AdminError::ReloadRejected { .. } => SqlState::parse(b"F0000").unwrap_or(SqlState::SYSTEM_ERROR),
+        AdminError::NoTopology => SqlState::CANNOT_CONNECT_NOW,
+    };
+    let mut fields = error(code, admin.to_string());
+    if let Some(detail) = admin.detail() {
+        fields = fields.with_detail(detail);
+    }
+    if let Some(hint) = admin.hint() {
+        fields = fields.with_hint(hint);
+    }
+    fields
+}

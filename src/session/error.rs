@@ -1,0 +1,185 @@
+//! What can stop a statement, and what can end a session.
+//!
+//! Why two types: a failure is answered and the session goes on; whoever is gone is answered no more.
+
+use crate::plan::Refusal;
+use crate::topology::ShardId;
+use crate::transaction::BlockError;
+use crate::wire::{ErrorFields, FrameError};
+
+/// A statement failed; `answer` says what the client sees.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// exact execution can't be proven, or isn't in this version
+    #[error("refused: {}", .0.id)]
+    Refused(Box<Refusal>),
+    /// a shard's own error, passed whole
+    #[error("a shard's error")]
+    Shard(Box<ErrorFields>),
+    /// the shard's connection ended while it worked for us
+    #[error("shard {name} ended the connection")]
+    Lost {
+        /// which
+        shard: ShardId,
+        /// its name
+        name: String,
+        /// what it said last, if anything
+        said: Option<Box<ErrorFields>>,
+    },
+    /// no backend could be had
+    #[error(transparent)]
+    Backend(#[from] crate::backend::Error),
+    /// a transaction command that Postgres refuses
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    /// merging the shards' rows
+    #[error(transparent)]
+    Merge(#[from] crate::merge::MergeError),
+    /// asking for topology or categories
+    #[error(transparent)]
+    Discovery(#[from] crate::discovery::Error),
+    /// a text that Postgres's lexer refuses too
+    #[error(transparent)]
+    Scan(#[from] crate::sql::ScanError),
+    /// a setting of ours with a bad value
+    #[error(transparent)]
+    Setting(#[from] crate::sql::SettingError),
+    /// 26000
+    #[error("prepared statement \"{0}\" does not exist")]
+    NoStatement(String),
+    /// 42P05
+    #[error("prepared statement \"{0}\" already exists")]
+    StatementExists(String),
+    /// 34000
+    #[error("portal \"{0}\" does not exist")]
+    NoPortal(String),
+    /// 42P03
+    #[error("cursor \"{0}\" already exists")]
+    PortalExists(String),
+    /// 08P01: parameters in Bind
+    #[error("bind message supplies {given} parameters, but prepared statement \"{name}\" requires {wanted}")]
+    ParameterCount {
+        /// as named by the client
+        name: String,
+        /// in Bind
+        given: usize,
+        /// of the statement
+        wanted: usize,
+    },
+    /// 57014 by a cancel request
+    #[error("canceling statement due to user request")]
+    Cancelled,
+    /// 57014 by limits.statement_timeout
+    #[error("canceling statement due to statement timeout")]
+    StatementTimeout,
+    /// 0A000 as Postgres's plan cache says it
+    #[error("cached plan must not change result type")]
+    ResultTypeChanged,
+    /// 0A000: another shard has written in this transaction already
+    #[error("a transaction writes to two shards")]
+    SecondWriter {
+        /// the one that has
+        first: String,
+        /// the one that would
+        second: String,
+    },
+    /// 0A000: snapshots of two shards
+    #[error("a snapshot would span two shards")]
+    IsolationAcrossShards {
+        /// the level
+        isolation: crate::transaction::Isolation,
+        /// one shard
+        first: String,
+        /// the other
+        second: String,
+    },
+    /// 0A000: a message of the fast path
+    #[error("function-call message")]
+    NoFunctionCall,
+    /// 0A000: a command that the session would have to carry out itself
+    #[error("{construct} is not supported over several shards")]
+    NotInThisVersion {
+        /// what
+        construct: &'static str,
+    },
+    /// 40P01: waiting for a pool while holding another shard's backend
+    #[error("no connection to shard {shard} became free")]
+    PoolDeadlock {
+        /// which
+        shard: String,
+        /// how long
+        waited: std::time::Duration,
+        /// its pool
+        size: usize,
+    },
+    /// 08007: lost at COMMIT
+    #[error("connection to shard {name} lost during COMMIT")]
+    CommitUnknown {
+        /// which
+        name: String,
+    },
+    /// COMMIT answered with the tag ROLLBACK
+    #[error("the transaction was rolled back")]
+    CommitRolledBack,
+    /// 34000
+    #[error("cursor \"{0}\" does not exist")]
+    NoCursor(String),
+    /// 42601: EXECUTE
+    #[error("wrong number of parameters for prepared statement")]
+    ArgumentCount {
+        /// in EXECUTE
+        given: usize,
+        /// of the statement
+        wanted: usize,
+    },
+    /// the client has had its error already
+    #[error("already answered")]
+    AlreadyAnswered,
+    /// the admin database
+    #[error(transparent)]
+    Admin(#[from] crate::admin::AdminError),
+    /// what cannot happen
+    #[error("internal error: {0}")]
+    Bug(&'static str),
+}
+
+/// The session is over.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Gone {
+    /// Terminate, or EOF after everything was answered
+    #[error("the client closed the connection")]
+    Closed,
+    /// reset, or a write failed
+    #[error("the client vanished: {0}")]
+    Vanished(std::io::Error),
+    /// the client broke the protocol beyond repair: answered with FATAL
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// something else that ends it, with what the client is told
+    #[error("{}", .0.message())]
+    Fatal(Box<ErrorFields>),
+    /// graceful shutdown
+    #[error("the proxy is shutting down")]
+    Draining,
+}
+
+/// Either of them.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// answer, go on
+    Failed(Failure),
+    /// end
+    Gone(Gone),
+}
+
+impl<T: Into<Failure>> From<T> for Stop {
+    fn from(failure: T) -> Stop {
+        Stop::Failed(failure.into())
+    }
+}
+
+impl From<Gone> for Stop {
+    fn from(gone: Gone) -> Stop {
+        Stop::Gone(gone)
+    }
+}

@@ -1,0 +1,503 @@
+//! The end of a message or a batch: what the block has become, which backends are let go, ReadyForQuery; and fan-outs.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+
+use crate::admin::Enrolment;
+use crate::backend::Link;
+use crate::execute::{Describe, ExecuteError, Fan, FanRequest, Given, Interrupt, Sink};
+use crate::plan::{Access, FanOut, Snapshot};
+use crate::session::error::{Failure, Gone, Stop};
+use crate::session::lane::EndHow;
+use crate::session::portal::{Bound, Place};
+use crate::session::pump::{CLIENT_BUFFER_HIGH, poll_ahead};
+use crate::session::queue::{Kind, Owed, Shown, Undo};
+use crate::session::state::{Copying, Ended, Running, Session, Skipping, Wrapping};
+use crate::session::track::Outcome;
+use crate::telemetry::{CacheUse, StatementEvent, StatementKind};
+use crate::transaction::{Begun, State, Sync};
+use crate::value::Format;
+use crate::wire;
+
+impl Session {
+    /// Whether everything goes to one shard as it is; decided between transactions.
+    pub(super) fn choose_mode(&mut self, snapshot: &Snapshot) {
+        if self.block.state() == State::Idle && self.participants.iter().all(|p| p.begun == Begun::Autocommit) {
+            self.transparent = self.is_single(snapshot);
+        }
+    }
+
+    /// Whether a backend that joins is sent BEGIN.
+    pub(super) fn joins_blocks(&self) -> bool {
+        !self.transparent && (self.block.is_explicit() || self.wrapping == Wrapping::Yes)
+    }
+
+    /// A statement, or a batch, begins.
+    pub(super) fn begin_running(&mut self) {
+        self.failed = false;
+        self.cancelled_by = None;
+        self.rows = 0;
+        self.running = Running {
+            since: self.world.clock.now(),
+            mark: self.enrolment.cancel_mark(),
+            kind: StatementKind::Unplanned,
+            shard: None,
+            outcome: crate::telemetry::Outcome::Done,
+            cache: CacheUse::Bypass,
+            sent: 0,
+            received: 0,
+        };
+        self.enrolment.count_statement();
+    }
+
+    fn count_statement(&mut self) {
+        let elapsed = self.world.clock.now().saturating_duration_since(self.running.since);
+        self.world.telemetry.statement(&StatementEvent {
+            kind: self.running.kind,
+            shard: self.running.shard,
+            outcome: self.running.outcome,
+            cache: self.running.cache,
+            elapsed,
+            rows: self.rows,
+            bytes_to_shard: self.running.sent,
+            bytes_from_shard: self.running.received,
+        });
+        if let Some(slow) = self.world.slow_after()
+            && elapsed >= slow
+        {
+            tracing::info!(
+                session = self.id,
+                plan = self.running.kind.label(),
+                ?elapsed,
+                "slow statement"
+            );
+        }
+    }
+
+    /// The end of a Query message.
+    pub(super) async fn finish_query(&mut self) -> Result<(), Gone> {
+        if self.copying != Copying::No {
+            return Ok(()); // its data come first
+        }
+        self.end_wrapped().await?;
+        self.ready().await
+    }
+
+    /// Sync: ends the batch.
+    pub(super) async fn sync(&mut self) -> Result<(), Gone> {
+        if let Err(stop) = self.place_deferred().await {
+            if self.skipping == Skipping::No {
+                if let Err(earlier) = self.flush_and_settle().await {
+                    self.report_failure(earlier)?;
+                }
+                self.report_failure(stop)?;
+            }
+            self.deferred = None;
+        }
+        let mut done = Ok(());
+        // Usually one backend: what it owes and its Sync are one wait.
+        if let Some(at) = self.active
+            && self.owes(at)
+        {
+            self.put_sync(at);
+        }
+        if let Err(stop) = self.settle().await {
+            done = Err(stop);
+        }
+        for at in 0..self.participants.len() {
+            if self.owes(at) {
+                self.put_sync(at);
+                self.active = Some(at);
+                if let Err(stop) = self.settle().await {
+                    done = Err(stop);
+                }
+            }
+        }
+        if let Err(stop) = done {
+            self.report_failure(stop)?;
+        }
+        if self.copying != Copying::No {
+            return Ok(()); // that Sync was swallowed
+        }
+        self.skipping = Skipping::No;
+        self.end_wrapped().await?;
+        self.ready().await
+    }
+
+    fn owes(&self, at: usize) -> bool {
+        self.participants.get(at).is_some_and(|p| p.sync == Sync::Owed)
+    }
+
+    fn put_sync(&mut self, at: usize) {
+        if let Some(participant) = self.participants.get_mut(at) {
+            wire::put_sync(&mut participant.backend.link.out_buffer);
+            participant.sync = Sync::Settled;
+            self.queue.push_back(Owed::Backend {
+                kind: Kind::Sync,
+                shown: Shown::No,
+                undo: Undo::Nothing,
+            });
+        }
+    }
+
+    /// An implicit block that had to be made explicit on its backends ends here.
+    async fn end_wrapped(&mut self) -> Result<(), Gone> {
+        let held = self.held_tag.take();
+        self.hold_tag = false;
+        if self.wrapping == Wrapping::No {
+            if let Some(tag) = held {
+                self.client.out_buffer.extend_from_slice(&tag);
+            }
+            return Ok(());
+        }
+        self.wrapping = Wrapping::No;
+        if self.block.is_explicit() {
+            if let Some(tag) = held {
+                self.client.out_buffer.extend_from_slice(&tag);
+            }
+            return Ok(()); // a BEGIN absorbed it
+        }
+        let how = if self.failed { EndHow::Rollback } else { EndHow::Commit };
+        let ended = self.end_participants(how).await;
+        let outcome = if self.failed || ended.is_err() {
+            Outcome::RolledBack
+        } else {
+            Outcome::Committed
+        };
+        self.finish_block(outcome);
+        match ended {
+            Ok(()) => {
+                if let Some(tag) = held {
+                    self.client.out_buffer.extend_from_slice(&tag);
+                }
+            }
+            Err(stop) => self.report_failure(stop)?,
+        }
+        Ok(())
+    }
+
+    /// ReadyForQuery, after the block has been brought up to date and backends were let go.
+    async fn ready(&mut self) -> Result<(), Gone> {
+        self.queue.clear();
+        self.skipping = Skipping::No;
+        if self.transparent {
+            self.follow_server();
+        } else if self.block.state() == State::Implicit {
+            let outcome = if self.failed {
+                Outcome::RolledBack
+            } else {
+                Outcome::Committed
+            };
+            self.finish_block(outcome);
+        }
+        if !self.block.is_explicit() {
+            // Portals, but those of held cursors which live on a pinned backend, end with the transaction.
+            self.portals.clear();
+            self.cursors.retain(|_, _| false);
+        }
+        self.release().await;
+        self.show_shards();
+        wire::put_ready(&mut self.client.out_buffer, self.block.status());
+        self.count_statement();
+        Ok(())
+    }
+
+    /// On one shard the block is what the server says.
+    fn follow_server(&mut self) {
+        let status = self.participants.iter().next().map(|p| p.status);
+        match (status, self.block.state()) {
+            (Some(b'I') | None, State::Explicit | State::Failed | State::Implicit) => {
+                let outcome = if self.failed || self.block.state() == State::Failed {
+                    Outcome::RolledBack
+                } else {
+                    Outcome::Committed
+                };
+                self.finish_block(outcome);
+            }
+            (Some(b'T'), State::Idle | State::Implicit) => {
+                let saved = self.saved();
+                let default = self.effective.default_isolation;
+                let _began = self
+                    .block
+                    .begin(crate::transaction::Characteristics::default(), &saved, default);
+            }
+            (Some(b'E'), State::Idle | State::Implicit) => {
+                let saved = self.saved();
+                let default = self.effective.default_isolation;
+                let _began = self
+                    .block
+                    .begin(crate::transaction::Characteristics::default(), &saved, default);
+                self.block.fail();
+            }
+            (Some(b'E'), State::Explicit) => self.block.fail(),
+            (Some(_) | None, State::Idle | State::Implicit | State::Explicit | State::Failed) => {}
+        }
+    }
+
+    /// Answers a failure; the session goes on unless the client is gone.
+    pub(super) fn report_failure(&mut self, stop: Stop) -> Result<(), Gone> {
+        match stop {
+            Stop::Gone(gone) => Err(gone),
+            Stop::Failed(Failure::AlreadyAnswered) => Ok(()),
+            Stop::Failed(failure) => {
+                self.count_failure(&failure);
+                let fields = self.fields_of(&failure);
+                wire::put_error(&mut self.client.out_buffer, &fields);
+                self.failed = true;
+                self.block.fail();
+                Ok(())
+            }
+        }
+    }
+
+    // --- several shards ---
+
+    /// Runs a fan-out to its end.
+    pub(super) async fn run_fan(
+        &mut self,
+        plan: &Arc<FanOut>,
+        bound: &Bound,
+        result_formats: &[Format],
+        describe: Describe,
+    ) -> Result<(), Stop> {
+        let mut fan = self.start_fan(plan, bound, result_formats, String::new(), 0).await?;
+        if describe == Describe::Yes {
+            fan.put_description(&mut self.client.out_buffer);
+        }
+        let given = self.emit(&mut fan, 0).await?;
+        self.end_fan();
+        match given {
+            Given::Complete(rows) => self.put_select_tag(rows),
+            Given::Suspended => return Err(Failure::Bug("an unlimited fan-out was suspended").into()),
+        }
+        Ok(())
+    }
+
+    fn put_select_tag(&mut self, rows: u64) {
+        self.rows = self.rows.saturating_add(rows);
+        let tag = format!("SELECT {rows}");
+        if self.hold_tag {
+            let mut held = BytesMut::new();
+            wire::put_command_complete(&mut held, tag.as_bytes());
+            self.held_tag = Some(held.to_vec());
+        } else {
+            wire::put_command_complete(&mut self.client.out_buffer, tag.as_bytes());
+        }
+    }
+
+    /// All backends first, in shard order, then the statement to each.
+    async fn start_fan(
+        &mut self,
+        plan: &Arc<FanOut>,
+        bound: &Bound,
+        result_formats: &[Format],
+        portal: String,
+        row_limit: i32,
+    ) -> Result<Fan, Stop> {
+        // Work of this batch on other backends must share its transaction with this read.
+        let has_work = self.participants.iter().any(|p| p.sync == Sync::Owed);
+        if !self.block.is_explicit() && has_work {
+            let saved = self.saved();
+            self.block.enter_implicit(&saved, self.effective.default_isolation);
+            self.adopt_batch().await?;
+            self.wrapping = Wrapping::Yes;
+        }
+        let mut lanes = Vec::with_capacity(plan.shards.len());
+        for shard in &plan.shards {
+            let at = self.lane(*shard, Access::Read).await?;
+            lanes.push(at);
+        }
+        self.settle().await?; // BEGIN on those that joined
+        if self.failed {
+            return Err(Failure::AlreadyAnswered.into());
+        }
+        let values: Vec<Option<&[u8]>> = bound.values.iter().map(Option::as_deref).collect();
+        let request = FanRequest {
+            plan,
+            lanes: &lanes,
+            formats: &bound.formats,
+            values: &values,
+            result_formats,
+            portal: &portal,
+            row_limit,
+        };
+        for at in &lanes {
+            if let Some(participant) = self.participants.get_mut(*at) {
+                participant.worked = crate::transaction::Worked::Yes;
+                participant.set_unnamed(0);
+            }
+        }
+        let deadline = self.world.statement_deadline(self.running.since);
+        let mut sink = ClientSink::new(
+            &mut self.client,
+            &mut self.client_ended,
+            &self.enrolment,
+            self.running.mark,
+            deadline,
+        );
+        let started = Fan::start(&request, &mut self.participants, &mut sink).await;
+        drop(sink);
+        started.map_err(|error| self.fan_failed(error))
+    }
+
+    async fn emit(&mut self, fan: &mut Fan, limit: u64) -> Result<Given, Stop> {
+        let deadline = self.world.statement_deadline(self.running.since);
+        let mut sink = ClientSink::new(
+            &mut self.client,
+            &mut self.client_ended,
+            &self.enrolment,
+            self.running.mark,
+            deadline,
+        );
+        let given = fan.emit(limit, &mut self.participants, &mut sink).await;
+        drop(sink);
+        given.map_err(|error| self.fan_failed(error))
+    }
+
+    fn end_fan(&mut self) {
+        self.active = None;
+    }
+
+    fn fan_failed(&mut self, error: ExecuteError) -> Stop {
+        self.active = None;
+        let expired = self
+            .world
+            .statement_deadline(self.running.since)
+            .is_some_and(|d| self.world.clock.now() >= d);
+        match error {
+            ExecuteError::Interrupted(Interrupt::ClientGone(error)) => Gone::Vanished(error).into(),
+            ExecuteError::Interrupted(Interrupt::Cancelled) if expired => Failure::StatementTimeout.into(),
+            ExecuteError::Interrupted(Interrupt::Cancelled) => Failure::Cancelled.into(),
+            ExecuteError::Shard { shard, mut fields } => {
+                if let Some(shard) = shard {
+                    fields.add_where(&format!("shard {}", self.world.shard_name(shard)));
+                }
+                // Its position is that of the text which the shard got.
+                fields.remove(wire::ErrorField::Position);
+                Failure::Shard(fields).into()
+            }
+            ExecuteError::Lost { shard: None, .. } => Failure::Bug("a shard without a name was lost").into(),
+            ExecuteError::Lost {
+                shard: Some(shard),
+                said,
+            } => {
+                let name = self.world.shard_name(shard);
+                Failure::Lost { shard, name, said }.into()
+            }
+            ExecuteError::Unexpected { .. } | ExecuteError::Frame(_) => {
+                Failure::Bug("a shard broke the protocol in a fan-out").into()
+            }
+            ExecuteError::Merge(error) => Failure::Merge(error).into(),
+            ExecuteError::Bug(what) => Failure::Bug(what).into(),
+        }
+    }
+
+    /// The first Execute with a row limit of a fan-out's portal: its shards' portals must outlive a Sync, so it runs in
+    /// a block.
+    pub(super) async fn begin_limited_fan(
+        &mut self,
+        name: &[u8],
+        plan: &Arc<FanOut>,
+        bound: &Bound,
+        formats: &[Format],
+        row_limit: i32,
+    ) -> Result<(), Stop> {
+        if !self.block.is_explicit() {
+            let saved = self.saved();
+            self.block.enter_implicit(&saved, self.effective.default_isolation);
+            self.adopt_batch().await?;
+            self.wrapping = Wrapping::Yes;
+        }
+        let number = self.next_number();
+        let fan = self
+            .start_fan(plan, bound, formats, format!("sg_fan_{number}"), row_limit)
+            .await?;
+        if let Some(portal) = self.portals.get_mut(name) {
+            portal.place = Place::Suspended(Box::new(fan));
+        }
+        self.continue_limited_fan(name, row_limit).await
+    }
+
+    /// Further rows of a suspended fan-out.
+    pub(super) async fn continue_limited_fan(&mut self, name: &[u8], row_limit: i32) -> Result<(), Stop> {
+        self.flush_and_settle().await?;
+        if self.failed {
+            return Err(Failure::AlreadyAnswered.into());
+        }
+        let Some(mut portal) = self.portals.remove(name) else {
+            return Err(Failure::Bug("a portal is missing").into());
+        };
+        let Place::Suspended(fan) = &mut portal.place else {
+            return Err(Failure::Bug("a portal is not suspended").into());
+        };
+        let before = fan.rows();
+        let given = self.emit(fan, u64::try_from(row_limit).unwrap_or(0)).await?;
+        self.end_fan();
+        match given {
+            Given::Complete(rows) => {
+                self.put_select_tag(rows.saturating_sub(before));
+                portal.place = Place::Finished;
+            }
+            Given::Suspended => wire::put_portal_suspended(&mut self.client.out_buffer),
+        }
+        self.portals.insert(name.to_vec(), portal);
+        Ok(())
+    }
+}
+
+/// The client's side of a fan-out.
+struct ClientSink<'a> {
+    link: &'a mut Link,
+    ended: &'a mut Ended,
+    cancelled: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+    expired: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl<'a> ClientSink<'a> {
+    fn new(
+        link: &'a mut Link,
+        ended: &'a mut Ended,
+        enrolment: &'a Enrolment,
+        mark: crate::admin::CancelMark,
+        deadline: Option<std::time::Instant>,
+    ) -> ClientSink<'a> {
+        ClientSink {
+            link,
+            ended,
+            cancelled: Box::pin(enrolment.cancelled(mark)),
+            expired: Box::pin(async move {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                    None => std::future::pending().await,
+                }
+            }),
+        }
+    }
+}
+
+impl Sink for ClientSink<'_> {
+    fn buffer(&mut self) -> &mut BytesMut {
+        &mut self.link.out_buffer
+    }
+
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.link.out_buffer.len() < CLIENT_BUFFER_HIGH {
+            return Poll::Ready(Ok(()));
+        }
+        self.link.poll_drain(context)
+    }
+
+    fn poll_interrupt(&mut self, context: &mut Context<'_>) -> Poll<Interrupt> {
+        if let Poll::Ready(error) = poll_ahead(self.link, self.ended, context) {
+            return Poll::Ready(Interrupt::ClientGone(error));
+        }
+        if self.cancelled.as_mut().poll(context).is_ready() || self.expired.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Interrupt::Cancelled);
+        }
+        Poll::Pending
+    }
+}

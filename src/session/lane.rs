@@ -1,0 +1,580 @@
+//! Getting a backend into a session's hands in the right state, and letting it go again.
+//!
+//! Holds: a backend serves a client only after its settings have been made the session's and that has succeeded
+//! (`sessions.md` 17); inside a block it joins with BEGIN, the block's characteristics and its log in order (11); it
+//! goes back only between transactions, unpinned, settled.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::backend::Backend;
+use crate::plan::Access;
+use crate::session::error::{Failure, Stop};
+use crate::session::queue::{Kind, Owed, Shown, Undo};
+use crate::session::state::Session;
+use crate::sql::SessionSettings;
+use crate::telemetry::ClientState;
+use crate::topology::{ShardId, ShardSet};
+use crate::transaction::{Begun, Examine, Life, Participant, SettingsKept, Sync, Worked};
+use crate::wire::{self, ErrorFields};
+
+/// What a session may have left on a backend: channels, session advisory locks, held cursors, temporary relations.
+const LEFTOVERS: &str = "SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_listening_channels()), \
+    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' \
+      AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()), \
+    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_cursors WHERE is_holdable), \
+    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class \
+      WHERE relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())";
+
+/// What a session notes on a backend that it gives back.
+#[derive(Debug, Default)]
+pub(super) struct Applied {
+    /// settings that the backend has
+    pub(super) settings: SessionSettings,
+    /// id of the statement that is its unnamed one; 0: none that anybody knows
+    pub(super) unnamed: AtomicU64,
+}
+
+impl Participant {
+    /// What was noted on the backend.
+    pub(super) fn applied(&mut self) -> Arc<Applied> {
+        match self.backend.applied_as::<Applied>() {
+            Some(applied) => applied,
+            None => {
+                let applied = Arc::new(Applied::default());
+                self.set_applied(Arc::clone(&applied));
+                applied
+            }
+        }
+    }
+
+    fn set_applied(&mut self, applied: Arc<Applied>) {
+        self.backend.applied = Some(applied);
+    }
+
+    /// Its settings have become these.
+    pub(super) fn note_settings(&mut self, settings: &SessionSettings) {
+        let applied = self.applied();
+        if applied.settings != *settings {
+            let unnamed = applied.unnamed.load(Ordering::Relaxed);
+            self.set_applied(Arc::new(Applied {
+                settings: settings.clone(),
+                unnamed: AtomicU64::new(unnamed),
+            }));
+        }
+    }
+
+    /// The id of its unnamed statement.
+    pub(super) fn unnamed(&mut self) -> u64 {
+        self.applied().unnamed.load(Ordering::Relaxed)
+    }
+
+    /// Its unnamed statement is this now.
+    pub(super) fn set_unnamed(&mut self, id: u64) {
+        self.applied().unnamed.store(id, Ordering::Relaxed);
+    }
+}
+
+impl Session {
+    /// The position of this shard's backend, taken from the pool if the session holds none, ready for a message of the
+    /// client's: enlisted if there is a block.
+    pub(super) async fn lane(&mut self, shard: ShardId, access: Access) -> Result<usize, Stop> {
+        let at = match self.participants.find(shard) {
+            Some(at) => at,
+            None => self.check_out(shard).await?,
+        };
+        if self.joins_blocks() && self.begun(at) == Begun::Autocommit {
+            self.enlist(at).await?;
+        }
+        if let Some(participant) = self.participants.get_mut(at) {
+            participant.touch(access);
+        }
+        Ok(at)
+    }
+
+    fn begun(&self, at: usize) -> Begun {
+        self.participants.get(at).map_or(Begun::Autocommit, |p| p.begun)
+    }
+
+    /// Takes a backend from the pool and gives it the session's settings, or those of the block's beginning.
+    pub(super) async fn check_out(&mut self, shard: ShardId) -> Result<usize, Stop> {
+        let wanted = match self.block.at_begin() {
+            Some(saved) => saved.settings.clone(),
+            None => self.settings.clone(),
+        };
+        let world = Arc::clone(&self.world);
+        let backend = match world.pools.try_checkout(shard, &self.login, wanted.digest())? {
+            Some(backend) => backend,
+            None => self.wait_for_backend(shard, &wanted).await?,
+        };
+        let mut participant = Participant::new(shard, backend);
+        let applied = participant.applied();
+        if applied.settings != wanted {
+            let sql = wanted.diff(&applied.settings);
+            if !sql.is_empty() {
+                self.replay(&mut participant, &sql).await?;
+            }
+            participant.note_settings(&wanted);
+            if wanted.custom_names().next().is_some() {
+                participant.backend.restrict_reuse();
+            }
+        }
+        Ok(self.participants.push(participant))
+    }
+
+    async fn wait_for_backend(&mut self, shard: ShardId, wanted: &SessionSettings) -> Result<Backend, Stop> {
+        let world = Arc::clone(&self.world);
+        let since = world.clock.now();
+        self.enrolment.set_state(ClientState::Waiting);
+        let holds = !self.participants.is_empty();
+        let deadline = since.checked_add(world.checkout_timeout()).unwrap_or(since);
+        let checkout = world.pools.checkout(shard, &self.login, wanted.digest(), deadline);
+        let got = tokio::select! {
+            got = checkout => got,
+            () = self.enrolment.cancelled(self.running.mark) => return Err(Failure::Cancelled.into()),
+        };
+        world
+            .telemetry
+            .checkout(shard, world.clock.now().saturating_duration_since(since));
+        self.enrolment.set_state(ClientState::Active);
+        match got {
+            Ok(backend) => Ok(backend),
+            // Whoever waits for a pool while it holds another shard's backend may be part of a circle (design §4).
+            Err(crate::backend::Error::CheckoutTimeout { shard, waited, size }) if holds => {
+                Err(Failure::PoolDeadlock {
+                    shard: shard.to_string(),
+                    waited,
+                    size,
+                }
+                .into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Runs SQL of ours on a backend and awaits its success; the backend is dropped if it fails.
+    async fn replay(&mut self, participant: &mut Participant, sql: &[u8]) -> Result<(), Stop> {
+        wire::put_query(&mut participant.backend.link.out_buffer, sql);
+        let mut refused = None;
+        round_trip(participant, |frame| {
+            if frame.tag == b'E'
+                && let Ok(fields) = ErrorFields::parse(frame.body)
+            {
+                refused = Some(Box::new(fields));
+            }
+            Ok(())
+        })
+        .await?;
+        match refused {
+            Some(fields) => Err(Failure::Shard(fields).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Brings a backend into the client's block.
+    async fn enlist(&mut self, at: usize) -> Result<(), Stop> {
+        // Whoever owes answers must be done before another backend can owe some.
+        if self.active != Some(at) {
+            self.flush_and_settle().await?;
+            if self.failed {
+                return Err(Stop::Failed(Failure::AlreadyAnswered));
+            }
+        }
+        let characteristics = self.block.characteristics().text.clone();
+        let log: Vec<Vec<u8>> = self.block.log().iter().map(|entry| entry.text.clone()).collect();
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("a participant is missing").into());
+        };
+        let out = &mut participant.backend.link.out_buffer;
+        wire::put_query(out, b"BEGIN");
+        let mut count = 1;
+        if !characteristics.is_empty() {
+            wire::put_query(out, format!("SET TRANSACTION {characteristics}").as_bytes());
+            count += 1;
+        }
+        for text in &log {
+            wire::put_query(out, text);
+            count += 1;
+        }
+        participant.begun = Begun::Block;
+        participant.status = b'T';
+        participant.set_unnamed(0);
+        self.active = Some(at);
+        for _ in 0..count {
+            self.queue.push_back(Owed::Backend {
+                kind: Kind::Query(Vec::new()),
+                shown: Shown::No,
+                undo: Undo::Nothing,
+            });
+        }
+        if count > 1 {
+            // A bare BEGIN can't fail; what follows it can, and then the client's message must not run.
+            self.settle().await?;
+            if self.failed {
+                return Err(Stop::Failed(Failure::AlreadyAnswered));
+            }
+        }
+        Ok(())
+    }
+
+    /// The work so far in this batch becomes a block on each of its backends, so that a second shard can join it.
+    pub(super) async fn adopt_batch(&mut self) -> Result<(), Stop> {
+        self.flush_and_settle().await?;
+        if self.failed {
+            return Err(Stop::Failed(Failure::AlreadyAnswered));
+        }
+        for at in 0..self.participants.len() {
+            let Some(participant) = self.participants.get_mut(at) else {
+                continue;
+            };
+            if participant.begun == Begun::Block || participant.sync == Sync::Settled {
+                continue;
+            }
+            if participant.worked == Worked::No {
+                // It has only parsed and described: nothing to adopt.
+                wire::put_sync(&mut participant.backend.link.out_buffer);
+                self.active = Some(at);
+                self.queue.push_back(Owed::Backend {
+                    kind: Kind::Sync,
+                    shown: Shown::No,
+                    undo: Undo::Nothing,
+                });
+                self.settle().await?;
+                continue;
+            }
+            // BEGIN by the extended protocol adopts the implicit transaction (sessions.md 1).
+            let out = &mut participant.backend.link.out_buffer;
+            wire::put_parse(out, b"", b"BEGIN", &[]);
+            wire::put_bind(out, b"", b"", &[], std::iter::empty(), &[]);
+            wire::put_execute(out, b"", 0);
+            wire::put_flush(out);
+            participant.begun = Begun::Block;
+            participant.set_unnamed(0);
+            self.active = Some(at);
+            for kind in [Kind::Parse, Kind::Bind, Kind::Execute(None)] {
+                self.queue.push_back(Owed::Backend {
+                    kind,
+                    shown: Shown::No,
+                    undo: Undo::Nothing,
+                });
+            }
+            self.settle().await?;
+            if self.failed {
+                return Err(Stop::Failed(Failure::AlreadyAnswered));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a block on every participant: the writer first. `Err` is the error of the one that could not commit.
+    pub(super) async fn end_participants(&mut self, how: EndHow) -> Result<(), Stop> {
+        let mut how = how;
+        let mut error = None;
+        for at in self.participants.commit_order() {
+            let Some(participant) = self.participants.get_mut(at) else {
+                continue;
+            };
+            if participant.life == Life::Gone {
+                continue;
+            }
+            let sql: &[u8] = match how {
+                EndHow::Commit => b"COMMIT",
+                EndHow::Rollback => b"ROLLBACK",
+            };
+            if participant.sync == Sync::Owed {
+                wire::put_sync(&mut participant.backend.link.out_buffer);
+            }
+            let syncs = if participant.sync == Sync::Owed { 2 } else { 1 };
+            wire::put_query(&mut participant.backend.link.out_buffer, sql);
+            let mut failed = None;
+            let mut rolled_back = false;
+            let mut notices = Vec::new();
+            let trip = round_trips(participant, syncs, |frame| {
+                match frame.tag {
+                    b'E' => failed = Some(Box::new(ErrorFields::parse(frame.body)?)),
+                    b'C' if how == EndHow::Commit && frame.body.starts_with(b"ROLLBACK") => rolled_back = true,
+                    b'N' | b'A' => notices.extend_from_slice(frame.whole),
+                    _ => {}
+                }
+                Ok(())
+            })
+            .await;
+            self.client.out_buffer.extend_from_slice(&notices);
+            match (trip, failed) {
+                (Ok(()), None) if rolled_back => {
+                    how = EndHow::Rollback;
+                    error.get_or_insert(Failure::CommitRolledBack);
+                }
+                (Ok(()), None) => {
+                    if let Some(participant) = self.participants.get_mut(at) {
+                        participant.begun = Begun::Autocommit;
+                        participant.access = Access::Read;
+                    }
+                }
+                (Ok(()), Some(fields)) => {
+                    if let Some(participant) = self.participants.get_mut(at) {
+                        participant.begun = Begun::Autocommit;
+                        participant.access = Access::Read;
+                    }
+                    how = EndHow::Rollback;
+                    error.get_or_insert(Failure::Shard(fields));
+                }
+                (Err(stop), _) => {
+                    let (shard, wrote) = self
+                        .participants
+                        .get(at)
+                        .map_or((None, Access::Read), |p| (Some(p.shard), p.access));
+                    if let Some(participant) = self.participants.get_mut(at) {
+                        participant.life = Life::Gone;
+                    }
+                    if how == EndHow::Commit && wrote == Access::Write {
+                        how = EndHow::Rollback;
+                        error.get_or_insert(Failure::CommitUnknown {
+                            name: shard.map_or_else(String::new, |s| self.world.shard_name(s)),
+                        });
+                    } else if how == EndHow::Commit && error.is_none() {
+                        tracing::warn!(session = self.id, ?stop, "a shard that only read was lost at COMMIT");
+                    }
+                }
+            }
+        }
+        match error {
+            None => Ok(()),
+            Some(failure) => Err(failure.into()),
+        }
+    }
+
+    /// Lets go of every backend that neither a block nor a pin holds.
+    pub(super) async fn release(&mut self) {
+        let in_block = self.block.is_explicit();
+        let mut kept = Vec::new();
+        for mut participant in self.participants.take() {
+            if in_block && (self.transparent || participant.begun == Begun::Block) {
+                kept.push(participant);
+                continue;
+            }
+            if participant.life == Life::Gone {
+                self.world.pools.suspect(participant.shard);
+                continue;
+            }
+            participant.begun = Begun::Autocommit;
+            participant.access = Access::Read;
+            participant.worked = Worked::No;
+            if participant.cancels > 0 {
+                participant.cancels = 0;
+                if participant.backend.settle().await.is_err() {
+                    continue;
+                }
+            }
+            if participant.status != b'I' || participant.sync == Sync::Owed {
+                continue; // dropping it closes it: the server rolls back
+            }
+            let settings = match participant.settings_kept {
+                SettingsKept::Yes => self.settings.clone(),
+                SettingsKept::No => SessionSettings::default(),
+            };
+            participant.settings_kept = SettingsKept::Yes;
+            participant.note_settings(&settings);
+            if participant.examine == Examine::Due && self.look_at(&mut participant).await.is_err() {
+                continue;
+            }
+            if participant.pin.is_some() {
+                kept.push(participant);
+                continue;
+            }
+            match participant.backend.into_clean(settings.digest()) {
+                Ok(clean) => self.world.pools.give_back(clean),
+                Err(dirty) => drop(dirty),
+            }
+        }
+        for participant in kept {
+            let _at = self.participants.push(participant);
+        }
+        self.active = None;
+    }
+
+    /// Asks a backend what opaque code left in its session; ends its pin if that is nothing (sessions.md 22).
+    async fn look_at(&mut self, participant: &mut Participant) -> Result<(), Stop> {
+        participant.examine = Examine::No;
+        let mut cells: Vec<Option<String>> = Vec::new();
+        wire::put_query(&mut participant.backend.link.out_buffer, LEFTOVERS.as_bytes());
+        participant.set_unnamed(0);
+        let mut failed = false;
+        round_trip(participant, |frame| {
+            match frame.tag {
+                b'D' => {
+                    cells = wire::DataRow::parse(frame.body)?
+                        .values
+                        .map(|v| v.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+                        .collect();
+                }
+                b'E' => failed = true,
+                _ => {}
+            }
+            Ok(())
+        })
+        .await?;
+        let is_clean = !failed && cells.iter().all(|cell| cell.as_deref().is_none_or(|text| text == "0"));
+        if is_clean {
+            participant.pin = None;
+            participant.backend.unpin();
+            self.enrolment.set_pinned(self.participants.iter().find_map(|p| p.pin));
+        } else if participant.pin.is_none() {
+            self.pin_participant(participant, "session state")?;
+        }
+        Ok(())
+    }
+
+    /// The backend at `at` stays with the session.
+    pub(super) fn pin(&mut self, at: Option<usize>, why: &'static str) {
+        let Some(participant) = at.and_then(|at| self.participants.get_mut(at)) else {
+            return;
+        };
+        if participant.pin.is_none() {
+            participant.pin = Some(why);
+            // Over the limit it still stays: the statement has run. New pins are refused before they run.
+            if let Err(error) = participant.backend.pin() {
+                tracing::warn!(session = self.id, %error, "more pinned sessions than pool.pinned allows");
+            }
+            self.enrolment.set_pinned(Some(why));
+        }
+    }
+
+    fn pin_participant(&mut self, participant: &mut Participant, why: &'static str) -> Result<(), Stop> {
+        participant.pin = Some(why);
+        participant.backend.pin()?;
+        self.enrolment.set_pinned(Some(why));
+        Ok(())
+    }
+
+    /// Opaque code ran: the backend stays until it has been looked at.
+    pub(super) fn pin_opaque(&mut self, at: Option<usize>) {
+        self.pin(at, "opaque code");
+        self.examine(at);
+    }
+
+    /// The backend's state is to be looked at before it is let go.
+    pub(super) fn examine(&mut self, at: Option<usize>) {
+        if let Some(participant) = at.and_then(|at| self.participants.get_mut(at)) {
+            participant.examine = Examine::Due;
+        }
+    }
+
+    /// Every held backend stays with the session.
+    pub(super) fn pin_all(&mut self, why: &'static str) {
+        for at in 0..self.participants.len() {
+            self.pin(Some(at), why);
+        }
+    }
+
+    /// DISCARD ALL has run on it.
+    pub(super) fn forget_backend_state(&mut self, at: Option<usize>) {
+        if let Some(participant) = at.and_then(|at| self.participants.get_mut(at)) {
+            participant.backend.prepared.clear();
+            participant.set_unnamed(0);
+            // The server is at its own defaults: what the start-up packet asked for is replayed at the next checkout.
+            participant.settings_kept = SettingsKept::No;
+            participant.pin = None;
+            participant.examine = Examine::No;
+            participant.backend.unpin();
+        }
+        self.enrolment.set_pinned(None);
+    }
+
+    /// Shows in SHOW CLIENTS which shards are held.
+    pub(super) fn show_shards(&self) {
+        let shards = self
+            .participants
+            .iter()
+            .fold(ShardSet::default(), |set, p| set.with(p.shard));
+        self.enrolment.set_shards(shards);
+    }
+
+    /// Sends cancel requests to every backend that works for this session; waits until they are delivered.
+    pub(super) async fn cancel_backends(&mut self, why: Failure) {
+        let mut requests = tokio::task::JoinSet::new();
+        for participant in self.participants.iter_mut() {
+            participant.cancels = participant.cancels.saturating_add(1);
+            let target = participant.backend.cancel_target();
+            requests.spawn(async move { crate::backend::cancel(&target).await });
+        }
+        self.cancelled_by = Some(why);
+        while let Some(done) = requests.join_next().await {
+            if let Ok(Err(error)) = done {
+                tracing::warn!(session = self.id, %error, "a cancel request could not be delivered");
+            }
+        }
+    }
+}
+
+/// How a block ends on its participants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EndHow {
+    /// COMMIT
+    Commit,
+    /// ROLLBACK
+    Rollback,
+}
+
+/// Writes what is queued and reads to the next ReadyForQuery; each whole message is shown to `look`.
+pub(super) async fn round_trip(
+    participant: &mut Participant,
+    look: impl FnMut(&wire::Frame<'_>) -> Result<(), wire::FrameError>,
+) -> Result<(), Stop> {
+    round_trips(participant, 1, look).await
+}
+
+async fn round_trips(
+    participant: &mut Participant,
+    mut readies: u32,
+    mut look: impl FnMut(&wire::Frame<'_>) -> Result<(), wire::FrameError>,
+) -> Result<(), Stop> {
+    use bytes::Buf;
+    let lost = |participant: &mut Participant, said: Option<Box<ErrorFields>>| {
+        participant.life = Life::Gone;
+        Stop::Failed(Failure::Lost {
+            shard: participant.shard,
+            name: String::new(),
+            said,
+        })
+    };
+    if participant.backend.link.drain().await.is_err() {
+        return Err(lost(participant, None));
+    }
+    loop {
+        let link = &mut participant.backend.link;
+        let taken = match wire::next_frame(&link.in_buffer, wire::LOOK_FRAME_LIMIT)
+            .map_err(|_| Failure::Bug("a frame from a shard is too long"))?
+        {
+            Some(frame) => {
+                if frame.tag == b'E'
+                    && let Ok(fields) = ErrorFields::parse(frame.body)
+                    && fields.ends_connection()
+                {
+                    return Err(lost(participant, Some(Box::new(fields))));
+                }
+                look(&frame).map_err(|_| Failure::Bug("a shard broke the protocol"))?;
+                if frame.tag == b'Z' {
+                    participant.status = frame.body.first().copied().unwrap_or(b'E');
+                    readies = readies.saturating_sub(1);
+                }
+                Some(frame.whole.len())
+            }
+            None => None,
+        };
+        match taken {
+            Some(length) => {
+                participant.backend.link.in_buffer.advance(length);
+                if readies == 0 {
+                    participant.sync = Sync::Settled;
+                    return Ok(());
+                }
+            }
+            None => {
+                if !matches!(participant.backend.link.fill().await, Ok(count) if count > 0) {
+                    return Err(lost(participant, None));
+                }
+            }
+        }
+    }
+}

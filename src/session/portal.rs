@@ -1,0 +1,55 @@
+//! Portals: what Bind made, and where it lives.
+
+use std::sync::Arc;
+
+use crate::execute::Fan;
+use crate::plan::FanOut;
+use crate::session::prepared::Statement;
+use crate::session::track::Tracked;
+use crate::topology::ShardId;
+use crate::value::Format;
+
+/// One portal of the session.
+#[derive(Debug)]
+pub(super) struct Portal {
+    /// of which statement
+    pub(super) statement: Arc<Statement>,
+    /// formats asked for the result's columns, as in Bind
+    pub(super) result_formats: Vec<Format>,
+    /// where it is executed
+    pub(super) place: Place,
+}
+
+/// Where a portal is executed.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// on the backend of this shard, where it has the client's name
+    Backend {
+        /// which
+        shard: ShardId,
+        /// what to note when it completes
+        tracked: Option<Box<Tracked>>,
+    },
+    /// on several shards, by this plan and these bound values
+    Fan {
+        /// plan
+        plan: Arc<FanOut>,
+        /// parameters' formats and values as they came in Bind
+        parameters: Bound,
+    },
+    /// on several shards, between two row-limited Executes
+    Suspended(Box<Fan>),
+    /// here: a control statement, with its parameters
+    Control(Bound),
+    /// here, done: its row-limited remains or its completion were given out
+    Finished,
+}
+
+/// Parameters as they came in Bind.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bound {
+    /// none, one or each
+    pub(super) formats: Vec<Format>,
+    /// `None` is NULL
+    pub(super) values: Vec<Option<Vec<u8>>>,
+}

@@ -1,0 +1,604 @@
+//! The pump: backend → client, in step with what is owed.
+//!
+//! A sketch of its cost, which is the cost of a statement: one read of the client, one write to the backend, one read of
+//! the backend, one write to the client; frame headers are looked at, DataRow bodies are copied once from one buffer to
+//! the other. A wait polls all ends in one `poll_fn`, so nothing blocks while the other side could go on.
+//! Holds: nothing is read from a backend while the client's buffer is full; a frame that is looked at is whole; after
+//! an error nothing is expected up to the next Sync; ReadyForQuery is never a shard's byte passed on.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Buf;
+
+use crate::session::error::{Failure, Gone, Stop};
+use crate::session::prepared::{Agreement, Described};
+use crate::session::queue::{Kind, Owed, Shown, Undo};
+use crate::session::state::{CopyProtocol, Copying, Ended, Session, Skipping, Urgent};
+use crate::sql::Lexing;
+use crate::telemetry::Outcome;
+use crate::transaction::{Life, Sync};
+use crate::value::Oid;
+use crate::wire::{
+    self, CommandComplete, ErrorFields, FrameError, Interest, Next, ParameterDescription, ParameterStatus,
+    ReadyForQuery,
+};
+
+/// Bytes for the client beyond which nothing more is read from backends before some have been written.
+pub(super) const CLIENT_BUFFER_HIGH: usize = 64 * 1024;
+
+/// What Postgres buffers before it writes (`PQ_SEND_BUFFER_SIZE`): while we wait, as much goes out.
+const CLIENT_BUFFER_FLUSH: usize = 8 * 1024;
+
+/// Bytes of a client's next messages that are read while a statement runs.
+const CLIENT_AHEAD_MAX: usize = 64 * 1024;
+
+/// What a wait ended with.
+#[derive(Debug)]
+enum Turn {
+    /// the backend has sent something
+    Input,
+    /// something was written; look again
+    Written,
+    /// the backend's connection has ended
+    BackendEnded,
+    /// a cancel request or a timeout
+    Cancelled(Failure),
+    /// the client's socket failed
+    ClientFailed(io::Error),
+}
+
+/// How one look at the input ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Absorbed {
+    /// more bytes are needed
+    NeedsInput,
+    /// an answer was completed: look at the queue again
+    Advanced,
+}
+
+impl Session {
+    /// Waits until nothing is owed any more. On return either the queue is empty or a COPY FROM STDIN has begun.
+    pub(super) async fn settle(&mut self) -> Result<(), Stop> {
+        loop {
+            self.give_local_answers();
+            if self.queue.is_empty() || self.copying != Copying::No {
+                return Ok(());
+            }
+            let Some(at) = self.active else {
+                return Err(Failure::Bug("answers owed by no backend").into());
+            };
+            match self.absorb(at) {
+                Ok(Absorbed::Advanced) => continue,
+                Ok(Absorbed::NeedsInput) => {}
+                Err(error) => {
+                    tracing::error!(session = self.id, %error, "a shard broke the protocol");
+                    self.lose(at, None).await?;
+                    continue;
+                }
+            }
+            match self.turn(at).await {
+                Turn::Input | Turn::Written => {}
+                Turn::BackendEnded => self.lose(at, None).await?,
+                Turn::Cancelled(why) => self.cancel_backends(why).await,
+                Turn::ClientFailed(error) => return Err(Gone::Vanished(error).into()),
+            }
+        }
+    }
+
+    /// Asks the active backend to send what it owes, then waits for it.
+    pub(super) async fn flush_and_settle(&mut self) -> Result<(), Stop> {
+        let owed_by_backend = self.queue.iter().any(|owed| match owed {
+            Owed::Backend { .. } => true,
+            Owed::Local { .. } => false,
+        });
+        if owed_by_backend && let Some(participant) = self.active.and_then(|at| self.participants.get_mut(at)) {
+            wire::put_flush(&mut participant.backend.link.out_buffer);
+        }
+        self.settle().await
+    }
+
+    fn give_local_answers(&mut self) {
+        while let Some(Owed::Local { .. }) = self.queue.front() {
+            if let Some(Owed::Local { bytes, .. }) = self.queue.pop_front() {
+                self.client.out_buffer.extend_from_slice(&bytes);
+            }
+        }
+    }
+
+    /// One wait on all ends.
+    async fn turn(&mut self, at: usize) -> Turn {
+        let since = self.running.mark;
+        let timeout = self.world.statement_deadline(self.running.since);
+        let enrolment = &self.enrolment;
+        let mut cancelled = pin!(enrolment.cancelled(since));
+        let mut expired = pin!(async {
+            match timeout {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        });
+        let already_cancelled = self.participants.iter().any(|p| p.cancels > 0);
+        let urgent = self.urgent;
+        let (client, participants, client_ended) = (&mut self.client, &mut self.participants, &mut self.client_ended);
+        let turn = poll_fn(|context| {
+            let Some(participant) = participants.get_mut(at) else {
+                return Poll::Ready(Turn::BackendEnded);
+            };
+            let backend = &mut participant.backend.link;
+            if !backend.out_buffer.is_empty() {
+                match backend.poll_drain(context) {
+                    Poll::Ready(Ok(())) | Poll::Pending => {}
+                    // What it said before it ended is still to be read.
+                    Poll::Ready(Err(_)) => backend.out_buffer.clear(),
+                }
+            }
+            let waiting = client.out_buffer.len();
+            if waiting > 0 && (waiting >= CLIENT_BUFFER_FLUSH || urgent == Urgent::Yes) {
+                match client.poll_drain(context) {
+                    Poll::Ready(Ok(())) => return Poll::Ready(Turn::Written),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Turn::ClientFailed(error)),
+                    Poll::Pending => {}
+                }
+            }
+            if client.out_buffer.len() < CLIENT_BUFFER_HIGH {
+                match backend.poll_fill(context) {
+                    Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Turn::BackendEnded),
+                    Poll::Ready(Ok(_)) => return Poll::Ready(Turn::Input),
+                    Poll::Pending => {}
+                }
+            }
+            if let Poll::Ready(error) = poll_ahead(client, client_ended, context) {
+                return Poll::Ready(Turn::ClientFailed(error));
+            }
+            if !already_cancelled {
+                if cancelled.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Turn::Cancelled(Failure::Cancelled));
+                }
+                if expired.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Turn::Cancelled(Failure::StatementTimeout));
+                }
+            }
+            Poll::Pending
+        })
+        .await;
+        if self.client.out_buffer.is_empty() {
+            self.urgent = Urgent::No;
+        }
+        turn
+    }
+
+    /// Takes what the backend has sent as far as it goes.
+    fn absorb(&mut self, at: usize) -> Result<Absorbed, FrameError> {
+        loop {
+            let Some(participant) = self.participants.get_mut(at) else {
+                return Ok(Absorbed::NeedsInput);
+            };
+            let shown = match self.queue.front() {
+                Some(Owed::Backend { shown, .. }) => *shown,
+                Some(Owed::Local { .. }) | None => return Ok(Absorbed::Advanced),
+            };
+            let input = &mut participant.backend.link.in_buffer;
+            if input.is_empty() {
+                return Ok(Absorbed::NeedsInput);
+            }
+            let cut = participant.scanner.cut(input, interest)?;
+            if cut.pass > 0 {
+                self.running.received = self.running.received.saturating_add(cut.pass as u64);
+                if shown == Shown::Yes {
+                    self.client
+                        .out_buffer
+                        .extend_from_slice(input.get(..cut.pass).unwrap_or_default());
+                }
+                input.advance(cut.pass);
+            }
+            match cut.next {
+                Next::More => return Ok(Absorbed::NeedsInput),
+                Next::Frame => {
+                    let Some(frame) = wire::next_frame(input, wire::LOOK_FRAME_LIMIT)? else {
+                        return Ok(Absorbed::NeedsInput);
+                    };
+                    let length = frame.whole.len();
+                    let whole = input.split_to(length);
+                    let tag = whole.first().copied().unwrap_or(0);
+                    let body = whole.get(wire::HEADER_BYTES..).unwrap_or_default();
+                    self.running.received = self.running.received.saturating_add(length as u64);
+                    if self.on_frame(at, tag, body, &whole)? == Absorbed::Advanced {
+                        return Ok(Absorbed::Advanced);
+                    }
+                    if self.copying != Copying::No || self.client.out_buffer.len() >= CLIENT_BUFFER_HIGH {
+                        return Ok(if self.copying != Copying::No {
+                            Absorbed::Advanced
+                        } else {
+                            Absorbed::NeedsInput
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    /// One looked-at message of the backend at `at`.
+    fn on_frame(&mut self, at: usize, tag: u8, body: &[u8], whole: &[u8]) -> Result<Absorbed, FrameError> {
+        let shown = match self.queue.front() {
+            Some(Owed::Backend { shown, .. }) => *shown,
+            Some(Owed::Local { .. }) | None => return Ok(Absorbed::Advanced),
+        };
+        match tag {
+            b'N' => {
+                if shown == Shown::Yes {
+                    self.client.out_buffer.extend_from_slice(whole);
+                    self.urgent = Urgent::Yes;
+                }
+                return Ok(Absorbed::NeedsInput);
+            }
+            b'A' => {
+                self.client.out_buffer.extend_from_slice(whole);
+                self.urgent = Urgent::Yes;
+                return Ok(Absorbed::NeedsInput);
+            }
+            b'S' => {
+                self.on_parameter_status(body, shown)?;
+                return Ok(Absorbed::NeedsInput);
+            }
+            b'E' => return self.on_error(at, body).map(|()| Absorbed::Advanced),
+            _ => {}
+        }
+        let relay = |session: &mut Session| {
+            if shown == Shown::Yes {
+                session.client.out_buffer.extend_from_slice(whole);
+            }
+        };
+        let Some(Owed::Backend { kind, .. }) = self.queue.front_mut() else {
+            return Ok(Absorbed::Advanced);
+        };
+        match (kind, tag) {
+            (Kind::Parse, b'1') | (Kind::Bind, b'2') | (Kind::Close, b'3') => {
+                relay(self);
+                self.pop();
+            }
+            (Kind::DescribeStatement(statement), b't') => {
+                let parameters = ParameterDescription::parse(body)?.types.iter().collect::<Vec<Oid>>();
+                let statement = Arc::clone(statement);
+                relay(self);
+                self.describing(&statement, parameters);
+                return Ok(Absorbed::NeedsInput);
+            }
+            (Kind::DescribeStatement(statement), b'T' | b'n') => {
+                let statement = Arc::clone(statement);
+                let rows = (tag == b'T').then(|| body.to_vec());
+                relay(self);
+                self.pop();
+                if self.described(&statement, rows) == Agreement::Changed {
+                    self.result_type_changed = true;
+                }
+            }
+            (Kind::DescribePortal, b'T' | b'n') => {
+                relay(self);
+                self.pop();
+            }
+            (Kind::Execute(tracked), b'C' | b'I' | b's') => {
+                let tracked = tracked.take();
+                relay(self);
+                self.pop();
+                if tag == b'C' {
+                    self.count_rows(body);
+                }
+                if tag == b'C'
+                    && let Some(tracked) = tracked
+                {
+                    let tag = CommandComplete::parse(body)?.tag.to_vec();
+                    self.note(Some(at), &tracked, &tag);
+                }
+            }
+            (Kind::Query(tracked), b'C' | b'I') => {
+                let first = if tracked.is_empty() {
+                    None
+                } else {
+                    Some(tracked.remove(0))
+                };
+                if self.hold_tag && shown == Shown::Yes {
+                    self.held_tag = Some(whole.to_vec());
+                } else {
+                    relay(self);
+                }
+                if tag == b'C' {
+                    self.count_rows(body);
+                }
+                if tag == b'C'
+                    && let Some(tracked) = first
+                {
+                    let tag = CommandComplete::parse(body)?.tag.to_vec();
+                    self.note(Some(at), &tracked, &tag);
+                }
+                return Ok(Absorbed::NeedsInput);
+            }
+            (Kind::Query(_) | Kind::Sync, b'Z') => {
+                let status = ReadyForQuery::parse(body)?.status.byte();
+                if let Some(participant) = self.participants.get_mut(at) {
+                    participant.status = status;
+                    participant.sync = Sync::Settled;
+                }
+                self.pop();
+            }
+            (Kind::Query(_), b'T' | b'n') | (Kind::Query(_) | Kind::Execute(_), b'H' | b'c') => {
+                relay(self);
+                return Ok(Absorbed::NeedsInput);
+            }
+            (Kind::Query(_), b'G') => {
+                relay(self);
+                self.copying = Copying::In(at, CopyProtocol::Simple);
+            }
+            (Kind::Execute(_), b'G') => {
+                relay(self);
+                // The backend swallows what was sent behind the Execute (sessions.md 9): a Sync there is not answered.
+                self.queue
+                    .retain(|owed| !matches!(owed, Owed::Backend { kind: Kind::Sync, .. }));
+                self.copying = Copying::In(at, CopyProtocol::Extended);
+            }
+            (_, b'V') => {
+                relay(self);
+                return Ok(Absorbed::NeedsInput);
+            }
+            (_, other) => return Err(FrameError::UnknownTag { tag: other }),
+        }
+        Ok(Absorbed::Advanced)
+    }
+
+    fn pop(&mut self) {
+        let _done = self.queue.pop_front();
+    }
+
+    fn count_rows(&mut self, body: &[u8]) {
+        if let Ok(complete) = CommandComplete::parse(body)
+            && let Some(rows) = complete.rows()
+        {
+            self.rows = self.rows.saturating_add(rows);
+        }
+    }
+
+    fn describing(&mut self, statement: &Arc<crate::session::prepared::Statement>, parameters: Vec<Oid>) {
+        self.described_parameters = Some((statement.id(), parameters));
+    }
+
+    fn described(&mut self, statement: &Arc<crate::session::prepared::Statement>, rows: Option<Vec<u8>>) -> Agreement {
+        let parameters = match self.described_parameters.take() {
+            Some((id, parameters)) if id == statement.id() => parameters,
+            Some(_) | None => Vec::new(),
+        };
+        statement.note_described(Described { parameters, rows })
+    }
+
+    fn on_parameter_status(&mut self, body: &[u8], shown: Shown) -> Result<(), FrameError> {
+        let status = ParameterStatus::parse(body)?;
+        let name = String::from_utf8_lossy(status.name).into_owned();
+        let value = String::from_utf8_lossy(status.value).into_owned();
+        if shown == Shown::Yes {
+            self.report(name, value);
+        }
+        Ok(())
+    }
+
+    /// Tells the client that a reported setting has a value, unless it knows.
+    pub(super) fn report(&mut self, name: String, value: String) {
+        if self.reported.get(&name) == Some(&value) {
+            return;
+        }
+        wire::put_parameter_status(&mut self.client.out_buffer, name.as_bytes(), value.as_bytes());
+        match name.as_str() {
+            "application_name" => self.enrolment.set_application_name(&value),
+            "standard_conforming_strings" | "client_encoding" => {}
+            _ => {}
+        }
+        let lexed = name == "standard_conforming_strings" || name == "client_encoding";
+        self.reported.insert(name, value);
+        if lexed {
+            self.lexing = Lexing::from_settings(
+                self.reported
+                    .get("standard_conforming_strings")
+                    .map_or("on", String::as_str),
+                self.reported.get("client_encoding").map_or("UTF8", String::as_str),
+            );
+        }
+    }
+
+    /// ErrorResponse of the backend at `at`.
+    fn on_error(&mut self, at: usize, body: &[u8]) -> Result<(), FrameError> {
+        let mut fields = ErrorFields::parse(body)?;
+        if fields.ends_connection() {
+            if let Some(participant) = self.participants.get_mut(at) {
+                participant.life = Life::Gone;
+            }
+            self.last_words = Some(Box::new(fields));
+            return Ok(()); // its EOF follows, and is where the loss is dealt with
+        }
+        let from_query = matches!(
+            self.queue.front(),
+            Some(Owed::Backend {
+                kind: Kind::Query(_),
+                ..
+            })
+        );
+        if let Some(why) = self.cancelled_by.take()
+            && fields.code() == wire::SqlState::QUERY_CANCELED
+        {
+            fields = self.fields_of(&why);
+        }
+        self.running.outcome = match fields.code() {
+            wire::SqlState::QUERY_CANCELED => Outcome::Cancelled,
+            _ => Outcome::Failed,
+        };
+        self.world
+            .telemetry
+            .error(fields.code().as_str(), crate::telemetry::ErrorOrigin::Shard);
+        if !self.transparent
+            && let Some(shard) = self.participants.get(at).map(|p| p.shard)
+        {
+            fields.add_where(&format!("shard {}", self.world.shard_name(shard)));
+        }
+        wire::put_error(&mut self.client.out_buffer, &fields);
+        self.block.fail();
+        self.failed = true;
+        if from_query {
+            if let Some(Owed::Backend {
+                kind: Kind::Query(tracked),
+                shown,
+                ..
+            }) = self.queue.front_mut()
+            {
+                tracked.clear();
+                if *shown == Shown::No {
+                    *shown = Shown::Yes;
+                }
+            }
+        } else {
+            self.skip_to_sync();
+        }
+        Ok(())
+    }
+
+    /// After an error in the extended protocol: what was sent up to the next Sync is not answered, and what it changed
+    /// here is taken back.
+    pub(super) fn skip_to_sync(&mut self) {
+        let mut undone = Vec::new();
+        loop {
+            match self.queue.front() {
+                None => {
+                    self.skipping = Skipping::ToSync;
+                    break;
+                }
+                Some(Owed::Backend { kind: Kind::Sync, .. }) => break,
+                Some(Owed::Backend { .. } | Owed::Local { .. }) => {
+                    if let Some(Owed::Backend { undo, .. } | Owed::Local { undo, .. }) = self.queue.pop_front() {
+                        undone.push(undo);
+                    }
+                }
+            }
+        }
+        for undo in undone.into_iter().rev() {
+            self.undo(undo);
+        }
+    }
+
+    fn undo(&mut self, undo: Undo) {
+        match undo {
+            Undo::Nothing => {}
+            Undo::Statement(name, before) => {
+                if name.is_empty() {
+                    self.unnamed = before.map(crate::session::state::Named::new);
+                } else {
+                    match before {
+                        Some(statement) => {
+                            self.statements
+                                .insert(name, crate::session::state::Named::new(statement));
+                        }
+                        None => {
+                            self.statements.remove(&name);
+                        }
+                    }
+                }
+            }
+            Undo::Portal(name, before) => match before {
+                Some(portal) => {
+                    self.portals.insert(name, *portal);
+                }
+                None => {
+                    self.portals.remove(&name);
+                }
+            },
+            Undo::Prepared(at, id) => {
+                if let Some(participant) = self.participants.get_mut(at) {
+                    participant.backend.prepared.remove(id);
+                }
+            }
+            Undo::Unnamed(at) => {
+                if let Some(participant) = self.participants.get_mut(at) {
+                    participant.set_unnamed(0);
+                }
+            }
+        }
+    }
+
+    /// The connection of the backend at `at` has ended. What it owed is answered here.
+    pub(super) async fn lose(&mut self, at: usize, said: Option<Box<ErrorFields>>) -> Result<(), Stop> {
+        let Some(lost) = self.participants.remove(at) else {
+            return Ok(());
+        };
+        let said = said.or_else(|| self.last_words.take());
+        let name = self.world.shard_name(lost.shard);
+        self.active = None;
+        self.copying = Copying::No;
+        self.failed = true;
+        self.running.outcome = Outcome::Failed;
+        let failure = Failure::Lost {
+            shard: lost.shard,
+            name,
+            said,
+        };
+        let fields = self.fields_of(&failure);
+        self.world
+            .telemetry
+            .error(fields.code().as_str(), crate::telemetry::ErrorOrigin::Shard);
+        if lost.pin.is_some() {
+            return Err(Gone::Fatal(Box::new(fatal(fields))).into());
+        }
+        wire::put_error(&mut self.client.out_buffer, &fields);
+        if self.block.is_explicit() {
+            // The client must end its block before anything else runs; no backend is left that knows of it.
+            self.transparent = false;
+        }
+        self.block.fail();
+        self.world.pools.suspect(lost.shard);
+        self.portals.clear();
+        let in_query = matches!(
+            self.queue.front(),
+            Some(Owed::Backend {
+                kind: Kind::Query(_),
+                ..
+            })
+        );
+        if in_query {
+            self.queue.clear();
+        } else {
+            self.skip_to_sync();
+            self.queue.clear();
+        }
+        Ok(())
+    }
+}
+
+/// The same error, as the end of the session.
+pub(super) fn fatal(fields: ErrorFields) -> ErrorFields {
+    fields
+        .with(wire::ErrorField::Severity, "FATAL")
+        .with(wire::ErrorField::SeverityText, "FATAL")
+}
+
+/// Which frames of a backend are looked at.
+#[inline]
+fn interest(tag: u8) -> Interest {
+    match tag {
+        b'D' | b'd' => Interest::Pass,
+        _ => Interest::Look,
+    }
+}
+
+/// Reads what the client sends meanwhile, within a bound: so a reset is noticed, and a pipelining client isn't stopped.
+pub(super) fn poll_ahead(
+    client: &mut crate::backend::Link,
+    ended: &mut Ended,
+    context: &mut Context<'_>,
+) -> Poll<io::Error> {
+    while *ended == Ended::No && client.in_buffer.len() < CLIENT_AHEAD_MAX {
+        match client.poll_fill(context) {
+            Poll::Ready(Ok(0)) => *ended = Ended::Yes,
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(error),
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+    Poll::Pending
+}

@@ -1,0 +1,491 @@
+//! From a statement to its plan: takes one picture, asks servers what only they know, plans again.
+//!
+//! Holds: one picture per statement; three rounds of questions at most; a question is answered on a backend of the
+//! session's own where its transaction has one, else on home.
+
+use std::sync::Arc;
+
+use crate::plan::{Access, Ask, Compiled, Facts, Parameters, Plan, Request, RouteStep, Snapshot, Verdict};
+use crate::session::error::{Failure, Stop};
+use crate::session::lane::round_trip;
+use crate::session::prepared::Statement;
+use crate::session::state::{Effective, Route, Session, Stale};
+use crate::telemetry::StatementKind;
+use crate::topology::ShardId;
+use crate::transaction::{Isolation, Participant};
+use crate::value::Oid;
+use crate::wire;
+
+/// Rounds of questions that a plan may take.
+const ROUNDS_MAX: usize = 3;
+
+/// What is to be planned.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'a> {
+    /// one statement
+    pub(super) text: &'a [u8],
+    /// declared parameter types
+    pub(super) declared: &'a [Oid],
+    /// bound values
+    pub(super) parameters: Parameters<'a>,
+    /// the statement, where it is a prepared one
+    pub(super) statement: Option<&'a Arc<Statement>>,
+}
+
+impl Session {
+    /// The picture for the next statement.
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.world.discovery.picture().current()
+    }
+
+    /// The plan of a statement.
+    pub(super) async fn plan(&mut self, snapshot: &Arc<Snapshot>, question: &Question<'_>) -> Result<Plan, Stop> {
+        let mut facts = self.facts(question);
+        for _ in 0..=ROUNDS_MAX {
+            let context = Arc::clone(&self.effective.context);
+            let request = Request {
+                text: question.text,
+                parameter_types: question.declared,
+                context: &context,
+            };
+            let planned = snapshot
+                .compile(&request, &facts)
+                .and_then(|compiled| compiled.bind(snapshot, &request, &question.parameters, &facts));
+            match planned {
+                Ok(plan) => return self.planned(plan),
+                Err(Verdict::Refused(refusal)) => return Err(Failure::Refused(refusal).into()),
+                Err(Verdict::Ask(ask)) => self.answer(snapshot, question, ask, &mut facts).await?,
+            }
+        }
+        Err(Failure::Bug("a plan asks without end").into())
+    }
+
+    /// The route of a statement without its keys: for Parse, where parameters aren't known yet.
+    pub(super) async fn compile(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        question: &Question<'_>,
+    ) -> Result<Arc<Compiled>, Stop> {
+        let mut facts = self.facts(question);
+        for _ in 0..=ROUNDS_MAX {
+            let context = Arc::clone(&self.effective.context);
+            let request = Request {
+                text: question.text,
+                parameter_types: question.declared,
+                context: &context,
+            };
+            match snapshot.compile(&request, &facts) {
+                Ok(compiled) => return Ok(compiled),
+                Err(Verdict::Refused(refusal)) => return Err(Failure::Refused(refusal).into()),
+                Err(Verdict::Ask(ask)) => self.answer(snapshot, question, ask, &mut facts).await?,
+            }
+        }
+        Err(Failure::Bug("a route asks without end").into())
+    }
+
+    /// The plan of a prepared statement by the route that the session keeps for it.
+    pub(super) async fn plan_by(&mut self, route: &Route, question: &Question<'_>) -> Result<Plan, Stop> {
+        let mut facts = self.facts(question);
+        for _ in 0..=ROUNDS_MAX {
+            let request = Request {
+                text: question.text,
+                parameter_types: question.declared,
+                context: &route.context,
+            };
+            match route
+                .compiled
+                .bind(&route.snapshot, &request, &question.parameters, &facts)
+            {
+                Ok(plan) => return self.planned(plan),
+                Err(Verdict::Refused(refusal)) => return Err(Failure::Refused(refusal).into()),
+                Err(Verdict::Ask(ask)) => {
+                    let snapshot = Arc::clone(&route.snapshot);
+                    self.answer(&snapshot, question, ask, &mut facts).await?;
+                }
+            }
+        }
+        Err(Failure::Bug("a plan asks without end").into())
+    }
+
+    fn planned(&mut self, plan: Plan) -> Result<Plan, Stop> {
+        self.running.kind = StatementKind::from(plan.kind);
+        self.running.shard = match &plan.work {
+            crate::plan::Work::One(shard) => Some(*shard),
+            crate::plan::Work::Many(_) => None,
+        };
+        self.allow(&plan)?;
+        Ok(plan)
+    }
+
+    fn facts(&self, question: &Question<'_>) -> Facts {
+        Facts {
+            categories: self.world.discovery.fixed(),
+            parameter_types: question
+                .statement
+                .and_then(|s| s.described())
+                .map(|d| d.parameters.clone()),
+            constants: std::collections::BTreeMap::new(),
+        }
+    }
+
+    /// What the transaction so far allows.
+    fn allow(&self, plan: &Plan) -> Result<(), Stop> {
+        if self.transparent {
+            return Ok(());
+        }
+        let isolation = match self.block.at_begin() {
+            Some(_) => self.block.isolation(),
+            None => self.effective.default_isolation,
+        };
+        match &plan.work {
+            crate::plan::Work::One(shard) => {
+                if plan.access == Access::Write
+                    && let Some(other) = self.participants.writer_other_than(*shard)
+                {
+                    return Err(Failure::SecondWriter {
+                        first: self.world.shard_name(other),
+                        second: self.world.shard_name(*shard),
+                    }
+                    .into());
+                }
+                if isolation != Isolation::ReadCommitted
+                    && let Some(other) = self.participants.enlisted_other_than(*shard)
+                {
+                    return Err(Failure::IsolationAcrossShards {
+                        isolation,
+                        first: self.world.shard_name(other),
+                        second: self.world.shard_name(*shard),
+                    }
+                    .into());
+                }
+            }
+            crate::plan::Work::Many(fan) => {
+                if isolation != Isolation::ReadCommitted && fan.shards.len() > 1 {
+                    let name = |at: usize| {
+                        fan.shards
+                            .get(at)
+                            .map_or_else(String::new, |s| self.world.shard_name(*s))
+                    };
+                    return Err(Failure::IsolationAcrossShards {
+                        isolation,
+                        first: name(0),
+                        second: name(1),
+                    }
+                    .into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks a server, or the store of categories.
+    async fn answer(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        question: &Question<'_>,
+        ask: Ask,
+        facts: &mut Facts,
+    ) -> Result<(), Stop> {
+        match ask {
+            Ask::Categories {
+                keyspace,
+                keys,
+                purpose,
+            } => {
+                let found = self.world.discovery.categories(keyspace, &keys, purpose).await?;
+                let mut all = (*facts.categories).clone();
+                all.extend(found);
+                facts.categories = Arc::new(all);
+            }
+            Ask::ParameterTypes => {
+                let types = match question.statement.and_then(|s| s.described()) {
+                    Some(described) => described.parameters.clone(),
+                    None => self.ask_parameter_types(snapshot, question).await?,
+                };
+                facts.parameter_types = Some(types);
+            }
+            Ask::Constants(expressions) => {
+                let values = self.ask_constants(snapshot.topology().home(), &expressions).await?;
+                facts.constants.extend(expressions.into_iter().zip(values));
+            }
+        }
+        Ok(())
+    }
+
+    /// A backend for a question, which must not enlist a shard: one that is held, if any shard will do, else `shard`'s.
+    pub(super) async fn aside(&mut self, shard: ShardId) -> Result<usize, Stop> {
+        self.flush_and_settle().await?;
+        if self.failed {
+            return Err(Failure::AlreadyAnswered.into());
+        }
+        match self.participants.find(shard) {
+            Some(at) => Ok(at),
+            None => self.check_out(shard).await,
+        }
+    }
+
+    async fn ask_parameter_types(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        question: &Question<'_>,
+    ) -> Result<Vec<Oid>, Stop> {
+        let at = self.aside(snapshot.topology().home()).await?;
+        let in_batch = self.owes_sync(at);
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("no backend to ask").into());
+        };
+        let out = &mut participant.backend.link.out_buffer;
+        wire::put_parse(out, b"", question.text, question.declared);
+        wire::put_describe(out, wire::Target::Statement, b"");
+        participant.set_unnamed(0);
+        let mut types = Vec::new();
+        let mut refused = None;
+        self.ask_trip(at, in_batch, |frame| {
+            match frame.tag {
+                b't' => types = wire::ParameterDescription::parse(frame.body)?.types.iter().collect(),
+                b'E' => refused = Some(Box::new(wire::ErrorFields::parse(frame.body)?)),
+                _ => {}
+            }
+            Ok(())
+        })
+        .await?;
+        match refused {
+            Some(fields) => Err(Failure::Shard(fields).into()),
+            None => Ok(types),
+        }
+    }
+
+    async fn ask_constants(&mut self, home: ShardId, expressions: &[String]) -> Result<Vec<Option<String>>, Stop> {
+        let at = self.aside(home).await?;
+        let in_batch = self.owes_sync(at);
+        let list: Vec<String> = expressions.iter().map(|e| format!("({e})::pg_catalog.text")).collect();
+        let sql = format!("SELECT {}", list.join(", "));
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("no backend to ask").into());
+        };
+        let out = &mut participant.backend.link.out_buffer;
+        wire::put_parse(out, b"", sql.as_bytes(), &[]);
+        wire::put_bind(out, b"", b"", &[], std::iter::empty(), &[]);
+        wire::put_execute(out, b"", 0);
+        participant.set_unnamed(0);
+        let mut values = Vec::new();
+        let mut refused = None;
+        self.ask_trip(at, in_batch, |frame| {
+            match frame.tag {
+                b'D' => {
+                    values = wire::DataRow::parse(frame.body)?
+                        .values
+                        .map(|v| v.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+                        .collect();
+                }
+                b'E' => refused = Some(Box::new(wire::ErrorFields::parse(frame.body)?)),
+                _ => {}
+            }
+            Ok(())
+        })
+        .await?;
+        match refused {
+            Some(mut fields) => {
+                fields.remove(wire::ErrorField::Position);
+                Err(Failure::Shard(fields).into())
+            }
+            None => Ok(values),
+        }
+    }
+
+    fn owes_sync(&self, at: usize) -> InBatch {
+        match self.participants.get(at) {
+            Some(p) if p.sync == crate::transaction::Sync::Owed => InBatch::Yes,
+            Some(_) | None => InBatch::No,
+        }
+    }
+
+    /// Ends a question of ours with Sync and reads its answers; inside the client's batch Flush must do, since a Sync
+    /// would end its transaction.
+    async fn ask_trip(
+        &mut self,
+        at: usize,
+        in_batch: InBatch,
+        look: impl FnMut(&wire::Frame<'_>) -> Result<(), wire::FrameError>,
+    ) -> Result<(), Stop> {
+        match in_batch {
+            InBatch::No => {
+                let Some(participant) = self.participants.get_mut(at) else {
+                    return Err(Failure::Bug("no backend").into());
+                };
+                wire::put_sync(&mut participant.backend.link.out_buffer);
+                round_trip(participant, look).await?;
+                if self.participants.get(at).is_some_and(|p| p.status == b'E') {
+                    self.block.fail();
+                }
+                Ok(())
+            }
+            // The batch's work becomes a block first; then a Sync ends nothing.
+            InBatch::Yes => {
+                self.adopt_batch().await?;
+                let Some(participant) = self.participants.get_mut(at) else {
+                    return Err(Failure::Bug("no backend").into());
+                };
+                wire::put_sync(&mut participant.backend.link.out_buffer);
+                round_trip(participant, look).await?;
+                self.wrapping = crate::session::state::Wrapping::Yes;
+                Ok(())
+            }
+        }
+    }
+
+    /// Asks for the settings that planning reads, if they may have changed; free otherwise, and on one shard.
+    pub(super) async fn refresh_effective(&mut self) -> Result<(), Stop> {
+        if self.stale == Stale::No || self.transparent {
+            return Ok(());
+        }
+        let home = self.snapshot().topology().home();
+        let at = self.aside(home).await?;
+        self.read_effective(at).await
+    }
+
+    /// Reads the effective settings from a backend that has the session's.
+    async fn read_effective(&mut self, at: usize) -> Result<(), Stop> {
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("no backend to ask").into());
+        };
+        let effective = ask_effective(participant).await?;
+        self.effective = self.world.intern_effective(effective);
+        self.stale = Stale::No;
+        Ok(())
+    }
+
+    /// What EXPLAIN (ROUTE) shows of a statement.
+    pub(super) async fn route_steps(&mut self, snapshot: &Arc<Snapshot>, text: &[u8]) -> Result<Vec<RouteStep>, Stop> {
+        let question = Question {
+            text,
+            declared: &[],
+            parameters: Parameters::default(),
+            statement: None,
+        };
+        let mut facts = self.facts(&question);
+        for _ in 0..=ROUNDS_MAX {
+            let context = Arc::clone(&self.effective.context);
+            let request = Request {
+                text,
+                parameter_types: &[],
+                context: &context,
+            };
+            match snapshot.explain(&request, &question.parameters, &facts) {
+                Ok(steps) => return Ok(steps),
+                Err(Verdict::Refused(refusal)) => return Err(Failure::Refused(refusal).into()),
+                Err(Verdict::Ask(ask)) => self.answer(snapshot, &question, ask, &mut facts).await?,
+            }
+        }
+        Err(Failure::Bug("a route asks without end").into())
+    }
+
+    /// DDL has run: the picture is read anew before the next statement, and texts prepared from now on are others.
+    pub(super) fn ddl_ran(&mut self) {
+        self.ddl = true;
+        self.world.statements.next_generation();
+    }
+}
+
+/// Reads the effective settings from a backend that has the session's.
+pub(super) async fn ask_effective(participant: &mut Participant) -> Result<Effective, Stop> {
+    wire::put_query(&mut participant.backend.link.out_buffer, EFFECTIVE.as_bytes());
+    participant.set_unnamed(0);
+    let mut cells: Vec<Option<String>> = Vec::new();
+    let mut refused = None;
+    round_trip(participant, |frame| {
+        match frame.tag {
+            b'D' => {
+                cells = wire::DataRow::parse(frame.body)?
+                    .values
+                    .map(|v| v.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+                    .collect();
+            }
+            b'E' => refused = Some(Box::new(wire::ErrorFields::parse(frame.body)?)),
+            _ => {}
+        }
+        Ok(())
+    })
+    .await?;
+    match refused {
+        Some(fields) => Err(Failure::Shard(fields).into()),
+        None => effective_from(&cells),
+    }
+}
+
+/// Does a backend owe a Sync to the client's batch?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum InBatch {
+    /// yes
+    Yes,
+    /// no
+    No,
+}
+
+/// One row: search path and temporary relations as JSON arrays, then the rest.
+const EFFECTIVE: &str = "SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(false))::pg_catalog.text, \
+    current_user::pg_catalog.text, pg_catalog.current_setting('TimeZone'), pg_catalog.current_setting('DateStyle'), \
+    pg_catalog.current_setting('IntervalStyle'), pg_catalog.current_setting('client_encoding'), \
+    pg_catalog.current_setting('default_transaction_isolation'), \
+    (SELECT COALESCE(pg_catalog.json_agg(relname), '[]')::pg_catalog.text FROM pg_catalog.pg_class \
+      WHERE relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()), \
+    pg_catalog.current_setting('standard_conforming_strings'), pg_catalog.current_setting('transform_null_equals'), \
+    pg_catalog.current_setting('row_security'), pg_catalog.current_setting('bytea_output'), \
+    pg_catalog.current_setting('extra_float_digits'), pg_catalog.current_setting('lc_messages'), \
+    pg_catalog.current_setting('lc_monetary'), pg_catalog.current_setting('lc_numeric'), \
+    pg_catalog.current_setting('lc_time'), pg_catalog.current_setting('xmlbinary'), pg_catalog.current_setting('xmloption'), \
+    pg_catalog.current_setting('array_nulls'), pg_catalog.current_setting('backslash_quote'), \
+    pg_catalog.current_setting('default_text_search_config'), pg_catalog.current_setting('quote_all_identifiers')";
+
+/// Names of the cells of [`EFFECTIVE`] from the ninth on.
+const OTHER: [&str; 15] = [
+    "standard_conforming_strings",
+    "transform_null_equals",
+    "row_security",
+    "bytea_output",
+    "extra_float_digits",
+    "lc_messages",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
+    "xmlbinary",
+    "xmloption",
+    "array_nulls",
+    "backslash_quote",
+    "default_text_search_config",
+    "quote_all_identifiers",
+];
+
+fn effective_from(cells: &[Option<String>]) -> Result<Effective, Stop> {
+    let cell = |at: usize| cells.get(at).cloned().flatten().unwrap_or_default();
+    let list = |at: usize| {
+        serde_json::from_str::<Vec<String>>(&cell(at)).map_err(|_| Failure::Bug("a list of names can't be read"))
+    };
+    let schemas = list(0)?
+        .into_iter()
+        .filter(|s| s != "pg_catalog" && !s.starts_with("pg_temp"))
+        .collect();
+    let context = crate::plan::Context {
+        search_path: schemas,
+        role: cell(1),
+        time_zone: cell(2),
+        date_style: cell(3),
+        interval_style: cell(4),
+        client_encoding: cell(5),
+        other: OTHER
+            .iter()
+            .enumerate()
+            .map(|(at, name)| ((*name).to_owned(), cell(at.saturating_add(8))))
+            .collect(),
+        temporary: list(7)?,
+    };
+    let default_isolation = match cell(6).as_str() {
+        "repeatable read" => Isolation::RepeatableRead,
+        "serializable" => Isolation::Serializable,
+        _ => Isolation::ReadCommitted,
+    };
+    Ok(Effective {
+        context: Arc::new(context),
+        default_isolation,
+    })
+}

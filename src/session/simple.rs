@@ -1,0 +1,428 @@
+//! The simple protocol: one Query message, one implicit transaction.
+//!
+//! On one shard the message goes on as it is, however many statements it holds. With several shards it is split; what
+//! lies on one shard goes as one message, the rest statement by statement inside BEGIN and COMMIT of ours.
+
+use std::sync::Arc;
+
+use crate::execute::Describe;
+use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Work};
+use crate::session::error::{Failure, Gone, Stop};
+use crate::session::prepared::{Draft, Origin, Statement};
+use crate::session::queue::{Kind, Owed, Shown, Undo};
+use crate::session::route::Question;
+use crate::session::state::{Session, Skipping, Wrapping};
+use crate::session::track::Tracked;
+use crate::sql::{self, Command, DeallocateTarget, Edits, Lead, Span, Statements};
+use crate::topology::ShardId;
+use crate::transaction::Worked;
+use crate::value::Oid;
+use crate::wire;
+
+/// Which protocol asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Via {
+    /// Query: rows are described, tags follow
+    Simple,
+    /// Execute: rows only
+    Extended,
+}
+
+impl Session {
+    /// One Query message.
+    pub(super) async fn query(&mut self, text: &[u8]) -> Result<(), Gone> {
+        if self.skipping == Skipping::ToSync {
+            return Ok(());
+        }
+        let settled = self.settle_before_query().await;
+        if let Err(stop) = settled {
+            self.report_failure(stop)?;
+        }
+        if self.skipping == Skipping::ToSync {
+            return Ok(());
+        }
+        self.unnamed = None;
+        self.portals.remove(&b""[..]);
+        let snapshot = self.snapshot();
+        self.choose_mode(&snapshot);
+        let done = if self.transparent {
+            self.query_transparent(&snapshot, text).await
+        } else {
+            self.query_sharded(&snapshot, text).await
+        };
+        if let Err(stop) = done {
+            self.report_failure(stop)?;
+        }
+        self.finish_query().await
+    }
+
+    async fn settle_before_query(&mut self) -> Result<(), Stop> {
+        self.place_deferred().await?;
+        self.flush_and_settle().await
+    }
+
+    // --- one shard ---
+
+    async fn query_transparent(&mut self, snapshot: &Arc<Snapshot>, text: &[u8]) -> Result<(), Stop> {
+        let shard = snapshot.topology().home();
+        let (tracked, edited) = self.track_all(snapshot, text)?;
+        if tracked.iter().any(|t| !t.is_idle()) {
+            let saved = self.saved();
+            self.block.enter_implicit(&saved, self.effective.default_isolation);
+        }
+        let at = self.lane(shard, Access::Read).await?;
+        self.ensure_all(at, &tracked, text).await?;
+        for one in &tracked {
+            self.may_pin(at, &one.effect)?;
+        }
+        self.send_query(at, edited.as_deref().unwrap_or(text), tracked)?;
+        self.settle().await
+    }
+
+    /// What each statement of a text changes in the session, and the text with names of prepared statements edited.
+    fn track_all(&mut self, snapshot: &Arc<Snapshot>, text: &[u8]) -> Result<(Vec<Tracked>, Option<Vec<u8>>), Stop> {
+        let mut shape = std::mem::take(&mut self.shape);
+        let scanned = sql::shape(text, self.lexing, &mut shape);
+        let (lead, count) = (shape.lead(), shape.statements());
+        self.shape = shape;
+        if scanned.is_err() {
+            // The server's lexer will say what is wrong, in its own words.
+            return Ok((Vec::new(), None));
+        }
+        if count == Statements::One && matches!(lead, Lead::Query | Lead::Write) {
+            let effect = self.effect_of(snapshot, text);
+            if effect == SessionEffect::None {
+                return Ok((Vec::new(), None));
+            }
+            return Ok((
+                vec![Tracked {
+                    command: Command::Query,
+                    text: text.to_vec(),
+                    effect,
+                    prepares: None,
+                }],
+                None,
+            ));
+        }
+        let mut tracked = Vec::new();
+        let mut edits = Edits::new();
+        for span in sql::split(text, self.lexing)? {
+            let statement = span.of(text);
+            let command = sql::command(statement, self.lexing)?;
+            let effect = match &command {
+                Command::Query
+                | Command::Insert
+                | Command::Update
+                | Command::Delete
+                | Command::Merge
+                | Command::Unknown(_)
+                | Command::Ddl(_)
+                | Command::Copy(_)
+                | Command::Explain(_)
+                | Command::Declare(_)
+                | Command::Execute(_) => self.effect_of(snapshot, statement),
+                _ => SessionEffect::None,
+            };
+            let prepares = self.edit_names(&command, statement, span.start, &tracked, &mut edits);
+            tracked.push(Tracked {
+                command,
+                text: statement.to_vec(),
+                effect,
+                prepares,
+            });
+        }
+        let edited = if edits.is_empty() {
+            None
+        } else {
+            edits.apply(text).map(|(text, _)| text)
+        };
+        Ok((tracked, edited))
+    }
+
+    /// What a statement may leave in the session, as far as the planner can tell on one shard.
+    fn effect_of(&self, snapshot: &Arc<Snapshot>, text: &[u8]) -> SessionEffect {
+        let request = crate::plan::Request {
+            text,
+            parameter_types: &[],
+            context: &self.effective.context,
+        };
+        let facts = crate::plan::Facts::default();
+        match snapshot
+            .compile(&request, &facts)
+            .and_then(|compiled| compiled.bind(snapshot, &request, &Parameters::default(), &facts))
+        {
+            Ok(plan) => plan.effect,
+            Err(_) => SessionEffect::Opaque,
+        }
+    }
+
+    /// Names of SQL-level prepared statements are the session's own: on a backend they are called otherwise.
+    fn edit_names(
+        &mut self,
+        command: &Command,
+        statement: &[u8],
+        offset: usize,
+        before: &[Tracked],
+        edits: &mut Edits,
+    ) -> Option<Arc<Statement>> {
+        let shifted = |span: Span| Span::new(span.start.saturating_add(offset), span.end.saturating_add(offset));
+        match command {
+            Command::Prepare(prepare) => {
+                let made = self.intern_sql(statement, prepare.name_span, prepare.body);
+                edits.replace(shifted(prepare.name_span), made.backend_name().as_bytes().to_vec());
+                Some(made)
+            }
+            Command::Execute(execute) => {
+                let found = before
+                    .iter()
+                    .rev()
+                    .find_map(|t| match &t.command {
+                        Command::Prepare(p) if p.name == execute.name => t.prepares.clone(),
+                        _ => None,
+                    })
+                    .or_else(|| {
+                        self.statements
+                            .get(execute.name.as_bytes())
+                            .map(|n| Arc::clone(&n.statement))
+                    })?;
+                edits.replace(shifted(execute.name_span), found.backend_name().as_bytes().to_vec());
+                None
+            }
+            Command::Deallocate(DeallocateTarget::Name { name, span }) => {
+                let found = self.statements.get(name.as_bytes()).map(|n| Arc::clone(&n.statement))?;
+                edits.replace(shifted(*span), found.backend_name().as_bytes().to_vec());
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// A statement made by SQL PREPARE.
+    pub(super) fn intern_sql(&mut self, text: &[u8], name: Span, body: Span) -> Arc<Statement> {
+        let command = sql::command(body.of(text), self.lexing).unwrap_or(Command::Query);
+        self.world.statements.intern(Draft {
+            text,
+            declared: &[],
+            origin: Origin::Sql {
+                start: name.start,
+                end: name.end,
+                body: body.start,
+            },
+            settings: &self.current().clone(),
+            command,
+        })
+    }
+
+    /// Statements that a text executes or forgets by name must be on the backend.
+    async fn ensure_all(&mut self, at: usize, tracked: &[Tracked], _text: &[u8]) -> Result<(), Stop> {
+        for one in tracked {
+            let name = match &one.command {
+                Command::Execute(execute) => &execute.name,
+                Command::Deallocate(DeallocateTarget::Name { name, .. }) => name,
+                Command::Prepare(_) => {
+                    // Prepared there for somebody else: under its one name it may not be prepared twice.
+                    if let Some(statement) = &one.prepares {
+                        self.forget_on_backend(at, statement).await?;
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
+            if let Some(statement) = self.statements.get(name.as_bytes()).map(|n| Arc::clone(&n.statement)) {
+                self.ensure_prepared(at, &statement).await?;
+            }
+        }
+        Ok(())
+    }
+
+    // --- several shards ---
+
+    async fn query_sharded(&mut self, snapshot: &Arc<Snapshot>, text: &[u8]) -> Result<(), Stop> {
+        let mut shape = std::mem::take(&mut self.shape);
+        let scanned = sql::shape(text, self.lexing, &mut shape);
+        let count = shape.statements();
+        self.shape = shape;
+        scanned?;
+        match count {
+            Statements::None => {
+                wire::put_empty_query(&mut self.client.out_buffer);
+                Ok(())
+            }
+            Statements::One => self.statement(snapshot, text, Via::Simple).await,
+            Statements::Several => {
+                let spans = sql::split(text, self.lexing)?;
+                if let [only] = spans.as_slice() {
+                    return self.statement(snapshot, only.of(text), Via::Simple).await;
+                }
+                if spans.is_empty() {
+                    wire::put_empty_query(&mut self.client.out_buffer);
+                    return Ok(());
+                }
+                self.several(snapshot, text, &spans).await
+            }
+        }
+    }
+
+    async fn several(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], spans: &[Span]) -> Result<(), Stop> {
+        // Split only if all of it can be read (sessions.md 1): a text that Postgres would reject as a whole runs nothing.
+        self.parse_check(snapshot, text, spans).await?;
+        for (index, span) in spans.iter().enumerate() {
+            let saved = self.saved();
+            self.block.enter_implicit(&saved, self.effective.default_isolation);
+            self.wrapping = Wrapping::Yes;
+            self.hold_tag = index.saturating_add(1) == spans.len();
+            self.statement(snapshot, span.of(text), Via::Simple).await?;
+            if self.failed {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// One statement of a Query message, or of an Execute.
+    pub(super) async fn statement(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], via: Via) -> Result<(), Stop> {
+        self.refresh_effective().await?;
+        let mut shape = std::mem::take(&mut self.shape);
+        let scanned = sql::shape(text, self.lexing, &mut shape);
+        let lead = shape.lead();
+        self.shape = shape;
+        scanned?;
+        let command = match lead {
+            Lead::Query => Command::Query,
+            Lead::Write => Command::Insert,
+            Lead::Empty | Lead::Other => sql::command(text, self.lexing)?,
+        };
+        self.command(snapshot, text, command, via).await
+    }
+
+    /// A statement that the planner decides about.
+    pub(super) async fn planned_statement(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        text: &[u8],
+        command: Command,
+        via: Via,
+    ) -> Result<(), Stop> {
+        let question = Question {
+            text,
+            declared: &[],
+            parameters: Parameters::default(),
+            statement: None,
+        };
+        let plan = self.plan(snapshot, &question).await?;
+        self.run_plan(plan, text, command, via).await
+    }
+
+    /// Runs a plan whose text needs no parameters.
+    pub(super) async fn run_plan(&mut self, plan: Plan, text: &[u8], command: Command, via: Via) -> Result<(), Stop> {
+        match plan.work {
+            Work::One(shard) => {
+                let tracked = Tracked {
+                    command,
+                    text: text.to_vec(),
+                    effect: plan.effect,
+                    prepares: None,
+                };
+                self.run_on_one(shard, plan.access, text, tracked).await
+            }
+            Work::Many(fan) => {
+                let describe = match via {
+                    Via::Simple => Describe::Yes,
+                    Via::Extended => Describe::No,
+                };
+                self.run_fan(&fan, &crate::session::portal::Bound::default(), &[], describe)
+                    .await
+            }
+        }
+    }
+
+    async fn run_on_one(&mut self, shard: ShardId, access: Access, text: &[u8], tracked: Tracked) -> Result<(), Stop> {
+        let at = self.lane(shard, access).await?;
+        self.may_pin(at, &tracked.effect)?;
+        let tracked = if tracked.is_idle() { Vec::new() } else { vec![tracked] };
+        self.send_query(at, text, tracked)?;
+        self.settle().await?;
+        self.follow_status(at);
+        Ok(())
+    }
+
+    /// Queues a Query for a backend.
+    pub(super) fn send_query(&mut self, at: usize, text: &[u8], tracked: Vec<Tracked>) -> Result<(), Stop> {
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("a lane is missing").into());
+        };
+        wire::put_query(&mut participant.backend.link.out_buffer, text);
+        participant.worked = Worked::Yes;
+        participant.set_unnamed(0);
+        self.running.sent = self.running.sent.saturating_add(text.len() as u64);
+        self.active = Some(at);
+        self.queue.push_back(Owed::Backend {
+            kind: Kind::Query(tracked),
+            shown: Shown::Yes,
+            undo: Undo::Nothing,
+        });
+        Ok(())
+    }
+
+    /// A backend in a failed block means that the client's block has failed.
+    pub(super) fn follow_status(&mut self, at: usize) {
+        if self.participants.get(at).is_some_and(|p| p.status == b'E') {
+            self.block.fail();
+        }
+    }
+
+    /// Whether another pin is allowed, before the statement that makes it runs.
+    pub(super) fn may_pin(&mut self, at: usize, effect: &SessionEffect) -> Result<(), Stop> {
+        match effect {
+            SessionEffect::None => Ok(()),
+            SessionEffect::Pin(_) | SessionEffect::Opaque => {
+                let Some(participant) = self.participants.get_mut(at) else {
+                    return Ok(());
+                };
+                if participant.pin.is_none() {
+                    participant.backend.pin()?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Asks one server whether each statement can be parsed, as Postgres parses a whole message before it runs any of it.
+    async fn parse_check(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], spans: &[Span]) -> Result<(), Stop> {
+        if spans
+            .iter()
+            .all(|span| sql::parse(span.of(text), self.lexing).is_ok() || self.is_known_command(span.of(text)))
+        {
+            return Ok(());
+        }
+        let at = self.aside(snapshot.topology().home()).await?;
+        // A function body is parsed but not run: DO takes any text, so the whole message is put into a statement that
+        // fails after raw parsing. The empty portal of a several-statement Parse does just that: 42601 "cannot insert
+        // multiple commands into a prepared statement" comes only after the whole text was parsed.
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("no backend to ask").into());
+        };
+        wire::put_parse(&mut participant.backend.link.out_buffer, b"", text, &[] as &[Oid]);
+        wire::put_sync(&mut participant.backend.link.out_buffer);
+        participant.set_unnamed(0);
+        let mut refused = None;
+        crate::session::lane::round_trip(participant, |frame| {
+            if frame.tag == b'E' {
+                refused = Some(Box::new(wire::ErrorFields::parse(frame.body)?));
+            }
+            Ok(())
+        })
+        .await?;
+        match refused {
+            Some(fields) if !fields.message().starts_with("cannot insert multiple commands") => {
+                Err(Failure::Shard(fields).into())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn is_known_command(&self, text: &[u8]) -> bool {
+        matches!(sql::command(text, self.lexing), Ok(command) if !matches!(command, Command::Unknown(_) | Command::Query
+            | Command::Insert | Command::Update | Command::Delete | Command::Merge | Command::Ddl(_)))
+    }
+}

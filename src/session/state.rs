@@ -1,0 +1,273 @@
+//! Everything that a session keeps.
+//!
+//! Why one struct with its `impl` spread over files by subject: startup, pump, simple, extended and control all work on
+//! the same few fields, and each file is one of those subjects.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::admin::{CancelMark, Enrolment};
+use crate::backend::{Link, Login};
+use crate::plan::{Compiled, Context, Snapshot};
+use crate::session::error::Failure;
+use crate::session::portal::Portal;
+use crate::session::prepared::Statement;
+use crate::session::queue::{Owed, Undo};
+use crate::session::world::World;
+use crate::sql::{Lexing, Scope, SessionSettings, Shape};
+use crate::transaction::{Block, Isolation, Participants};
+use crate::value::Oid;
+use crate::wire::ErrorFields;
+
+/// What a rollback restores.
+#[derive(Clone, Debug)]
+pub(super) struct Saved {
+    /// settings that outlive the transaction
+    pub(super) settings: SessionSettings,
+    /// settings under SET LOCAL
+    pub(super) local: Option<SessionSettings>,
+    /// what they amount to
+    pub(super) effective: Arc<Effective>,
+}
+
+/// What the session's settings amount to on a server.
+#[derive(Debug)]
+pub(super) struct Effective {
+    /// for the planner
+    pub(super) context: Arc<Context>,
+    /// `default_transaction_isolation`
+    pub(super) default_isolation: Isolation,
+}
+
+/// A named statement with the session's own route for it.
+#[derive(Debug)]
+pub(super) struct Named {
+    /// the statement
+    pub(super) statement: Arc<Statement>,
+    /// its route, and the picture and settings that it was compiled under
+    pub(super) route: Option<Route>,
+}
+
+/// A compiled route and what it was compiled under.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    /// picture
+    pub(super) snapshot: Arc<Snapshot>,
+    /// settings
+    pub(super) context: Arc<Context>,
+    /// route
+    pub(super) compiled: Arc<Compiled>,
+}
+
+/// Are the client's messages obeyed?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Skipping {
+    /// yes
+    No,
+    /// an error came: not before Sync
+    ToSync,
+}
+
+/// Is the client's data wanted?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Copying {
+    /// no COPY FROM STDIN runs
+    No,
+    /// the backend at this position waits for data, in this protocol
+    In(usize, CopyProtocol),
+}
+
+/// How the COPY was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CopyProtocol {
+    /// by Query: its answer ends with ReadyForQuery
+    Simple,
+    /// by Execute: Sync is swallowed until the data end
+    Extended,
+}
+
+/// What is known of the statement under way, for telemetry.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Running {
+    /// when it arrived
+    pub(super) since: Instant,
+    /// cancel requests before it don't count
+    pub(super) mark: CancelMark,
+    /// what became of it
+    pub(super) kind: crate::telemetry::StatementKind,
+    /// where
+    pub(super) shard: Option<crate::topology::ShardId>,
+    /// how it ended so far
+    pub(super) outcome: crate::telemetry::Outcome,
+    /// was its shape known
+    pub(super) cache: crate::telemetry::CacheUse,
+    /// bytes sent to shards
+    pub(super) sent: u64,
+    /// bytes that shards answered
+    pub(super) received: u64,
+}
+
+/// One client's session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) world: Arc<World>,
+    pub(super) client: Link,
+    /// the client has sent EOF: what it sent before is still answered
+    pub(super) client_ended: Ended,
+    pub(super) id: u32,
+    pub(super) user: Arc<str>,
+    pub(super) login: Arc<Login>,
+    pub(super) enrolment: Enrolment,
+    /// settings that outlive a transaction
+    pub(super) settings: SessionSettings,
+    /// settings in effect where SET LOCAL changed some
+    pub(super) local: Option<SessionSettings>,
+    pub(super) effective: Arc<Effective>,
+    /// whether `effective` must be asked for anew before the next plan
+    pub(super) stale: Stale,
+    /// how the client's bytes are lexed now
+    pub(super) lexing: Lexing,
+    /// what the client was told by ParameterStatus
+    pub(super) reported: BTreeMap<String, String>,
+    pub(super) block: Block<Saved>,
+    pub(super) participants: Participants,
+    /// answers owed, in stream order
+    pub(super) queue: VecDeque<Owed>,
+    /// the backend that owes them
+    pub(super) active: Option<usize>,
+    pub(super) statements: HashMap<Vec<u8>, Named>,
+    pub(super) unnamed: Option<Named>,
+    pub(super) portals: HashMap<Vec<u8>, Portal>,
+    pub(super) skipping: Skipping,
+    pub(super) copying: Copying,
+    /// a notice or notification was relayed: the client gets it without delay, as from Postgres
+    pub(super) urgent: Urgent,
+    pub(super) running: Running,
+    /// reused by every statement
+    pub(super) shape: Shape,
+    /// numbers unnamed statements and portals of ours
+    pub(super) counter: u64,
+    /// bytes of a client's CopyData message that are still to be forwarded
+    pub(super) copy_left: usize,
+    /// bytes of a client's message that are still to be dropped
+    pub(super) drop_left: usize,
+    /// which shard holds a cursor of SQL
+    pub(super) cursors: HashMap<String, crate::topology::ShardId>,
+    /// one shard: everything is forwarded as it is
+    pub(super) transparent: bool,
+    /// an error was answered in this message or batch
+    pub(super) failed: bool,
+    /// an implicit block had to be made explicit on its backends
+    pub(super) wrapping: Wrapping,
+    /// the next tag waits for COMMIT (sessions.md 8)
+    pub(super) hold_tag: bool,
+    /// it
+    pub(super) held_tag: Option<Vec<u8>>,
+    /// a Parse that waits for its shard
+    pub(super) deferred: Option<Deferred>,
+    /// a ParameterDescription whose RowDescription is to come
+    pub(super) described_parameters: Option<(u64, Vec<Oid>)>,
+    /// a re-prepare got another RowDescription
+    pub(super) result_type_changed: bool,
+    /// what a backend said before its connection ended
+    pub(super) last_words: Option<Box<ErrorFields>>,
+    /// why cancels were sent for the statement under way
+    pub(super) cancelled_by: Option<Failure>,
+    /// rows of the statement under way
+    pub(super) rows: u64,
+    /// DDL has run since the picture was taken
+    pub(super) ddl: bool,
+    /// between a batch's first message and its ReadyForQuery
+    pub(super) in_batch: bool,
+}
+
+/// A Parse that waits for its shard.
+#[derive(Debug)]
+pub(super) struct Deferred {
+    /// what it makes
+    pub(super) statement: Arc<Statement>,
+    /// how to take its name back
+    pub(super) undo: Undo,
+}
+
+/// Was BEGIN sent for an implicit block?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wrapping {
+    /// no
+    No,
+    /// yes: it ends with the message or batch
+    Yes,
+}
+
+impl Named {
+    /// Without a route yet.
+    pub(super) fn new(statement: Arc<Statement>) -> Named {
+        Named { statement, route: None }
+    }
+}
+
+/// Has one side ended?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// no
+    No,
+    /// yes
+    Yes,
+}
+
+/// Must the effective settings be asked for?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stale {
+    /// no
+    No,
+    /// yes
+    Yes,
+}
+
+/// Must what is buffered go out now?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Urgent {
+    /// no
+    No,
+    /// yes
+    Yes,
+}
+
+impl Session {
+    /// Settings in effect now.
+    pub(super) fn current(&self) -> &SessionSettings {
+        self.local.as_ref().unwrap_or(&self.settings)
+    }
+
+    /// Settings in effect have become these.
+    pub(super) fn set_current(&mut self, changed: SessionSettings, scope: Scope) {
+        match scope {
+            Scope::Local => self.local = Some(changed),
+            Scope::Session => {
+                if self.local.is_some() {
+                    self.local = Some(changed);
+                }
+            }
+        }
+        self.stale = Stale::Yes;
+    }
+
+    /// The transaction is over: SET LOCAL is forgotten.
+    pub(super) fn end_local(&mut self) {
+        if self.local.take().is_some() {
+            self.stale = Stale::Yes;
+        }
+    }
+
+    /// A number that this session has not used yet.
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.counter = self.counter.wrapping_add(1);
+        self.counter
+    }
+
+    /// Whether the topology has one shard: then everything is forwarded as it is.
+    pub(super) fn is_single(&self, snapshot: &Snapshot) -> bool {
+        snapshot.topology().shards().len() == 1
+    }
+}

@@ -1,0 +1,26 @@
+//! Tests of the proxy as its clients meet it: real servers behind it, real bytes in front of it.
+//!
+//! One binary, so that it links once. nextest starts the servers before the tests and hands their addresses on by
+//! environment (`.config/nextest.toml`); under plain `cargo test` whoever needs them first starts them.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "in a test's helper a failure is the test's"
+)]
+
+#[path = "../../src/bin/shardctl/clusters.rs"]
+pub mod clusters;
+
+mod bad_input;
+pub mod client;
+pub mod differential;
+mod faults;
+pub mod layout;
+pub mod messages;
+pub mod pair;
+mod pgbench;
+pub mod proxy;
+mod psql;
+pub mod servers;
+mod sessions;
+pub mod world;

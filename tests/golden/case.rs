@@ -1,0 +1,265 @@
+//! One golden case: reading it, planning it, printing what came of it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use shardgate::plan::{
+    Access, Ask, Context, Facts, Parameters, Purpose, Refusal, Request, SessionEffect, Snapshot, Verdict, Work,
+};
+use shardgate::value::Oid;
+
+use super::fixture;
+
+/// A block of a golden file.
+#[derive(Debug, Default)]
+pub struct Case {
+    pub comments: Vec<String>,
+    pub directives: Vec<String>,
+    pub sql: Vec<String>,
+}
+
+/// Reads the blocks of a golden file; what was expected is left out.
+pub fn parse(text: &str) -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut case = Case::default();
+    let mut expected = false;
+    for line in text.lines().chain([""]) {
+        match line {
+            "" if expected => {
+                cases.push(std::mem::take(&mut case));
+                expected = false;
+            }
+            "" if case.sql.is_empty() => {}
+            "----" => expected = true,
+            _ if expected => {}
+            comment if comment.starts_with('#') && case.sql.is_empty() => case.comments.push(comment.to_string()),
+            directive if directive.starts_with("-- ") && case.sql.is_empty() => {
+                case.directives.push(directive.to_string())
+            }
+            sql => case.sql.push(sql.to_string()),
+        }
+    }
+    assert!(case.sql.is_empty(), "a block without ----: {:?}", case.sql);
+    cases
+}
+
+/// Pictures by number of shards, and what was planned.
+#[derive(Default)]
+pub struct Runner {
+    snapshots: BTreeMap<usize, Arc<Snapshot>>,
+    /// ids of the refusals that came up
+    pub refused: Vec<String>,
+}
+
+impl Case {
+    fn values(&self, directive: &str) -> Option<Vec<String>> {
+        let prefix = format!("-- {directive}: ");
+        let line = self.directives.iter().find_map(|line| line.strip_prefix(&prefix))?;
+        Some(line.split(", ").map(str::to_string).collect())
+    }
+}
+
+impl Runner {
+    /// The picture on so many shards.
+    pub fn snapshot(&mut self, shards: usize) -> Arc<Snapshot> {
+        let made = self
+            .snapshots
+            .entry(shards)
+            .or_insert_with(|| Arc::new(fixture::snapshot(shards)));
+        Arc::clone(made)
+    }
+
+    /// The block as it should stand in the file.
+    pub fn block(&mut self, case: &Case) -> String {
+        let mut block = String::new();
+        for line in case.comments.iter().chain(&case.directives).chain(&case.sql) {
+            writeln!(block, "{line}").unwrap();
+        }
+        block.push_str("----\n");
+        block.push_str(&self.outcome(case));
+        block
+    }
+
+    fn outcome(&mut self, case: &Case) -> String {
+        let shards = case.values("shards").map_or(4, |values| values[0].parse().unwrap());
+        let snapshot = self.snapshot(shards);
+        let sql = case.sql.join("\n");
+        let mut context = (*fixture::context()).clone();
+        for setting in case.values("set").unwrap_or_default() {
+            let (name, value) = setting.split_once('=').unwrap();
+            set(&mut context, name, value);
+        }
+        context.temporary = case.values("temporary").unwrap_or_default();
+        let context = Arc::new(context);
+        let oids = |values: Option<Vec<String>>| -> Vec<Oid> {
+            values.unwrap_or_default().iter().map(|name| type_oid(name)).collect()
+        };
+        let types = oids(case.values("types"));
+        let texts: Vec<Option<Vec<u8>>> = case
+            .values("params")
+            .unwrap_or_default()
+            .iter()
+            .map(|text| parameter(text))
+            .collect();
+        let values: Vec<Option<&[u8]>> = texts.iter().map(Option::as_deref).collect();
+        let parameters = Parameters {
+            formats: &[],
+            values: &values,
+        };
+        let request = Request {
+            text: sql.as_bytes(),
+            parameter_types: &types,
+            context: &context,
+        };
+        let mut facts = Facts::default();
+        let mut out = String::new();
+        for _ in 0..4 {
+            match steps(&snapshot, &request, &parameters, &facts) {
+                Ok(text) => {
+                    out.push_str(&text);
+                    return out;
+                }
+                Err(Verdict::Refused(refusal)) => {
+                    self.refused.push(refusal.id.to_string());
+                    out.push_str(&print(&refusal));
+                    return out;
+                }
+                Err(Verdict::Ask(ask)) => match answer(&ask, case, &mut facts, &mut out) {
+                    true => {}
+                    false => return out,
+                },
+            }
+        }
+        panic!("too many questions: {sql}\n{out}");
+    }
+}
+
+fn steps(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    parameters: &Parameters<'_>,
+    facts: &Facts,
+) -> Result<String, Verdict> {
+    let compiled = snapshot.compile(request, facts)?;
+    let plan = compiled.bind(snapshot, request, parameters, facts)?;
+    let mut out = String::new();
+    for step in snapshot.explain(request, parameters, facts)? {
+        let shards = step.shards.join(" ");
+        let line = [step.step.as_str(), &shards, &step.reason]
+            .into_iter()
+            .filter(|part| !part.is_empty());
+        writeln!(out, "{}", line.collect::<Vec<_>>().join("  ")).unwrap();
+    }
+    let mut more = Vec::new();
+    match plan.access {
+        Access::Read => {}
+        Access::Lock => more.push("locks".to_string()),
+        Access::Write => more.push("writes".to_string()),
+    }
+    match &plan.effect {
+        SessionEffect::None => {}
+        SessionEffect::Pin(why) => more.push(format!("pins: {why}")),
+        SessionEffect::Opaque => more.push("opaque".to_string()),
+    }
+    if !more.is_empty() {
+        writeln!(out, "{}", more.join(", ")).unwrap();
+    }
+    if let Work::Many(fan_out) = &plan.work {
+        let text = String::from_utf8_lossy(&fan_out.text);
+        if text.as_bytes() != request.text {
+            writeln!(out, "sends: {text}").unwrap();
+        }
+    }
+    Ok(out)
+}
+
+fn print(refusal: &Refusal) -> String {
+    let Refusal {
+        id,
+        code,
+        message,
+        detail,
+        hint,
+    } = refusal;
+    format!("refused  {id}\nERROR:  {code}: {message}\nDETAIL:  {detail}\nHINT:  {hint}\n")
+}
+
+/// Answers as the fixture's servers would; `false`: they can't.
+fn answer(ask: &Ask, case: &Case, facts: &mut Facts, out: &mut String) -> bool {
+    match ask {
+        Ask::Categories {
+            keyspace,
+            keys,
+            purpose,
+        } => {
+            let purpose = match purpose {
+                Purpose::Read => "read",
+                Purpose::Write => "write",
+            };
+            writeln!(out, "asks  categories of {} to {purpose}", keys.join(" ")).unwrap();
+            let mut categories = (*facts.categories).clone();
+            for key in keys {
+                let (symbol, category) = fixture::category(*keyspace, key);
+                let fixed = match category {
+                    shardgate::plan::Category::Derived(name) if purpose == "write" => {
+                        shardgate::plan::Category::Fixed(name)
+                    }
+                    category => category,
+                };
+                categories.insert(symbol, fixed);
+            }
+            facts.categories = Arc::new(categories);
+            true
+        }
+        Ask::ParameterTypes => {
+            writeln!(out, "asks  parameter types").unwrap();
+            match case.values("learnt") {
+                Some(names) => {
+                    facts.parameter_types = Some(names.iter().map(|name| type_oid(name)).collect());
+                    true
+                }
+                None => false,
+            }
+        }
+        Ask::Constants(expressions) => {
+            for expression in expressions {
+                writeln!(out, "asks  {expression}").unwrap();
+            }
+            match case.values("constant") {
+                Some(values) => {
+                    let answers = expressions.iter().cloned().zip(values.into_iter().map(Some));
+                    facts.constants.extend(answers);
+                    true
+                }
+                None => false,
+            }
+        }
+    }
+}
+
+fn parameter(text: &str) -> Option<Vec<u8>> {
+    match text {
+        "NULL" => None,
+        text => Some(text.trim_matches('\'').as_bytes().to_vec()),
+    }
+}
+
+fn type_oid(name: &str) -> Oid {
+    match name {
+        "unspecified" => Oid(0),
+        "int8[]" => Oid::INT8_ARRAY,
+        "int4[]" => Oid::INT4_ARRAY,
+        name => Oid::BUILTIN.iter().find(|(known, _)| *known == name).unwrap().1,
+    }
+}
+
+fn set(context: &mut Context, name: &str, value: &str) {
+    match name {
+        "search_path" => context.search_path = value.split(' ').map(str::to_string).collect(),
+        "client_encoding" => context.client_encoding = value.to_string(),
+        name => {
+            context.other.insert(name.to_string(), value.to_string());
+        }
+    }
+}

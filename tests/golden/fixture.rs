@@ -1,0 +1,351 @@
+//! The picture that the golden plans are made under: the trading schema and some awkward tables on four shards.
+//!
+//! The catalog's parts in `fixture/*.tsv` were read from a Postgres 15 with `fixture/schema.sql`; nothing is typed by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use shardgate::catalog::{
+    Body, Builtin, Catalog, Collation, Column, Filling, Function, FunctionKind, Inheritance, Nullability, Operator,
+    Relation, RelationKind, ReturnsSet, Sequenced, Type, Volatility,
+};
+use shardgate::plan::{Category, Context, Snapshot};
+use shardgate::topology::{
+    CategorySource, Declaration, DeclaredCategory, DeclaredKeyspace, DeclaredRange, DeclaredStrategy, DeclaredTable,
+    FunctionClass, HashStart, KeyspaceId, QualifiedName, Shard, Topology,
+};
+use shardgate::value::{KeyType, Oid};
+
+/// Reads a part of the fixture as rows of fields.
+fn rows(part: &str) -> Vec<Vec<String>> {
+    let path = format!("{}/tests/golden/fixture/{part}.tsv", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines()
+        .map(|line| line.split('\t').map(str::to_string).collect())
+        .collect()
+}
+
+fn oid(text: &str) -> Oid {
+    Oid(text.parse().unwrap())
+}
+
+fn volatility(text: &str) -> Volatility {
+    match text {
+        "i" => Volatility::Immutable,
+        "s" => Volatility::Stable,
+        _ => Volatility::Volatile,
+    }
+}
+
+fn function(schema: &str, fields: &[String]) -> Arc<Function> {
+    let kind = match fields[1].as_str() {
+        "f" => FunctionKind::Function,
+        "a" => FunctionKind::Aggregate,
+        "w" => FunctionKind::Window,
+        _ => FunctionKind::Procedure,
+    };
+    Arc::new(Function {
+        name: QualifiedName::new(schema, &fields[0]),
+        kind,
+        arguments: fields[2]
+            .split(',')
+            .filter(|argument| !argument.is_empty())
+            .map(oid)
+            .collect(),
+        returns: oid(&fields[3]),
+        returns_set: if fields[4] == "t" {
+            ReturnsSet::Yes
+        } else {
+            ReturnsSet::No
+        },
+        volatility: volatility(&fields[5]),
+        body: if schema == "pg_catalog" || fields[5] == "i" {
+            Body::Plain
+        } else {
+            Body::Opaque
+        },
+        extension: None,
+    })
+}
+
+fn builtin() -> Builtin {
+    let mut builtin = Builtin::default();
+    for fields in rows("functions") {
+        builtin
+            .functions
+            .entry(fields[0].clone())
+            .or_default()
+            .push(function("pg_catalog", &fields));
+    }
+    for fields in rows("operators") {
+        let operator = Operator {
+            left: Some(oid(&fields[1])).filter(|left| left.0 != 0),
+            right: oid(&fields[2]),
+            result: oid(&fields[3]),
+            volatility: volatility(&fields[4]),
+        };
+        builtin.operators.entry(fields[0].clone()).or_default().push(operator);
+    }
+    builtin.types = rows("types")
+        .iter()
+        .map(|fields| (fields[0].clone(), oid(&fields[1])))
+        .collect();
+    builtin.casts = rows("casts")
+        .iter()
+        .map(|fields| ((oid(&fields[0]).0, oid(&fields[1]).0), fields[2].as_bytes()[0]))
+        .collect();
+    builtin
+}
+
+fn column(text: &str) -> Column {
+    let fields: Vec<&str> = text.splitn(6, '|').collect();
+    let filling = match fields[5].split_once(' ') {
+        Some(("sequence", expression)) => Filling::Default {
+            expression: expression.to_string(),
+            sequence: Sequenced::Yes,
+        },
+        Some(("default", expression)) => Filling::Default {
+            expression: expression.to_string(),
+            sequence: Sequenced::No,
+        },
+        _ if fields[5] == "identity" => Filling::Identity,
+        _ => Filling::Nothing,
+    };
+    Column {
+        name: fields[0].to_string(),
+        type_oid: oid(fields[1]),
+        typmod: fields[2].parse().unwrap(),
+        collation: match fields[3] {
+            "none" => Collation::None,
+            "bytes" => Collation::Bytes,
+            _ => Collation::Deterministic,
+        },
+        filling,
+        nullability: if fields[4] == "not null" {
+            Nullability::NotNull
+        } else {
+            Nullability::Nullable
+        },
+    }
+}
+
+/// The catalog as a server of the fixture has it.
+pub fn catalog() -> Catalog {
+    let views: BTreeMap<(String, String), String> = rows("views")
+        .into_iter()
+        .map(|fields| ((fields[0].clone(), fields[1].clone()), fields[2].clone()))
+        .collect();
+    let unique: BTreeMap<(String, String), String> = rows("unique")
+        .into_iter()
+        .map(|fields| ((fields[0].clone(), fields[1].clone()), fields[2].clone()))
+        .collect();
+    let mut catalog = Catalog {
+        builtin: Arc::new(builtin()),
+        encoding: "UTF8".to_string(),
+        major_version: 15,
+        default_collation: Collation::Deterministic,
+        schemas: ["alt", "billing", "public"].map(str::to_string).to_vec(),
+        ..Catalog::default()
+    };
+    for fields in rows("relations") {
+        let name = QualifiedName::new(&fields[0], &fields[1]);
+        let named = (fields[0].clone(), fields[1].clone());
+        let relation = Relation {
+            name: name.clone(),
+            kind: match fields[2].as_str() {
+                "r" => RelationKind::Table,
+                "p" => RelationKind::Partitioned,
+                "v" => RelationKind::View,
+                "m" => RelationKind::MaterializedView,
+                "S" => RelationKind::Sequence,
+                _ => RelationKind::ForeignTable,
+            },
+            columns: fields[3..]
+                .iter()
+                .filter(|field| !field.is_empty())
+                .map(|field| column(field))
+                .collect(),
+            partition_root: None,
+            view_definition: views.get(&named).cloned(),
+            row_security: false,
+            unique_keys: unique
+                .get(&named)
+                .into_iter()
+                .flat_map(|keys| keys.split('|'))
+                .map(|key| key.split(',').map(|column| Some(column.to_string())).collect())
+                .collect(),
+            triggers: Vec::new(),
+            foreign_keys: Vec::new(),
+            inherits: Inheritance::None,
+            rules: Vec::new(),
+        };
+        catalog.relations.insert(name, Arc::new(relation));
+    }
+    for fields in rows("user_functions") {
+        catalog
+            .functions
+            .entry(fields[1].clone())
+            .or_default()
+            .push(function(&fields[0], &fields[1..]));
+    }
+    catalog
+        .operators
+        .insert("===".to_string(), vec![QualifiedName::public("===")]);
+    let mood = Type {
+        name: QualifiedName::public("mood"),
+        kind: b'e',
+        base: None,
+        labels: ["sad", "ok", "happy"].map(str::to_string).to_vec(),
+    };
+    catalog.types.insert(16999, Arc::new(mood));
+    let system: BTreeSet<QualifiedName> = rows("system")
+        .iter()
+        .map(|fields| QualifiedName::new(&fields[0], &fields[1]))
+        .collect();
+    catalog.system_relations = Arc::new(system);
+    catalog
+}
+
+fn hash(name: &str, key_type: KeyType) -> DeclaredKeyspace {
+    let strategy = DeclaredStrategy::Hash {
+        buckets: 64,
+        start: HashStart::Ring,
+    };
+    DeclaredKeyspace {
+        name: name.to_string(),
+        key_type,
+        strategy,
+    }
+}
+
+/// The trading topology of the design, with a keyspace for each further key type.
+pub fn topology(shards: usize) -> Topology {
+    let shard = |index: usize| format!("s{}", index.min(shards - 1));
+    let range = |until: Option<&str>, index| DeclaredRange {
+        until: until.map(str::to_string),
+        shard: shard(index),
+    };
+    let category = |name: &str, shards: &[usize]| {
+        let mut shards: Vec<String> = shards.iter().map(|index| shard(*index)).collect();
+        shards.dedup();
+        DeclaredCategory {
+            name: name.to_string(),
+            shards,
+        }
+    };
+    let keyspaces = vec![
+        hash("user", KeyType::Int8),
+        DeclaredKeyspace {
+            name: "time".to_string(),
+            key_type: KeyType::Timestamptz,
+            strategy: DeclaredStrategy::Range {
+                ranges: vec![
+                    range(Some("2026-04-01T00:00:00Z"), 0),
+                    range(Some("2026-07-01T00:00:00Z"), 1),
+                    range(Some("2027-01-01T00:00:00Z"), 2),
+                ],
+            },
+        },
+        DeclaredKeyspace {
+            name: "instrument".to_string(),
+            key_type: KeyType::Text,
+            strategy: DeclaredStrategy::Category {
+                source: CategorySource::Lookup {
+                    table: QualifiedName::public("instruments"),
+                    key: "symbol".to_string(),
+                    category: "category".to_string(),
+                },
+                categories: vec![
+                    category("fx_major", &[0]),
+                    category("fx_exotic", &[2]),
+                    category("equity", &[1, 3]),
+                ],
+                default: Vec::new(),
+            },
+        },
+        hash("code", KeyType::Bpchar),
+        hash("device", KeyType::Uuid),
+        hash("rate", KeyType::Numeric),
+        hash("name", KeyType::Varchar),
+        hash("day", KeyType::Date),
+        hash("slot", KeyType::Timestamp),
+    ];
+    let sharded = |keyspace: &str, key: &str| DeclaredTable::Sharded {
+        keyspace: keyspace.to_string(),
+        key: key.to_string(),
+    };
+    let tables = [
+        ("users", sharded("user", "id")),
+        ("orders", sharded("user", "user_id")),
+        ("payments", sharded("user", "user_id")),
+        ("tickets", sharded("user", "user_id")),
+        ("badges", sharded("user", "user_id")),
+        ("events", sharded("time", "at")),
+        ("trades", sharded("instrument", "instrument")),
+        ("instruments", DeclaredTable::Reference),
+        ("currencies", DeclaredTable::Reference),
+        ("audit_log", DeclaredTable::Unsharded(shard(0))),
+        ("settings", DeclaredTable::Unsharded(shard(0))),
+        ("ledger", DeclaredTable::Unsharded(shard(2))),
+        ("Mixed Case", sharded("user", "Id")),
+        ("codes", sharded("code", "code")),
+        ("devices", sharded("device", "id")),
+        ("rates", sharded("rate", "rate")),
+        ("names", sharded("name", "name")),
+        ("days", sharded("day", "day")),
+        ("slots", sharded("slot", "at")),
+        ("new_orders", sharded("user", "user_id")),
+        ("new_log", DeclaredTable::Unsharded(shard(1))),
+    ];
+    let mut tables: BTreeMap<QualifiedName, DeclaredTable> = tables
+        .into_iter()
+        .map(|(name, table)| (QualifiedName::public(name), table))
+        .collect();
+    tables.insert(QualifiedName::new("alt", "users"), DeclaredTable::Unsharded(shard(3)));
+    let functions = [
+        (QualifiedName::new("billing", "fee"), FunctionClass::Pure),
+        (QualifiedName::new("billing", "audit"), FunctionClass::Local),
+    ];
+    let declaration = Declaration {
+        shards: (0..shards).map(|index| Shard::new(format!("s{index}"))).collect(),
+        keyspaces,
+        tables,
+        functions: functions.into(),
+        home: None,
+        default_shard: None,
+    };
+    Topology::create(&declaration).unwrap()
+}
+
+/// The picture, on so many shards.
+pub fn snapshot(shards: usize) -> Snapshot {
+    Snapshot::new(Arc::new(topology(shards)), Arc::new(catalog()))
+}
+
+/// A session with Postgres's defaults.
+pub fn context() -> Arc<Context> {
+    Arc::new(Context {
+        search_path: vec!["public".to_string()],
+        role: "app".to_string(),
+        time_zone: "UTC".to_string(),
+        date_style: "ISO, MDY".to_string(),
+        interval_style: "postgres".to_string(),
+        client_encoding: "UTF8".to_string(),
+        other: [("standard_conforming_strings", "on"), ("bytea_output", "hex")]
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .into(),
+        temporary: Vec::new(),
+    })
+}
+
+/// What the lookup table and `shardgate.category` would say of some symbols.
+pub fn category(keyspace: KeyspaceId, symbol: &str) -> ((KeyspaceId, String), Category) {
+    let category = match symbol {
+        "EURUSD" | "GBPUSD" | "O'Neill" | "Zürich" => Category::Fixed("fx_major".to_string()),
+        "USDTRY" => Category::Fixed("fx_exotic".to_string()),
+        "AAPL" | "MSFT" => Category::Fixed("equity".to_string()),
+        "USDZAR" => Category::Derived("fx_exotic".to_string()),
+        _ => Category::Unknown,
+    };
+    ((keyspace, symbol.to_string()), category)
+}
