@@ -12,8 +12,8 @@ use crate::plan::resolve::{
 };
 use crate::plan::{Refusal, RefusalId, refuse};
 use crate::sql::ast::{
-    BinaryOperator, Distinct, Expr, GroupByExpr, InTarget, Join, JoinConstraint, JoinOperator, Query, Select,
-    SelectItem, SetExpr, SetOperator, SetQuantifier, TableFactor, TableWithJoins, WindowType,
+    BinaryOperator, Distinct, Expr, FunctionArguments, GroupByExpr, InTarget, Join, JoinConstraint, JoinOperator,
+    Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, TableFactor, TableWithJoins, WindowType,
 };
 use crate::topology::KeyspaceId;
 
@@ -149,12 +149,16 @@ impl<'r, 'a> Spreads<'r, 'a> {
             BlockKind::Insert(_) | BlockKind::Update(_) | BlockKind::Delete(_) | BlockKind::Merge(_) => {
                 Err(refuse(RefusalId::WriteSeveralShards, &["WITH"]))
             }
-            BlockKind::Select(_) => Err(refuse(RefusalId::FanOutNotYet, &[])),
+            BlockKind::Select(_) => Err(bug()),
         }
     }
 
     /// Is a whole query that is no plain SELECT a disjoint union over the shards?
     pub(super) fn whole(&self, id: QueryId) -> Proof<bool> {
+        let query = self.resolved.queries.get(id.0).ok_or_else(bug)?.query;
+        if query.order_by.is_some() || query.limit_clause.is_some() || query.fetch.is_some() {
+            return Err(refuse(RefusalId::FanOutSetOrder, &[]));
+        }
         Ok(matches!(self.query(id, Reader::Ordered)?, Yield::Keyed { .. }))
     }
 
@@ -389,6 +393,13 @@ impl<'r, 'a> Spreads<'r, 'a> {
                 open.push(left);
                 continue;
             }
+            if let Expr::Function(function) = expr
+                && let FunctionArguments::Subquery(query) = &function.args
+                && self.deeper()?.arms(&self.node(query)?.body)? == Local::Everywhere
+            {
+                // ARRAY(SELECT …): the order of its rows shows
+                return Err(refuse(RefusalId::FanOutReferenceOrder, &["ARRAY(SELECT …)"]));
+            }
             children(expr, &mut inside)?;
             for child in inside.drain(..) {
                 match child {
@@ -566,6 +577,11 @@ impl<'r, 'a> Spreads<'r, 'a> {
         let integer = |oid: Oid| matches!(oid, Oid::INT2 | Oid::INT4 | Oid::INT8);
         let same = left.type_oid == right.type_oid || (integer(left.type_oid) && integer(right.type_oid));
         same && left.collation != Collation::Nondeterministic && right.collation != Collation::Nondeterministic
+    }
+
+    fn node(&self, query: &Query) -> Proof<&'r crate::plan::resolve::QueryNode<'a>> {
+        let id = self.id_of(query)?;
+        self.resolved.queries.get(id.0).ok_or_else(bug)
     }
 
     fn id_of(&self, query: &Query) -> Proof<QueryId> {
@@ -943,5 +959,5 @@ pub(super) fn unnested(expr: &Expr) -> &Expr {
 
 /// What the resolved statement should have ruled out.
 pub(super) fn bug() -> Box<Refusal> {
-    refuse(RefusalId::FanOutNotYet, &[])
+    refuse(RefusalId::SyntaxNotUnderstood, &["a part of the statement"])
 }
