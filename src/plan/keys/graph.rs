@@ -13,8 +13,8 @@ use crate::plan::keys::constant::{ConstantScope, TypesNeeded};
 use crate::plan::keys::suspect::Suspects;
 use crate::plan::keys::{Condition, Pruning};
 use crate::plan::resolve::{
-    BaseColumn, Block, BlockId, ColumnRef, Conjunct, ConjunctTest, Filters, ItemSet, Lookup, Outputs, Placement,
-    QueryId, ReferenceId, Resolved, Scope, Side, Source,
+    BaseColumn, Block, BlockId, ColumnRef, Conjunct, ConjunctTest, Filters, Lookup, Outputs, Placement, QueryId,
+    ReferenceId, Resolved, Scope, Side, Source,
 };
 use crate::sql::ast::{BinaryOperator, Expr, InTarget, Query};
 use crate::value::KeyType;

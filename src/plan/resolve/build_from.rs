@@ -5,8 +5,8 @@ use crate::plan::resolve::build::{Builder, VIEW_DEPTH_MAX, Walk, not_understood}
 use crate::plan::resolve::children::argument_children;
 use crate::plan::resolve::lookup::{Lookup, lookup};
 use crate::plan::resolve::{
-    BlockId, Child, ColumnRef, Conjunct, ConjunctTest, Item, ItemSet, Lateral, Merged, Named, Origin, Outputs, Place,
-    Placement, QueryId, Reference, ReferenceId, Role, Scope, Side, Site, Source, names, object_name,
+    BlockId, Child, Conjunct, ConjunctTest, Item, ItemSet, Lateral, Merged, Named, Origin, Outputs, Place, Placement,
+    QueryId, Reference, ReferenceId, Role, Scope, Side, Site, Source, names, object_name,
 };
 use crate::plan::{RefusalId, refuse};
 use crate::sql::ast::{Join, JoinConstraint, JoinOperator, Statement, TableAlias, TableFactor, TableWithJoins};
