@@ -8,6 +8,8 @@
 
 #[path = "admin/console.rs"]
 mod console;
+#[path = "admin/database.rs"]
+mod database;
 #[path = "admin/fixture.rs"]
 mod fixture;
 #[path = "admin/golden.rs"]
@@ -16,3 +18,5 @@ mod golden;
 mod http;
 #[path = "admin/metrics.rs"]
 mod metrics;
+#[path = "admin/shardctl.rs"]
+mod shardctl;

@@ -2,16 +2,16 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::registry::Registry;
-use crate::backend::PoolGauge;
+use crate::backend::{BackendGauge, PoolGauge};
 use crate::catalog::Catalog;
 use crate::config::Settings;
 use crate::discovery::{Finding, Health};
 use crate::plan::{Refusal, RouteStep};
-use crate::telemetry::{BackendState, Telemetry};
-use crate::topology::{ShardId, Topology};
+use crate::telemetry::Telemetry;
+use crate::topology::Topology;
 
 /// A future that a source answers with.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -24,8 +24,8 @@ pub trait Sources: Send + Sync + 'static {
     fn health(&self) -> Vec<Health>;
     /// One reading per shard's pool.
     fn pools(&self) -> Vec<PoolGauge>;
-    /// One reading per open backend.
-    fn backends(&self) -> Vec<BackendReading>;
+    /// Every connected backend.
+    fn backends(&self) -> Vec<BackendGauge>;
     /// The settings in force.
     fn settings(&self) -> Arc<Settings>;
     /// Where sessions enrol.
@@ -51,27 +51,6 @@ pub struct View {
     pub topology: Arc<Topology>,
     /// what tables look like
     pub catalog: Arc<Catalog>,
-}
-
-/// One open backend.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackendReading {
-    /// of which pool
-    pub shard: ShardId,
-    /// `pg_backend_pid()` there
-    pub pid: u32,
-    /// the role it logged in as
-    pub user: String,
-    /// what it is doing
-    pub state: BackendState,
-    /// the session that holds it, as SHOW CLIENTS numbers them
-    pub client: Option<u32>,
-    /// since it was opened
-    pub age: Duration,
-    /// since its state changed
-    pub state_for: Duration,
-    /// statements prepared on it
-    pub prepared: u64,
 }
 
 /// A reload that was applied.

@@ -12,8 +12,8 @@ use super::endpoint::Endpoint;
 use super::error::Error;
 use super::link::Link;
 use super::login::Login;
-use super::pool::Slot;
 use super::prepared::Prepared;
+use super::slot::Slot;
 
 use crate::topology::ShardId;
 use crate::wire::{AnswerTag, ErrorFields, LOOK_FRAME_LIMIT, next_frame, put_sync, put_terminate};
@@ -156,7 +156,6 @@ impl Backend {
     /// The proof that it may be given back: nothing buffered, queued, or known to have arrived, no cancel under way, not
     /// pinned. The caller vouches that it stands between batches with no transaction, and that `digest` tells its
     /// settings.
-    #[expect(clippy::result_large_err, reason = "the caller gets its backend back")]
     pub fn into_clean(mut self, digest: u64) -> Result<Clean, Backend> {
         let is_pinned = self.slot.as_ref().is_some_and(Slot::is_pinned);
         if is_pinned || self.is_cancel_pending() || !self.link.is_quiet() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bb8_postgres::PostgresConnectionManager;
 use thiserror::Error as ThisError;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_postgres::{Config, NoTls};
 
@@ -60,6 +61,7 @@ impl From<tokio_postgres::Error> for ControlError {
 #[derive(Clone)]
 pub struct Control {
     pool: bb8::Pool<Manager>,
+    failures: Failures,
     timeout: Duration,
 }
 
@@ -74,16 +76,22 @@ impl Control {
     /// takes at most `timeout`, connecting included.
     pub fn new(url: &str, timeout: Duration) -> Result<Control, ControlError> {
         let config = read_url(url, timeout)?;
+        let failures = Failures::default();
         let pool = bb8::Pool::builder()
             .max_size(POOL_SIZE)
             .min_idle(Some(0))
             .connection_timeout(timeout)
             .retry_connection(false)
             .test_on_check_out(false)
+            .error_sink(Box::new(failures.clone()))
             .build_unchecked(Manager {
                 inner: PostgresConnectionManager::new(config, NoTls),
             });
-        Ok(Control { pool, timeout })
+        Ok(Control {
+            pool,
+            failures,
+            timeout,
+        })
     }
 
     /// One connection of its own, outside any pool, for check, demo and shardctl. It is driven by a task that ends when
@@ -120,16 +128,55 @@ impl Control {
         work: impl AsyncFnOnce(&mut ControlClient) -> Result<T, ControlError>,
     ) -> Result<T, ControlError> {
         let all = async {
-            let mut held = self.pool.get().await.map_err(|error| match error {
-                bb8::RunError::User(error) => ControlError::from(error),
-                bb8::RunError::TimedOut => ControlError::Timeout(self.timeout),
-            })?;
+            let mut held = tokio::select! {
+                biased;
+                held = self.pool.get() => held.map_err(|error| match error {
+                    bb8::RunError::User(error) => ControlError::from(error),
+                    bb8::RunError::TimedOut => ControlError::Timeout(self.timeout),
+                })?,
+                error = self.failures.next() => return Err(error),
+            };
             held.standing = Standing::InUse;
             let done = work(&mut held.client).await?;
             held.standing = Standing::Idle;
             Ok(done)
         };
         within(self.timeout, all).await
+    }
+}
+
+/// Connect errors as they happen: bb8 would let those who wait sit out their timeout.
+#[derive(Clone, Debug)]
+struct Failures(watch::Sender<Option<Arc<tokio_postgres::Error>>>);
+
+impl Default for Failures {
+    fn default() -> Failures {
+        Failures(watch::Sender::new(None))
+    }
+}
+
+impl Failures {
+    /// The next connect error from now on.
+    async fn next(&self) -> ControlError {
+        let mut errors = self.0.subscribe();
+        loop {
+            // the sender lives as long as we do, so this ends only with a change
+            if errors.changed().await.is_ok()
+                && let Some(error) = errors.borrow_and_update().clone()
+            {
+                return ControlError::Postgres(error);
+            }
+        }
+    }
+}
+
+impl bb8::ErrorSink<tokio_postgres::Error> for Failures {
+    fn sink(&self, error: tokio_postgres::Error) {
+        self.0.send_replace(Some(Arc::new(error)));
+    }
+
+    fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<tokio_postgres::Error>> {
+        Box::new(self.clone())
     }
 }
 

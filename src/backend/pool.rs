@@ -9,31 +9,24 @@
 //! [`Slot`] is one of these counts and frees it when dropped. Nothing that could drop a slot or send a grant happens
 //! under the lock: such things go into an [`Outbox`] and are done after it.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout_at;
 
 use super::connect::{Connector, connect};
-use super::connection::{Backend, Clean, Reuse};
+use super::connection::{Backend, Clean};
 use super::endpoint::Endpoint;
 use super::error::Error;
 use super::login::Login;
-use super::pools::{PoolGauge, PoolLimits};
+use super::pools::{BackendGauge, PoolGauge, PoolLimits};
+use super::slot::{Slot, Standing};
+use super::state::{Decision, Freed, Grant, Idle, Member, Outbox, Phase, State, Want};
 
+use crate::telemetry::BackendState;
 use crate::wire::SqlState;
-
-/// How many others may be served before the first in the queue.
-const OVERTAKEN_MAX: u32 = 16;
-
-/// After a failed connect to a shard that is down, nobody tries again for this long; doubled at each failure …
-const BACKOFF_FIRST: Duration = Duration::from_millis(50);
-
-/// … up to this.
-const BACKOFF_MAX: Duration = Duration::from_millis(800);
 
 /// One shard's pool.
 pub(super) struct Pool {
@@ -42,84 +35,6 @@ pub(super) struct Pool {
     /// everything that changes; held for a few lines, never over I/O
     state: Mutex<State>,
     on_unused: Notify,
-}
-
-struct State {
-    limits: PoolLimits,
-    phase: Phase,
-    /// in the order in which they were given back
-    idle: Vec<Idle>,
-    open: usize,
-    pinned: usize,
-    waiters: VecDeque<Waiter>,
-    /// how many connected backends each key has
-    connected: Vec<(Arc<Login>, usize)>,
-    circuit: Circuit,
-    /// rises when all idle ones are closed: those in use that are older close when they come back
-    generation: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Running,
-    Paused,
-    Retired,
-}
-
-struct Idle {
-    backend: Backend,
-    since: Instant,
-}
-
-struct Waiter {
-    login: Arc<Login>,
-    digest: u64,
-    want: Want,
-    overtaken: u32,
-    grant: oneshot::Sender<Grant>,
-}
-
-/// What helps a waiter.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Want {
-    /// a backend, or a place to connect in
-    Place,
-    /// the server has no connection left: a backend, or the place of a connection that has just been closed
-    Closed,
-}
-
-/// What has become free.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Freed {
-    Place,
-    Connection,
-}
-
-enum Grant {
-    Backend(Backend),
-    Slot(Slot),
-    Fail(Error),
-}
-
-enum Decision {
-    Backend(Backend),
-    Connect(Slot),
-    Wait(oneshot::Receiver<Grant>),
-    Fail(Error),
-}
-
-/// Whether the shard is thought to be up.
-struct Circuit {
-    failures: u32,
-    retry_at: Option<Instant>,
-    error: Option<Error>,
-}
-
-/// What is to be done once the lock is free.
-#[derive(Default)]
-struct Outbox {
-    grants: Vec<(oneshot::Sender<Grant>, Grant)>,
-    closed: Vec<Backend>,
 }
 
 // === impl Pool ===
@@ -132,25 +47,10 @@ impl fmt::Debug for Pool {
 
 impl Pool {
     pub(super) fn new(name: Arc<str>, connector: Connector, limits: PoolLimits) -> Pool {
-        let state = State {
-            limits,
-            phase: Phase::Running,
-            idle: Vec::new(),
-            open: 0,
-            pinned: 0,
-            waiters: VecDeque::new(),
-            connected: Vec::new(),
-            circuit: Circuit {
-                failures: 0,
-                retry_at: None,
-                error: None,
-            },
-            generation: 0,
-        };
         Pool {
             name,
             connector,
-            state: Mutex::new(state),
+            state: Mutex::new(State::new(limits)),
             on_unused: Notify::new(),
         }
     }
@@ -238,14 +138,17 @@ impl Pool {
         match done {
             Ok(mut backend) => {
                 let mut state = self.lock();
-                state.circuit = Circuit {
-                    failures: 0,
-                    retry_at: None,
-                    error: None,
-                };
+                state.circuit.close();
                 state.add_connected(login);
+                state.members.push(Member {
+                    process_id: backend.process_id,
+                    user: login.user.clone(),
+                    since: backend.since,
+                    held: BackendState::Busy,
+                });
                 drop(state);
                 slot.standing = Standing::Connected;
+                slot.process_id = backend.process_id;
                 backend.slot = Some(slot);
                 Ok(Connected::Backend(backend))
             }
@@ -301,12 +204,13 @@ impl Pool {
             pool: self.clone(),
             login: login.clone(),
             standing: Standing::Connecting,
+            process_id: 0,
             generation: state.generation,
         })
     }
 
     /// Serves waiters in order as far as it goes.
-    fn serve(self: &Arc<Pool>, state: &mut State, freed: Freed, outbox: &mut Outbox) {
+    pub(super) fn serve(self: &Arc<Pool>, state: &mut State, freed: Freed, outbox: &mut Outbox) {
         match state.phase {
             Phase::Paused => return,
             Phase::Retired => {
@@ -346,7 +250,7 @@ impl Pool {
     }
 
     /// Does what waited for the lock to be free.
-    fn post(self: &Arc<Pool>, outbox: Outbox) {
+    pub(super) fn post(self: &Arc<Pool>, outbox: Outbox) {
         outbox.closed.into_iter().for_each(Backend::terminate);
         for (sender, grant) in outbox.grants {
             match sender.send(grant) {
@@ -369,7 +273,7 @@ impl Pool {
         let is_welcome = is_current && state.phase != Phase::Retired && state.open <= state.limits.size;
         if !is_welcome {
             outbox.closed.push(backend);
-        } else if state.waiters.is_empty() {
+        } else if state.waiters.is_empty() || state.phase == Phase::Paused {
             state.idle.push(Idle { backend, since: now });
         } else if let Some(waiter) = state.take_waiter_for(&backend) {
             outbox.grants.push((waiter.grant, Grant::Backend(backend)));
@@ -384,30 +288,15 @@ impl Pool {
 
     fn pass_circuit(&self) -> Result<(), Error> {
         let now = self.connector.clock.now();
-        let mut state = self.lock();
-        let circuit = &mut state.circuit;
-        match (circuit.retry_at, &circuit.error) {
-            (Some(retry_at), Some(error)) if now < retry_at => Err(error.clone()),
-            (Some(_), Some(_)) => {
-                // This caller probes; the others go on failing until it succeeds or its time is over.
-                circuit.retry_at = Some(now + backoff(circuit.failures));
-                Ok(())
-            }
-            (None, _) | (_, None) => Ok(()),
-        }
+        self.lock().circuit.pass(now)
     }
 
     fn note_failure(&self, error: &Error) {
-        if !error.is_shard_down() {
-            return;
+        if error.is_shard_down() {
+            let now = self.connector.clock.now();
+            self.lock().circuit.fail(error, now);
+            self.suspect();
         }
-        let now = self.connector.clock.now();
-        let mut state = self.lock();
-        state.circuit.failures = state.circuit.failures.saturating_add(1).min(16);
-        state.circuit.retry_at = Some(now + backoff(state.circuit.failures));
-        state.circuit.error = Some(error.clone());
-        drop(state);
-        self.suspect();
     }
 
     /// Drops idle backends that are known to be dead.
@@ -493,6 +382,34 @@ impl Pool {
         }
     }
 
+    /// Every connected backend, in the order of process ids.
+    pub(super) fn backends(&self) -> Vec<BackendGauge> {
+        let now = self.connector.clock.now();
+        let state = self.lock();
+        let mut all: Vec<BackendGauge> = state
+            .members
+            .iter()
+            .map(|member| {
+                let idle = state
+                    .idle
+                    .iter()
+                    .find(|idle| idle.backend.process_id == member.process_id);
+                BackendGauge {
+                    shard: self.connector.shard,
+                    process_id: member.process_id,
+                    user: member.user.clone(),
+                    state: idle.map_or(member.held, |_| BackendState::Idle),
+                    age: now.saturating_duration_since(member.since),
+                    idle: idle.map(|idle| now.saturating_duration_since(idle.since)),
+                    prepared: idle.map(|idle| idle.backend.prepared.len()),
+                }
+            })
+            .collect();
+        drop(state);
+        all.sort_by_key(|backend| backend.process_id);
+        all
+    }
+
     fn change(self: &Arc<Pool>, change: impl FnOnce(&mut State)) {
         let mut outbox = Outbox::default();
         let mut state = self.lock();
@@ -503,7 +420,7 @@ impl Pool {
         self.post(outbox);
     }
 
-    fn tell_unused(&self, state: &State) {
+    pub(super) fn tell_unused(&self, state: &State) {
         if state.phase != Phase::Running && state.busy() == 0 {
             self.on_unused.notify_waiters();
         }
@@ -517,7 +434,7 @@ impl Pool {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -535,201 +452,6 @@ pub(super) fn give_back(clean: Clean) {
 enum Connected {
     Backend(Backend),
     ServerFull,
-}
-
-fn backoff(failures: u32) -> Duration {
-    let doubled = BACKOFF_FIRST.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
-    doubled.min(BACKOFF_MAX)
-}
-
-// === impl State ===
-
-impl State {
-    /// The best idle backend for this key: equal digest, else any that may be replayed; the most recently used of each.
-    fn take_idle(&mut self, login: &Login, digest: u64) -> Option<Backend> {
-        let mut second = None;
-        let mut found = None;
-        for (at, idle) in self.idle.iter().enumerate().rev() {
-            if !idle.backend.login.is_same_key(login) {
-                continue;
-            }
-            if idle.backend.digest == digest {
-                found = Some(at);
-                break;
-            }
-            if second.is_none() && idle.backend.reuse == Reuse::Replay {
-                second = Some(at);
-            }
-        }
-        found.or(second).map(|at| self.idle.remove(at).backend)
-    }
-
-    fn take_idle_where(&mut self, taken: &mut Vec<Backend>, mut is_wanted: impl FnMut(&mut Idle) -> bool) {
-        for mut idle in std::mem::take(&mut self.idle) {
-            if is_wanted(&mut idle) {
-                taken.push(idle.backend);
-            } else {
-                self.idle.push(idle);
-            }
-        }
-    }
-
-    /// The waiter whom a returned backend serves best, unless the first in the queue has been passed over too often.
-    fn take_waiter_for(&mut self, backend: &Backend) -> Option<Waiter> {
-        self.waiters.retain(|waiter| !waiter.grant.is_closed());
-        let fits = |waiter: &Waiter| {
-            backend.login.is_same_key(&waiter.login)
-                && (backend.digest == waiter.digest || backend.reuse == Reuse::Replay)
-        };
-        let at = self.waiters.iter().position(fits)?;
-        if at > 0
-            && self
-                .waiters
-                .front()
-                .is_some_and(|first| first.overtaken >= OVERTAKEN_MAX)
-        {
-            return None;
-        }
-        self.waiters
-            .iter_mut()
-            .take(at)
-            .for_each(|waiter| waiter.overtaken += 1);
-        self.waiters.remove(at)
-    }
-
-    fn enqueue(&mut self, login: &Arc<Login>, digest: u64, want: Want) -> Decision {
-        let (grant, receiver) = oneshot::channel();
-        self.waiters.push_back(Waiter {
-            login: login.clone(),
-            digest,
-            want,
-            overtaken: 0,
-            grant,
-        });
-        Decision::Wait(receiver)
-    }
-
-    fn busy(&self) -> usize {
-        self.open.saturating_sub(self.idle.len())
-    }
-
-    fn count_connected(&self, login: &Login) -> usize {
-        self.connected
-            .iter()
-            .find(|(have, _)| have.is_same_key(login))
-            .map_or(0, |(_, count)| *count)
-    }
-
-    fn add_connected(&mut self, login: &Arc<Login>) {
-        match self.connected.iter_mut().find(|(have, _)| have.is_same_key(login)) {
-            Some((_, count)) => *count += 1,
-            None => self.connected.push((login.clone(), 1)),
-        }
-    }
-
-    fn remove_connected(&mut self, login: &Login) {
-        if let Some((_, count)) = self.connected.iter_mut().find(|(have, _)| have.is_same_key(login)) {
-            *count = count.saturating_sub(1);
-        }
-        self.connected.retain(|(_, count)| *count > 0);
-    }
-
-    /// Uncounts a slot whose backend is being evicted.
-    fn forget(&mut self, mut slot: Slot) {
-        self.uncount(&slot);
-        slot.standing = Standing::Forgotten;
-    }
-
-    fn uncount(&mut self, slot: &Slot) {
-        match slot.standing {
-            Standing::Connecting => self.open = self.open.saturating_sub(1),
-            Standing::Connected => {
-                self.open = self.open.saturating_sub(1);
-                self.remove_connected(&slot.login);
-            }
-            Standing::Pinned => {
-                self.pinned = self.pinned.saturating_sub(1);
-                self.remove_connected(&slot.login);
-            }
-            Standing::Forgotten => (),
-        }
-    }
-}
-
-// === impl Slot ===
-
-/// One place in a pool. Dropping it frees the place and serves a waiter.
-pub(super) struct Slot {
-    pool: Arc<Pool>,
-    login: Arc<Login>,
-    standing: Standing,
-    generation: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    Connecting,
-    Connected,
-    Pinned,
-    /// already uncounted
-    Forgotten,
-}
-
-impl Slot {
-    pub(super) fn pin(&mut self) -> Result<(), Error> {
-        if self.is_pinned() {
-            return Ok(());
-        }
-        let mut outbox = Outbox::default();
-        let pool = self.pool.clone();
-        let mut state = pool.lock();
-        if state.pinned >= state.limits.pinned {
-            return Err(Error::PinnedFull {
-                shard: pool.name.clone(),
-                limit: state.limits.pinned,
-            });
-        }
-        state.pinned += 1;
-        state.open = state.open.saturating_sub(1);
-        self.standing = Standing::Pinned;
-        pool.serve(&mut state, Freed::Place, &mut outbox);
-        pool.tell_unused(&state);
-        drop(state);
-        pool.post(outbox);
-        Ok(())
-    }
-
-    pub(super) fn unpin(&mut self) {
-        if self.is_pinned() {
-            let mut state = self.pool.lock();
-            state.pinned = state.pinned.saturating_sub(1);
-            state.open += 1;
-            drop(state);
-            self.standing = Standing::Connected;
-        }
-    }
-
-    pub(super) fn is_pinned(&self) -> bool {
-        self.standing == Standing::Pinned
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let freed = match self.standing {
-            Standing::Forgotten => return,
-            Standing::Connecting => Freed::Place,
-            Standing::Connected | Standing::Pinned => Freed::Connection,
-        };
-        let mut outbox = Outbox::default();
-        let pool = self.pool.clone();
-        let mut state = pool.lock();
-        state.uncount(self);
-        pool.serve(&mut state, freed, &mut outbox);
-        pool.tell_unused(&state);
-        drop(state);
-        pool.post(outbox);
-    }
 }
 
 /// A waiter's side of the queue. If it is dropped with a backend already granted, that one is not lost.

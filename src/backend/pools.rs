@@ -12,6 +12,7 @@ use super::login::Login;
 use super::pool::Pool;
 
 use crate::clock::{Clock, Rng};
+use crate::telemetry::BackendState;
 use crate::topology::ShardId;
 
 /// How large a shard's pool may grow and how long things may take.
@@ -46,6 +47,25 @@ pub struct PoolGauge {
     pub size: usize,
     /// most pinned backends
     pub pinned_max: usize,
+}
+
+/// One connected backend, for listings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendGauge {
+    /// which
+    pub shard: ShardId,
+    /// the server's process id
+    pub process_id: i32,
+    /// the role that it logged in as
+    pub user: Arc<str>,
+    /// idle, busy or pinned
+    pub state: BackendState,
+    /// since it was connected
+    pub age: Duration,
+    /// how long it has been idle; none: it is in use
+    pub idle: Option<Duration>,
+    /// statements prepared on it; none: it is in use, and only its session knows
+    pub prepared: Option<usize>,
 }
 
 /// The pools of all shards: one per shard, shared by all users.
@@ -183,6 +203,11 @@ impl Pools {
     /// What each pool holds now, in shard order.
     pub fn gauges(&self) -> Vec<PoolGauge> {
         self.all().iter().map(|pool| pool.gauge()).collect()
+    }
+
+    /// Every connected backend, by shard and process id. Takes each pool's lock for a copy: for people, not for scrapes.
+    pub fn backends(&self) -> Vec<BackendGauge> {
+        self.all().iter().flat_map(|pool| pool.backends()).collect()
     }
 
     #[inline]

@@ -42,7 +42,7 @@ pub(super) fn categories(
     if fields.get("default").is_none() && fields.get("categories").is_none() {
         reader.wrong(fields.at, format!("{} needs categories, default or both", fields.shown));
     }
-    let (source, named) = source(reader, fields, &categories, default.is_some())?;
+    let (source, named) = source(reader, fields, &categories)?;
     let default = default.unwrap_or_default();
     Some((
         DeclaredStrategy::Category {
@@ -73,7 +73,6 @@ fn source(
     reader: &mut Reader<'_>,
     fields: &Fields<'_>,
     categories: &[DeclaredCategory],
-    has_default: bool,
 ) -> Option<(CategorySource, Named)> {
     match (fields.get("lookup"), fields.get("categories_by_key")) {
         (Some(_), Some(_)) => {
@@ -86,7 +85,7 @@ fn source(
             let shown = fields.path("categories_by_key");
             let mut by_key = BTreeMap::new();
             for (key, (category, at)) in texts(reader, node, &shown) {
-                if !has_default && !categories.iter().any(|known| known.name == category) {
+                if fields.get("default").is_none() && !categories.iter().any(|known| known.name == category) {
                     let near = suggestion(&category, categories.iter().map(|known| known.name.as_str()));
                     let why = "isn't in categories, and there is no default";
                     reader.wrong(

@@ -48,7 +48,7 @@ pub fn reference() -> String {
         let name = key.path.split(['.', '[']).next().unwrap_or(key.path);
         if name == "users" && !users {
             users = true;
-            text.push_str("\n");
+            text.push('\n');
             text.push_str(USERS);
             text.push_str("| key | type | default | |\n|---|---|---|---|\n");
         } else if section.is_empty() {

@@ -67,7 +67,7 @@ impl Node {
             Value::Scalar(Scalar {
                 text,
                 class: Class::Boolean,
-            }) => format!("{text}"),
+            }) => text.clone(),
             Value::List(_) => "a list".to_owned(),
             Value::Map(_) => "a mapping".to_owned(),
         }

@@ -43,7 +43,12 @@ pub(super) fn ranges(
         let until = range
             .get("until")
             .and_then(|node| bound(reader, node, &range.path("until"), key_type, &mut previous));
-        reaches(reader, item, &range, &shown, index + 1 == items.len());
+        let place = if index + 1 == items.len() {
+            Place::Last
+        } else {
+            Place::Before
+        };
+        reaches(reader, item, &range, &shown, place);
         if let Some(shard) = shard {
             ranges.push(DeclaredRange { until, shard });
         }
@@ -51,18 +56,25 @@ pub(super) fn ranges(
     Some(DeclaredStrategy::Range { ranges })
 }
 
+/// Where in the list a range stands.
+#[derive(Clone, Copy)]
+enum Place {
+    Before,
+    Last,
+}
+
 /// The last range, and only it, reaches to the end.
-fn reaches(reader: &mut Reader<'_>, item: &Node, range: &Fields<'_>, shown: &str, is_last: bool) {
-    match (range.get("until"), is_last) {
-        (Some(node), true) => {
+fn reaches(reader: &mut Reader<'_>, item: &Node, range: &Fields<'_>, shown: &str, place: Place) {
+    match (range.get("until"), place) {
+        (Some(node), Place::Last) => {
             let gap = "a gap: what lies at or above the last until has no shard; add a last range without until";
             reader.wrong(node.at, format!("{shown}: {gap}"));
         }
-        (None, false) => {
+        (None, Place::Before) => {
             let why = "a range without until reaches to the end, so it must be the last";
             reader.wrong(item.at, format!("{shown}: {why}"));
         }
-        (Some(_), false) | (None, true) => {}
+        (Some(_), Place::Before) | (None, Place::Last) => {}
     }
 }
 

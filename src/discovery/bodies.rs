@@ -160,8 +160,13 @@ fn words(body: &str) -> Option<Vec<String>> {
         } else if let Some(after) = rest.strip_prefix("/*") {
             rest = after_comment(after)?;
         } else if first == '\'' {
-            let has_escapes = words.last().is_some_and(|word| word == "e") && body_touches(body, rest, "eE");
-            rest = after_string(rest.get(1..)?, has_escapes)?;
+            let is_escaping = words.last().is_some_and(|word| word == "e") && body_touches(body, rest, "eE");
+            let backslash = if is_escaping {
+                Backslash::Escapes
+            } else {
+                Backslash::Uncertain
+            };
+            rest = after_string(rest.get(1..)?, backslash)?;
         } else if first == '"' {
             let after = rest.get(1..)?;
             let end = after.find('"')?;
@@ -211,12 +216,21 @@ fn after_comment(text: &str) -> Option<&str> {
     Some(rest)
 }
 
+/// What a backslash in a string means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Backslash {
+    /// E'': it escapes
+    Escapes,
+    /// it depends on a setting
+    Uncertain,
+}
+
 /// Behind the closing quote. A backslash in a plain string means one thing or another: not certain.
-fn after_string(text: &str, has_escapes: bool) -> Option<&str> {
+fn after_string(text: &str, backslash: Backslash) -> Option<&str> {
     let mut characters = text.char_indices().peekable();
     while let Some((at, c)) = characters.next() {
         match c {
-            '\\' if has_escapes => {
+            '\\' if backslash == Backslash::Escapes => {
                 characters.next();
             }
             '\\' => return None,

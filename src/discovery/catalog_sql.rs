@@ -167,9 +167,10 @@ pub(super) const BUILTIN: [&str; 4] = [
     "SELECT castsource, casttarget, castcontext FROM pg_cast WHERE castsource < 16384 AND casttarget < 16384",
 ];
 
-/// One number pair that changes when anything above does, but for temporary objects.
+/// One number pair that changes when anything above does, but for temporary objects and our own schema.
 pub(super) const FINGERPRINT: &str = "WITH c AS MATERIALIZED (SELECT oid, xmin FROM pg_class WHERE oid >= 16384 \
-    AND relpersistence <> 't' AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c', 'i', 'I')), \
+    AND relpersistence <> 't' AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c', 'i', 'I') \
+    AND relnamespace NOT IN (99, coalesce(to_regnamespace('shardgate')::oid, 0))), \
     rows(xmin) AS (SELECT xmin FROM c \
     UNION ALL SELECT a.xmin FROM pg_attribute a JOIN c ON c.oid = a.attrelid WHERE a.attnum > 0 \
     UNION ALL SELECT d.xmin FROM pg_attrdef d JOIN c ON c.oid = d.adrelid \
@@ -185,5 +186,6 @@ pub(super) const FINGERPRINT: &str = "WITH c AS MATERIALIZED (SELECT oid, xmin F
     UNION ALL SELECT xmin FROM pg_operator WHERE oid >= 16384 \
     UNION ALL SELECT xmin FROM pg_cast WHERE oid >= 16384 \
     UNION ALL SELECT xmin FROM pg_collation WHERE oid >= 16384 \
-    UNION ALL SELECT xmin FROM pg_namespace WHERE oid >= 16384 AND nspname !~ '^pg_(toast_)?temp_') \
-    SELECT count(*), sum(hashint8extended(xmin::text::bigint, 0)::numeric) FROM rows";
+    UNION ALL SELECT xmin FROM pg_namespace WHERE oid >= 16384 AND nspname !~ '^pg_(toast_)?temp_' \
+    AND nspname <> 'shardgate') \
+    SELECT count(*), coalesce(sum(hashint8extended(xmin::text::bigint, 0)::numeric), 0) FROM rows";

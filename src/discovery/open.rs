@@ -451,13 +451,13 @@ impl Discovery {
 
     fn list_health(&self) {
         let live = self.inner.live();
-        let shards = live.topology.all_shards().iter().filter_map(|shard| {
+        let shards = live.topology.all_shards().iter().map(|shard| {
             let name = live.topology.shard_name(shard);
             let address = live
                 .reaches
                 .get(name)
                 .map_or_else(|| "?".to_owned(), |reach| reach.endpoint().address());
-            Some((shard, name.to_owned(), address))
+            (shard, name.to_owned(), address)
         });
         self.inner
             .board

@@ -62,8 +62,12 @@ async fn probe_forever(inner: Arc<Inner>, shard: ShardId, reach: Arc<Reach>) {
         ticks.tick().await;
         let asked = inner.clock.now();
         let live = inner.live();
-        let is_home = live.topology.home() == shard;
-        match probe(&reach, is_home).await {
+        let epoch = if live.topology.home() == shard {
+            store::EPOCH_PROBE
+        } else {
+            "SELECT NULL"
+        };
+        match probe(&reach, epoch).await {
             Ok(probed) => {
                 let now = inner.clock.now();
                 inner
@@ -84,8 +88,7 @@ struct Probed {
     epoch: Option<Epoch>,
 }
 
-async fn probe(reach: &Reach, is_home: bool) -> Result<Probed, Error> {
-    let epoch = if is_home { store::EPOCH_PROBE } else { "SELECT NULL" };
+async fn probe(reach: &Reach, epoch: &str) -> Result<Probed, Error> {
     let tables = reach
         .batch(&format!("{SERVER};\n{FINGERPRINT};\n{epoch}"), PROBE_TIMEOUT)
         .await?;

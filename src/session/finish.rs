@@ -195,11 +195,14 @@ impl Session {
             self.finish_block(outcome);
         }
         if !self.block.is_explicit() {
-            // Portals, but those of held cursors which live on a pinned backend, end with the transaction.
             self.portals.clear();
-            self.cursors.retain(|_, _| false);
         }
         self.release().await;
+        if !self.block.is_explicit() {
+            // Cursors end with the transaction, but those WITH HOLD, which live on a backend that stays.
+            let participants = &self.participants;
+            self.cursors.retain(|_, shard| participants.find(*shard).is_some());
+        }
         self.show_shards();
         wire::put_ready(&mut self.client.out_buffer, self.block.status());
         self.count_statement();

@@ -173,6 +173,9 @@ impl Session {
             }
             Command::Deallocate(target) => self.note_deallocate(at, target),
             Command::Declare(declare) => {
+                if let Some(participant) = at.and_then(|at| self.participants.get(at)) {
+                    self.cursors.insert(declare.name.clone(), participant.shard);
+                }
                 if declare.hold == CursorHold::With {
                     self.pin(at, "cursor WITH HOLD");
                     self.examine(at);

@@ -99,7 +99,7 @@ impl Comparator {
             Comparator::Oid => by("oid", a, b, u32::from_be_bytes),
             Comparator::Float4 => by("float4", a, b, |bytes| Float(f32::from_be_bytes(bytes).into())),
             Comparator::Float8 => by("float8", a, b, |bytes| Float(f64::from_be_bytes(bytes))),
-            Comparator::Numeric => Ok(Numeric::decode_binary(a)?.cmp(&Numeric::decode_binary(b)?)),
+            Comparator::Numeric => Numeric::compare_binary(a, b),
             Comparator::Date => by("date", a, b, i32::from_be_bytes),
             Comparator::Timestamp => by("timestamp", a, b, i64::from_be_bytes),
             Comparator::Timestamptz => by("timestamptz", a, b, i64::from_be_bytes),

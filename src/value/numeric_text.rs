@@ -49,6 +49,9 @@ impl Numeric {
     }
 }
 
+/// Postgres takes an exponent from `INT_MAX / 2` on for an overflow, whatever the digits.
+const EXPONENT_BOUND: i64 = (i32::MAX / 2) as i64;
+
 /// `isspace` in the C locale, which Postgres's input functions skip at both ends.
 pub(super) fn trim_space(text: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r');
@@ -110,6 +113,9 @@ impl<'a> Literal<'a> {
     /// As `set_var_from_str`: the point moves by the exponent, the display scale by as much, never below 0.
     fn to_decimal(&self, sign: DecimalSign) -> Result<Decimal, ValueError> {
         const OVERFLOW: ValueError = ValueError::OutOfRange { expected: "numeric" };
+        if self.exponent.abs() >= EXPONENT_BOUND {
+            return Err(OVERFLOW);
+        }
         let length = |digits: &[u8]| i64::try_from(digits.len()).map_err(|_| OVERFLOW);
         let scale = (length(self.fraction)? - self.exponent).max(0);
         let all = || {
@@ -165,18 +171,18 @@ fn split_digits(text: &[u8]) -> (&[u8], &[u8]) {
     text.split_at_checked(end).unwrap_or((text, &[]))
 }
 
-/// Postgres refuses an exponent of `INT_MAX / 2` or more.
+/// Saturates: [`Literal::to_decimal`] refuses what is beyond Postgres's bound.
 fn scan_exponent(text: &[u8]) -> Option<i64> {
     let (sign, unsigned) = split_sign(text);
     let (digits, rest) = split_digits(unsigned);
     if digits.is_empty() || !rest.is_empty() {
         return None;
     }
-    let exponent: i64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    let bounded = Some(exponent).filter(|exponent| *exponent < i64::from(i32::MAX / 2))?;
+    let exponent = std::str::from_utf8(digits).ok()?.parse().unwrap_or(EXPONENT_BOUND);
+    let magnitude = EXPONENT_BOUND.min(exponent);
     Some(match sign {
-        DecimalSign::Plus => bounded,
-        DecimalSign::Minus => -bounded,
+        DecimalSign::Plus => magnitude,
+        DecimalSign::Minus => -magnitude,
     })
 }
 

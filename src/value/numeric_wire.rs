@@ -1,5 +1,7 @@
 //! `numeric_recv` and `numeric_send`: count, weight, sign and display scale in 16 bits each, then base-10,000 digits.
 
+use std::cmp::Ordering;
+
 use super::numeric::{BASE, DIGIT_WIDTH, Decimal, DecimalSign, Kind, SCALE_MAX};
 use super::{Numeric, ValueError};
 
@@ -54,6 +56,14 @@ impl Numeric {
         })
     }
 
+    /// Order of two binary forms, without decoding what needs no decoding: as [`Numeric::decode_binary`] of both, compared.
+    pub(super) fn compare_binary(a: &[u8], b: &[u8]) -> Result<Ordering, ValueError> {
+        match (Plain::of(a), Plain::of(b)) {
+            (Some(a), Some(b)) => Ok(a.compare(&b)),
+            _ => Ok(Numeric::decode_binary(a)?.cmp(&Numeric::decode_binary(b)?)),
+        }
+    }
+
     /// Appends the binary form.
     pub fn encode_binary(&self, out: &mut Vec<u8>) {
         match &self.kind {
@@ -84,6 +94,67 @@ fn encode_finite(decimal: &Decimal, out: &mut Vec<u8>) {
     decimal.digits.iter().for_each(|digit| out.extend(digit.to_be_bytes()));
 }
 
+/// A finite number as servers send it: no zero digit at either end, none beyond the display scale.
+struct Plain<'a> {
+    /// -1, 0 or 1
+    sign: i8,
+    weight: i16,
+    /// big-endian, so that their bytes compare as they do
+    digits: &'a [[u8; 2]],
+}
+
+impl<'a> Plain<'a> {
+    /// `None`: whatever it is, it needs decoding.
+    fn of(bytes: &'a [u8]) -> Option<Plain<'a>> {
+        let (words, rest) = bytes.as_chunks::<2>();
+        let [count, weight, sign, scale, digits @ ..] = words else {
+            return None;
+        };
+        let [count, sign, scale] = [count, sign, scale].map(|word| u16::from_be_bytes(*word));
+        let weight = i16::from_be_bytes(*weight);
+        if !rest.is_empty() || usize::from(count) != digits.len() || u32::from(scale) > SCALE_MAX {
+            return None;
+        }
+        let sign = match (sign, digits) {
+            (SIGN_PLUS | SIGN_MINUS, []) => {
+                return Some(Plain {
+                    sign: 0,
+                    weight: 0,
+                    digits,
+                });
+            }
+            (SIGN_PLUS, _) => 1,
+            (SIGN_MINUS, _) => -1,
+            _ => return None,
+        };
+        let digit = |word: &[u8; 2]| u16::from_be_bytes(*word);
+        let (first, last) = (digit(digits.first()?), digit(digits.last()?));
+        // Decimal digits that the last one holds beyond the display scale.
+        let fraction = (i64::from(count) - i64::from(weight) - 1) * i64::from(DIGIT_WIDTH);
+        let hidden = match (fraction - i64::from(scale)).max(0) {
+            0 => 1,
+            1 => 10,
+            2 => 100,
+            3 => 1000,
+            _ => return None,
+        };
+        let is_plain = first != 0 && last != 0 && last % hidden == 0 && digits.iter().all(|word| digit(word) < BASE);
+        is_plain.then_some(Plain { sign, weight, digits })
+    }
+
+    fn compare(&self, other: &Plain<'_>) -> Ordering {
+        let magnitudes = self
+            .weight
+            .cmp(&other.weight)
+            .then_with(|| self.digits.cmp(other.digits));
+        match (self.sign, other.sign) {
+            (1, 1) => magnitudes,
+            (-1, -1) => magnitudes.reverse(),
+            (a, b) => a.cmp(&b),
+        }
+    }
+}
+
 /// `trunc_var(value, value.dscale)`.
 fn truncated(mut decimal: Decimal) -> Decimal {
     // Decimal digits that are kept, counted from the first digit's left end.
@@ -98,4 +169,55 @@ fn truncated(mut decimal: Decimal) -> Decimal {
         *digit -= *digit % unit;
     }
     decimal
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Words as a client may send them: signs and scales mostly sound, digits with zeros at their ends.
+    fn words() -> impl Strategy<Value = Vec<u8>> {
+        let sign = prop::sample::select(vec![
+            SIGN_PLUS,
+            SIGN_PLUS,
+            SIGN_MINUS,
+            SIGN_MINUS,
+            SIGN_NAN,
+            SIGN_INFINITY,
+            SIGN_NEGATIVE_INFINITY,
+            1,
+        ]);
+        let digit = prop::sample::select(vec![0, 0, 1, 10, 1230, 4567, 9999, 5000, 10_000]);
+        (
+            -3_i16..3,
+            sign,
+            0_u16..12,
+            prop::collection::vec(digit, 0..4),
+            0_usize..9,
+        )
+            .prop_map(|(weight, sign, scale, digits, lie)| {
+                let count = u16::try_from(digits.len() + usize::from(lie == 0)).unwrap();
+                let mut bytes: Vec<u8> = [count, weight.cast_unsigned(), sign, scale]
+                    .iter()
+                    .flat_map(|word| word.to_be_bytes())
+                    .collect();
+                bytes.extend(digits.iter().flat_map(|digit: &u16| digit.to_be_bytes()));
+                bytes
+            })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 5000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// The fast order is the slow one's.
+        #[test]
+        fn binary_forms_compare_as_decoded(a in words(), b in words()) {
+            let slow = Numeric::decode_binary(&a).and_then(|a| Ok(a.cmp(&Numeric::decode_binary(&b)?)));
+            let fast = Numeric::compare_binary(&a, &b);
+            prop_assert_eq!(fast.clone().ok(), slow.clone().ok());
+            prop_assert_eq!(fast.is_err(), slow.is_err());
+        }
+    }
 }

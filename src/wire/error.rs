@@ -22,6 +22,9 @@ pub enum FrameError {
         /// type byte
         tag: u8,
     },
+    /// The body ends where a single byte should be.
+    #[error("no data left in message")]
+    NoByte,
     /// The body ends before the message does.
     #[error("insufficient data left in message")]
     Short,

@@ -35,7 +35,9 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn byte(&mut self) -> Result<u8, FrameError> {
-        self.array::<1>().map(|[byte]| byte)
+        let (byte, rest) = self.rest.split_first().ok_or(FrameError::NoByte)?;
+        self.rest = rest;
+        Ok(*byte)
     }
 
     pub(super) fn count(&mut self) -> Result<usize, FrameError> {

@@ -40,6 +40,10 @@ pub struct Parse<'a> {
 
 impl<'a> Parse<'a> {
     /// Reads the body of a `P`.
+    #[expect(
+        clippy::self_named_constructors,
+        reason = "every reader is called parse; this one reads Parse"
+    )]
     pub fn parse(body: &'a [u8]) -> Result<Parse<'a>, FrameError> {
         let mut reader = Reader::new(body);
         let statement = reader.string()?;

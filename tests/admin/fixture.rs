@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shardgate::admin::{BackendReading, ClientInfo, Enrolment, Pending, ProxyId, Registry, Reloaded, Sources, View};
-use shardgate::backend::PoolGauge;
+use shardgate::admin::{ClientInfo, Enrolment, Pending, ProxyId, Registry, Reloaded, Sources, View};
+use shardgate::backend::{BackendGauge, PoolGauge};
 use shardgate::catalog::Catalog;
 use shardgate::config::{self, Settings};
 use shardgate::discovery::{Finding, Health, Severity, State};
@@ -141,20 +141,19 @@ impl Sources for Fixture {
         vec![gauge(0, 3, 2, 0, 0), gauge(1, 0, 20, 7, 0), gauge(2, 0, 0, 0, 1)]
     }
 
-    fn backends(&self) -> Vec<BackendReading> {
-        let backend = |state, client, prepared| BackendReading {
+    fn backends(&self) -> Vec<BackendGauge> {
+        let backend = |process_id, state, idle, prepared| BackendGauge {
             shard: shard(1),
-            pid: 4711,
-            user: "app".to_owned(),
+            process_id,
+            user: "app".into(),
             state,
-            client,
             age: Duration::from_secs(90),
-            state_for: Duration::from_millis(1200),
+            idle,
             prepared,
         };
         vec![
-            backend(BackendState::Busy, Some(1), 12),
-            backend(BackendState::Idle, None, 0),
+            backend(4711, BackendState::Busy, None, None),
+            backend(4712, BackendState::Idle, Some(Duration::from_millis(1200)), Some(12)),
         ]
     }
 

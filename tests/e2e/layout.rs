@@ -58,7 +58,7 @@ fn tables(text: &str) -> Vec<(String, Placement)> {
             } else {
                 Placement::Sharded
             };
-            Some((name.to_owned(), placement))
+            Some((name.trim_matches('\'').to_owned(), placement))
         })
         .collect()
 }

@@ -11,10 +11,16 @@
 #[path = "../../src/bin/shardctl/clusters.rs"]
 pub mod clusters;
 
+mod bad_input;
 pub mod client;
 pub mod differential;
+mod faults;
 pub mod layout;
 pub mod messages;
+pub mod pair;
+mod pgbench;
 pub mod proxy;
+mod psql;
 pub mod servers;
+mod sessions;
 pub mod world;

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 
 use crate::client::{Client, PATIENCE};
+use crate::clusters::PASSWORD_ROLE;
 use crate::layout::{Layout, Placement};
 use crate::messages;
 use crate::proxy::Proxy;
@@ -71,6 +72,31 @@ impl World {
         World::start_on(Servers::private(spec.shards), spec)
     }
 
+    /// A world whose proxy asks for passwords (SCRAM): `users` are names and passwords, known to proxy and shards. No
+    /// rows can be loaded through such a proxy, since its test's clients have to log in by another way.
+    pub fn start_with_passwords(name: &str, users: &[(&str, &str)]) -> World {
+        let servers = Servers::shared();
+        let mut shard = superuser(servers.shard(0), "postgres");
+        let mut lines = String::new();
+        for (user, password) in users {
+            shard.query(&format!("CREATE ROLE {PASSWORD_ROLE}"));
+            shard.query(&format!("CREATE ROLE {user} LOGIN IN ROLE {PASSWORD_ROLE}"));
+            shard.rows(&format!("ALTER ROLE {user} PASSWORD '{password}'"));
+            let verifier = shard.value(&format!("SELECT rolpassword FROM pg_authid WHERE rolname = '{user}'"));
+            lines.push_str(&format!("- {{name: {user}, verifier: \"{verifier}\"}}\n"));
+        }
+        let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}_users.yaml"));
+        std::fs::write(&path, lines).expect("the users' file can be written");
+        let settings = format!("auth: {{method: scram-sha-256, users_file: \"{}\"}}", path.display());
+        World::start_on(
+            servers,
+            Spec {
+                settings: &settings,
+                ..Spec::empty(name, 1)
+            },
+        )
+    }
+
     /// A plain Postgres in the proxy's place: what both sides answer then differs by accident only.
     pub fn start_direct(spec: Spec<'_>) -> World {
         let servers = Servers::shared();
@@ -112,10 +138,9 @@ impl World {
             shards: spec.shards,
             proxy: Some(proxy),
         };
-        let mut client = world.client();
         for (table, placement) in layout.tables() {
             if *placement == Placement::Sharded {
-                pipeline(&mut client, &inserts(&mut rows, table));
+                pipeline(&mut world.client(), &inserts(&mut rows, table));
             }
         }
         world
@@ -303,9 +328,21 @@ fn pipeline(client: &mut Client, statements: &[String]) {
     }
 }
 
+/// The config that a spec's proxy would get, with made-up ports.
+pub fn config_text(spec: &Spec<'_>) -> String {
+    const PORT: u16 = 5_501;
+    let shards: Vec<SocketAddr> = (PORT..).take(spec.shards).map(crate::servers::local).collect();
+    config(spec, &Layout::new(spec.layout, spec.shards), &shards)
+}
+
 fn config(spec: &Spec<'_>, layout: &Layout, shards: &[SocketAddr]) -> String {
+    let auth = if spec.settings.starts_with("auth:") {
+        ""
+    } else {
+        "auth: {method: trust}\n"
+    };
     let mut text = format!(
-        "version: 1\nlisten: 127.0.0.1:0\nhttp: 127.0.0.1:0\nauth: {{method: trust}}\ndatabase: {}\n{}\nshards:\n",
+        "version: 1\nlisten: 127.0.0.1:0\nhttp: 127.0.0.1:0\n{auth}database: {}\n{}\nshards:\n",
         spec.name, spec.settings
     );
     for (index, address) in shards.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! `ROUTE <sql>`: where a statement would run, and why; it doesn't run.
 
 use super::command::{Argument, Command, Run};
-use super::row::text;
+use super::row::{text, text_or_null};
 use crate::admin::{AdminError, Answer, Column, Pending, Sources, Table};
 
 pub(super) const COMMAND: Command = Command {
@@ -22,7 +22,7 @@ fn run<'a>(sources: &'a dyn Sources, sql: &'a str) -> Pending<'a, Result<Answer,
             .map_err(|refusal| AdminError::Refused(Box::new(refusal)))?;
         let rows = steps
             .into_iter()
-            .map(|step| vec![text(step.step), text(step.shards.join(", ")), text(step.reason)]);
+            .map(|step| vec![text(step.step), text_or_null(step.shards.join(", ")), text(step.reason)]);
         Ok(Answer::Table(Table {
             columns: COLUMNS.to_vec(),
             rows: rows.collect(),

@@ -30,10 +30,10 @@ pub(super) fn seconds(value: Duration) -> Option<String> {
     Some(text.trim_end_matches('0').trim_end_matches('.').to_owned())
 }
 
-/// A boolean.
-pub(super) fn boolean(value: bool) -> Option<String> {
-    Some(if value { "t" } else { "f" }.to_owned())
-}
+/// A boolean's text forms.
+pub(super) const TRUE: &str = "t";
+/// See [`TRUE`].
+pub(super) const FALSE: &str = "f";
 
 /// Names of shards, in their order.
 pub(super) fn shards(topology: &Topology, shards: impl IntoIterator<Item = ShardId>) -> String {

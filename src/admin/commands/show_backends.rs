@@ -7,15 +7,15 @@ use crate::admin::{AdminError, Column, Sources};
 pub(super) const COMMAND: Command = Command {
     words: "SHOW BACKENDS",
     argument: Argument::None,
-    help: "Each backend: on which shard, for whom, which client holds it.",
+    help: "Each backend: on which shard, for whom, whether it is idle, busy or pinned.",
     columns: &[
         Column::text("shard"),
         Column::integer("pid"),
         Column::text("user"),
         Column::text("state"),
-        Column::integer("client"),
         Column::integer("age_seconds"),
-        Column::integer("state_seconds"),
+        Column::integer("idle_seconds"),
+        // Known while it is idle; in use, it belongs to its session.
         Column::integer("prepared"),
     ],
     run: Run::Show(rows),
@@ -26,13 +26,12 @@ fn rows(sources: &dyn Sources) -> Result<Rows, AdminError> {
     let rows = sources.backends().into_iter().map(|backend| {
         vec![
             text(view.topology.shard_name(backend.shard)),
-            number(backend.pid),
-            text(backend.user),
+            number(backend.process_id),
+            text(&*backend.user),
             text(backend.state.label()),
-            backend.client.and_then(number),
             whole_seconds(backend.age),
-            whole_seconds(backend.state_for),
-            number(backend.prepared),
+            backend.idle.and_then(whole_seconds),
+            backend.prepared.and_then(number),
         ]
     });
     Ok(rows.collect())

@@ -1,7 +1,7 @@
 //! `SHOW SHARDS`: each shard, whether it answers and what it owns.
 
 use super::command::{Argument, Command, Rows, Run};
-use super::row::{boolean, number, seconds, text, text_or_null};
+use super::row::{FALSE, TRUE, number, seconds, text, text_or_null};
 use crate::admin::{AdminError, Column, Sources, View};
 use crate::discovery::{Health, State};
 use crate::topology::{BucketId, Keyspace, ShardId, ShardState};
@@ -54,7 +54,13 @@ fn row(view: Option<&View>, health: &Health) -> Vec<Option<String>> {
         text(state),
         text(health.address.as_str()),
         None,
-        view.and_then(|view| boolean(view.topology.home() == health.shard)),
+        view.and_then(|view| {
+            text(if view.topology.home() == health.shard {
+                TRUE
+            } else {
+                FALSE
+            })
+        }),
         shard.and_then(|shard| number(shard.weight)),
         view.and_then(|view| number(buckets_of(view, health.shard))),
         health.version.clone(),

@@ -1,7 +1,7 @@
 //! `SHOW TABLES`: where each listed table's rows lie.
 
 use super::command::{Argument, Command, Rows, Run};
-use super::row::{boolean, shards, text};
+use super::row::{FALSE, TRUE, shards, text};
 use crate::admin::{AdminError, Column, Sources};
 use crate::topology::TablePlacement;
 
@@ -43,14 +43,18 @@ fn rows(sources: &dyn Sources) -> Result<Rows, AdminError> {
             ),
             TablePlacement::Unsharded(shard) => ("unsharded", None, None, text(topology.shard_name(*shard))),
         };
-        let exists = view.catalog.relations.contains_key(name);
+        let exists = if view.catalog.relations.contains_key(name) {
+            TRUE
+        } else {
+            FALSE
+        };
         vec![
             text(format!("{}.{}", name.schema, name.name)),
             text(kind),
             keyspace,
             key,
             on,
-            boolean(exists),
+            text(exists),
         ]
     });
     Ok(rows.collect())

@@ -7,9 +7,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// Where the proxy is looked for when nobody says.
 const URL: &str = "postgres://localhost:6432/shardgate";
 
-/// See and steer a Shardgate proxy
+/// The whole command line.
 #[derive(Debug, Parser)]
-#[command(name = "shardctl", version, about, after_help = AFTER_HELP, disable_help_subcommand = true)]
+#[command(name = "shardctl", version, about = "See and steer a Shardgate proxy", after_help = AFTER_HELP, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
     /// The proxy's admin database [default: $SHARDGATE_URL, else postgres://localhost:6432/shardgate]
     #[arg(long, global = true, value_name = "URL")]
@@ -36,9 +36,7 @@ Examples:
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// aligned columns
     Table,
-    /// one array of objects, keys as the command's columns
     Json,
 }
 

@@ -16,12 +16,10 @@ pub(crate) async fn ask(arguments: &Arguments, command: &str) -> Result<Answer, 
     let url = arguments.url();
     let client = Control::connect_url(&with_password(&url), CONNECT_TIMEOUT)
         .await
-        .map_err(|error| {
-            let failure = Failure::from_control(&error);
-            match error.sqlstate() {
-                Some(_) => failure,
-                None => failure.with_hint("Is the proxy running there? --url or $SHARDGATE_URL names another place."),
-            }
+        .map_err(|error| match error.sqlstate() {
+            Some(_) => Failure::from_control(&error),
+            None => Failure::new(format!("{}: {error}", place_of(&url)))
+                .with_hint("Is the proxy running there? --url or $SHARDGATE_URL names another place."),
         })?;
     run(&client, command)
         .await
@@ -81,6 +79,20 @@ fn kind_of(kind: &Type) -> Kind {
     }
 }
 
+/// Host and port of a URL; never a part of its password, also where that holds characters that must be escaped.
+fn place_of(url: &str) -> &str {
+    const UNKNOWN: &str = "the URL given";
+    let Some((_, behind_scheme)) = url.split_once("://") else {
+        return UNKNOWN;
+    };
+    let authority = behind_scheme.split(['/', '?', '#']).next().unwrap_or(behind_scheme);
+    match authority.rsplit_once('@') {
+        Some((_, place)) => place,
+        None if behind_scheme.contains('@') => UNKNOWN,
+        None => authority,
+    }
+}
+
 /// `$PGPASSWORD` as a parameter of a URL that has none; it wins over one in the URL only where that has none.
 fn with_password(url: &str) -> String {
     let has_password = url
@@ -106,4 +118,22 @@ fn percent_encode(text: &str) -> String {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_never_shows_a_password() {
+        for (url, place) in [
+            ("postgres://ann:secret@db.example:6432/shardgate?x=y", "db.example:6432"),
+            ("postgres://localhost:6432/shardgate", "localhost:6432"),
+            ("postgres://ann:se@cret@host/shardgate", "host"),
+            ("postgres://ann:sec?ret@host/shardgate", "the URL given"),
+            ("host=x password=secret@", "the URL given"),
+        ] {
+            assert_eq!(place_of(url), place);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Colours, on a terminal only and never with `NO_COLOR`.
 
-use std::io::IsTerminal as _;
+use std::io::IsTerminal;
 
 /// Whether to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,16 +11,16 @@ pub(crate) enum Style {
 
 impl Style {
     pub(crate) fn of_stdout() -> Style {
-        Style::on(std::io::stdout().is_terminal())
+        Style::on(&std::io::stdout())
     }
 
     pub(crate) fn of_stderr() -> Style {
-        Style::on(std::io::stderr().is_terminal())
+        Style::on(&std::io::stderr())
     }
 
-    fn on(is_terminal: bool) -> Style {
+    fn on(stream: &impl IsTerminal) -> Style {
         let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        if is_terminal && !is_unwanted {
+        if stream.is_terminal() && !is_unwanted {
             Style::Coloured
         } else {
             Style::Plain

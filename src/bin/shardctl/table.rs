@@ -25,7 +25,7 @@ pub(crate) fn print(answer: &Answer, style: Style) -> String {
     for row in &answer.rows {
         let cells = shown.iter().zip(&widths).filter_map(|(at, wide)| {
             let column = answer.columns.get(*at)?;
-            let cell = pad(&cell(row.get(*at)), *wide, column.kind);
+            let cell = pad(&cell(row.get(*at), column.kind), *wide, column.kind);
             Some(if column.name == "state" {
                 style.state(&cell)
             } else {
@@ -49,7 +49,7 @@ pub(crate) fn print_record(answer: &Answer, style: Style) -> String {
     for row in &answer.rows {
         for (column, value) in answer.columns.iter().zip(row) {
             let name = style.heading(&pad(&column.name, wide, Kind::Text));
-            push_line(&mut text, vec![name, style.state(&cell(Some(value)))]);
+            push_line(&mut text, vec![name, style.state(&cell(Some(value), column.kind))]);
         }
     }
     text
@@ -61,14 +61,9 @@ fn shown_columns(answer: &Answer) -> Vec<usize> {
 }
 
 fn width_of_column(answer: &Answer, at: usize) -> usize {
-    let name = answer.columns.get(at).map_or(0, |column| width(&column.name));
-    answer
-        .rows
-        .iter()
-        .map(|row| width(&cell(row.get(at))))
-        .chain([name])
-        .max()
-        .unwrap_or(0)
+    let Some(column) = answer.columns.get(at) else { return 0 };
+    let cells = answer.rows.iter().map(|row| width(&cell(row.get(at), column.kind)));
+    cells.chain([width(&column.name)]).max().unwrap_or(0)
 }
 
 fn push_line(text: &mut String, cells: Vec<String>) {
@@ -77,11 +72,15 @@ fn push_line(text: &mut String, cells: Vec<String>) {
 }
 
 /// A value as it may stand on a terminal.
-fn cell(value: Option<&Option<String>>) -> String {
+fn cell(value: Option<&Option<String>>, kind: Kind) -> String {
     let Some(Some(value)) = value else {
         return "-".to_owned();
     };
-    printable(value)
+    match (kind, value.as_str()) {
+        (Kind::Boolean, "t") => "yes".to_owned(),
+        (Kind::Boolean, "f") => "no".to_owned(),
+        (Kind::Boolean | Kind::Number | Kind::Text, other) => printable(other),
+    }
 }
 
 /// Control characters escaped, so that nothing that a client named itself can drive the terminal.

@@ -28,7 +28,7 @@ fn table(findings: &mut Vec<Finding>, scene: &Scene<'_>, name: &QualifiedName, p
         .filter_map(|(shard, catalog)| Some((*shard, *catalog, catalog.relations.get(name)?)))
         .collect();
     let Some((first_shard, _, first)) = there.first().copied() else {
-        nowhere(findings, scene, name, !expected.is_empty());
+        nowhere(findings, scene, name, expected.len());
         return;
     };
     for (shard, _) in expected
@@ -83,7 +83,7 @@ fn table(findings: &mut Vec<Finding>, scene: &Scene<'_>, name: &QualifiedName, p
     }
 }
 
-fn nowhere(findings: &mut Vec<Finding>, scene: &Scene<'_>, name: &QualifiedName, is_known: bool) {
+fn nowhere(findings: &mut Vec<Finding>, scene: &Scene<'_>, name: &QualifiedName, asked: usize) {
     let elsewhere = scene.read().find(|(_, catalog)| catalog.relations.contains_key(name));
     if let Some((shard, _)) = elsewhere {
         let found = error(
@@ -94,7 +94,7 @@ fn nowhere(findings: &mut Vec<Finding>, scene: &Scene<'_>, name: &QualifiedName,
         .detail("It is listed as unsharded, and its shard doesn't have it.")
         .hint(format!("List it as unsharded: {}, or move it.", scene.name(shard)));
         findings.push(found);
-    } else if is_known {
+    } else if asked > 0 {
         let found = warning(None, name, "the table exists on no shard yet")
             .hint("Create it on every shard that it belongs to.");
         findings.push(found);

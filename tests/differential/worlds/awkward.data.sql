@@ -13,10 +13,10 @@ INSERT INTO k_uuid VALUES ('00000000-0000-0000-0000-000000000000', 'zero'), ('ff
 INSERT INTO k_numeric SELECT i / 4.0, 'v' || i FROM generate_series(-8, 30) i;
 INSERT INTO k_numeric VALUES ('NaN', 'nan'), (9999999999.99, 'max'), (1000000, 'million');
 INSERT INTO k_ts SELECT '2026-03-20 00:00:00+00'::timestamptz + i * interval '7 hours', 'v' || i FROM generate_series(1, 40) i;
-INSERT INTO k_ts VALUES ('infinity', 'inf'), ('-infinity', '-inf'), ('0001-01-01 00:00:00+00', 'one'), ('0044-03-15 12:00:00+00 BC', 'ides'), ('2000-01-01 00:00:00+00', 'zero');
+INSERT INTO k_ts VALUES ('infinity', 'inf'), ('-infinity', '-inf'), ('0001-01-01 00:00:00+00', 'one'), ('2000-01-01 00:00:00+00', 'zero');
 INSERT INTO k_wall SELECT '2026-03-20 00:00:00'::timestamp + i * interval '7 hours', 'v' || i FROM generate_series(1, 20) i;
 INSERT INTO k_date SELECT date '2026-02-20' + i, 'v' || i FROM generate_series(1, 30) i;
-INSERT INTO k_date VALUES ('infinity', 'inf'), ('0044-03-15 BC', 'ides');
+INSERT INTO k_date VALUES ('infinity', 'inf');
 INSERT INTO r_int SELECT i, 'v' || i FROM generate_series(-5, 35) i;
 INSERT INTO r_numeric SELECT i / 2.0, 'v' || i FROM generate_series(-3, 30) i;
 INSERT INTO r_numeric VALUES ('NaN', 'nan'), ('Infinity', 'inf'), (1.4999999999999999999999, 'just below'), (1.50000000000000000000001, 'just above');

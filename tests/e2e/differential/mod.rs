@@ -33,6 +33,7 @@ scripts! {
     limits order_by distinct aggregates group_by windows joins subqueries set_operations ctes functions_views
     insert update_delete transactions cursors_prepared ddl copy
     key_forms parameters key_types value_types names session_settings errors_results explain
+    catalog_psql catalog_psql_completion catalog_clients
 }
 
 fn directory() -> PathBuf {
@@ -51,7 +52,8 @@ pub struct Source {
 }
 
 impl Source {
-    fn read(world: &str) -> Source {
+    /// Reads them.
+    pub fn read(world: &str) -> Source {
         let part = |suffix: &str| file(&directory().join("worlds").join(format!("{world}.{suffix}")));
         Source {
             layout: part("yaml"),
@@ -60,7 +62,8 @@ impl Source {
         }
     }
 
-    fn spec<'a>(&'a self, name: &'a str, shards: usize) -> Spec<'a> {
+    /// Its rows and tables over so many shards.
+    pub fn spec<'a>(&'a self, name: &'a str, shards: usize) -> Spec<'a> {
         Spec {
             name,
             shards,
@@ -154,4 +157,18 @@ fn every_script_is_a_test() {
         files, listed,
         "scripts in tests/differential and in the list of tests/e2e/differential/mod.rs"
     );
+}
+
+/// So that a world's mistake shows as one, not as a proxy that doesn't start.
+#[test]
+fn every_world_is_a_config() {
+    for name in ["trading", "awkward"] {
+        for shards in 1..=SHARDS_MAX {
+            let source = Source::read(name);
+            let text = crate::world::config_text(&source.spec(name, shards));
+            if let Err(error) = shardgate::config::parse("world.yaml", &text, &|_| None) {
+                panic!("{name} at {shards} shards: {error}\n{text}");
+            }
+        }
+    }
 }

@@ -117,7 +117,7 @@ impl Runner<'_> {
             return Outcome::Wrong(format!("the subject closed the connection, having said {said:?}"));
         };
         let ours = read(&said, &mut self.subject_names, hide);
-        if ours.code() == Some("0A000") && run.record.error.as_deref() != Some("0A000") {
+        if ours.code() == Some(&run.record.refusal) && run.record.error.as_deref() != Some(&run.record.refusal) {
             // The plain Postgres doesn't do either what the proxy didn't do, and its transaction fails in step.
             if ours.status.as_deref() == Some("E") {
                 oracle.query("DO $$ BEGIN RAISE feature_not_supported; END $$");

@@ -28,6 +28,8 @@ pub struct Record {
     pub refused: BTreeSet<usize>,
     /// whether every run is refused then
     pub extent: Extent,
+    /// SQLSTATE that a refusal of this record has
+    pub refusal: String,
     /// SQLSTATE that Postgres has to give
     pub error: Option<String>,
     /// parameter lists; one run for each, none: no parameters
@@ -159,6 +161,7 @@ fn head(line: usize, text: &str) -> Result<Record, String> {
         input: None,
         refused: BTreeSet::new(),
         extent: Extent::All,
+        refusal: "0A000".to_owned(),
         error: None,
         parameters: Vec::new(),
         types: Vec::new(),
@@ -183,6 +186,7 @@ fn directed(record: &mut Record, directive: &str) -> Result<(), String> {
                 numbers(shards)?.into_iter().map(|n| n + 1).collect()
             };
         }
+        "denied" => record.refusal = rest.to_owned(),
         "error" => record.error = Some(rest.to_owned()),
         "with" => record
             .parameters
