@@ -426,13 +426,11 @@ impl<'a> Grouped<'_, '_, 'a> {
         for (index, direction, nulls) in order {
             let Some(key) = keys.get(index) else { return Err(bug()) };
             let what = format!("GROUP BY entry {}", index.saturating_add(1));
-            let comparator = key
-                .typed
-                .equality()
-                .ok_or_else(|| refuse(RefusalId::FanOutGroupType, &[&what]))?;
+            let equality = self.draft.equality(key.text.clone(), key.typed);
+            let (text, typed, comparator) = equality.ok_or_else(|| refuse(RefusalId::FanOutGroupType, &[&what]))?;
             self.draft.check_encoding(comparator)?;
-            pushed.push(order_by_text(&key.text, key.typed, direction, nulls));
-            let hidden = self.draft.hide(key.text.clone());
+            pushed.push(order_by_text(&text, typed, direction, nulls));
+            let hidden = self.draft.hide(text);
             spec_keys.push(Key {
                 hidden,
                 order: KeyOrder::Known(comparator),

@@ -45,10 +45,7 @@ use template::{ConstantSource, Edit};
 /// literals may be read (a cached shape with another text is planned anew).
 pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Template, Box<Refusal>> {
     let Root::Query(query) = resolved.root else {
-        return Err(refuse(
-            RefusalId::SyntaxNotUnderstood,
-            &["this statement over several shards"],
-        ));
+        return Err(bug());
     };
     check(resolved, query)?;
     let moments = moment::find(resolved)?;
@@ -95,10 +92,7 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Template, Box<Ref
     };
     let Spread::Keyed(group) = spreads.block(id, reader)? else {
         // reference tables alone belong on one shard
-        return Err(refuse(
-            RefusalId::SyntaxNotUnderstood,
-            &["this statement over several shards"],
-        ));
+        return Err(bug());
     };
     check_per_row(resolved, id, select)?;
     let draft = Draft::new(resolved, query, id, select, moments)?;

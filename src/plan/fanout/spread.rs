@@ -149,10 +149,7 @@ impl<'r, 'a> Spreads<'r, 'a> {
             BlockKind::Insert(_) | BlockKind::Update(_) | BlockKind::Delete | BlockKind::Merge(_) => {
                 Err(refuse(RefusalId::WriteSeveralShards, &["WITH"]))
             }
-            BlockKind::Select(_) => Err(refuse(
-                RefusalId::SyntaxNotUnderstood,
-                &["this statement over several shards"],
-            )),
+            BlockKind::Select(_) => Err(bug()),
         }
     }
 
@@ -962,5 +959,5 @@ pub(super) fn unnested(expr: &Expr) -> &Expr {
 
 /// What the resolved statement should have ruled out.
 pub(super) fn bug() -> Box<Refusal> {
-    refuse(RefusalId::SyntaxNotUnderstood, &["this statement over several shards"])
+    refuse(RefusalId::SyntaxNotUnderstood, &["a part of the statement"])
 }
