@@ -136,9 +136,10 @@ impl Session {
         if let Some(participant) = self.participants.get_mut(at) {
             wire::put_sync(&mut participant.backend.link.out_buffer);
             participant.sync = Sync::Settled;
+            // Its ReadyForQuery is ours to give; notices and ParameterStatus before it are the client's.
             self.queue.push_back(Owed::Backend {
                 kind: Kind::Sync,
-                shown: Shown::No,
+                shown: Shown::Yes,
                 undo: Undo::Nothing,
             });
         }
@@ -204,6 +205,7 @@ impl Session {
             self.cursors.retain(|_, shard| participants.find(*shard).is_some());
         }
         self.show_shards();
+        self.tell_news();
         wire::put_ready(&mut self.client.out_buffer, self.block.status());
         self.count_statement();
         Ok(())

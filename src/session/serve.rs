@@ -97,6 +97,8 @@ impl Session {
             stale: Stale::No,
             lexing,
             reported,
+            news: std::collections::BTreeMap::new(),
+            suspects: std::collections::BTreeSet::new(),
             block: Block::default(),
             participants,
             queue: VecDeque::new(),

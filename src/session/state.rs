@@ -130,6 +130,10 @@ pub(super) struct Session {
     pub(super) lexing: Lexing,
     /// what the client was told by ParameterStatus
     pub(super) reported: BTreeMap<String, String>,
+    /// what servers reported since: told before ReadyForQuery, as Postgres does
+    pub(super) news: BTreeMap<String, String>,
+    /// names that opaque code may have set
+    pub(super) suspects: std::collections::BTreeSet<String>,
     pub(super) block: Block<Saved>,
     pub(super) participants: Participants,
     /// answers owed, in stream order

@@ -133,7 +133,10 @@ impl Session {
         match tracked.effect {
             SessionEffect::None => {}
             SessionEffect::Pin(why) => self.pin(at, why),
-            SessionEffect::Opaque => self.pin_opaque(at),
+            SessionEffect::Opaque => {
+                self.suspect_names(&tracked.text);
+                self.pin_opaque(at);
+            }
         }
     }
 
@@ -183,7 +186,10 @@ impl Session {
             }
             Command::Listen(_) => self.pin(at, "LISTEN"),
             Command::Unlisten(_) => self.examine(at),
-            Command::Call | Command::Do => self.pin_opaque(at),
+            Command::Call | Command::Do => {
+                self.suspect_names(&tracked.text);
+                self.pin_opaque(at);
+            }
             Command::Load => self.pin(at, "LOAD"),
             Command::Ddl(ddl) => {
                 self.ddl_ran();
