@@ -355,10 +355,14 @@ impl Session {
         self.switch_away(Some(at)).await?;
         match statement.origin().clone() {
             Origin::Protocol => {
+                let back = self.as_at_parse(at, statement).await?;
                 self.put_named_parse(at, statement, Shown::No, Undo::Prepared(at, statement.id()));
                 self.flush_and_settle().await?;
                 if self.failed {
                     return Err(Failure::AlreadyAnswered.into());
+                }
+                if let Some(back) = back {
+                    self.run_quietly(at, &back).await?;
                 }
                 if std::mem::take(&mut self.result_type_changed) {
                     if let Some(participant) = self.participants.get_mut(at) {
@@ -422,6 +426,35 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Gives a backend the settings under which a statement was parsed, search_path excepted (sessions.md 14): the SQL
+    /// that takes them back, or none where they are the session's own.
+    async fn as_at_parse(&mut self, at: usize, statement: &Arc<Statement>) -> Result<Option<Vec<u8>>, Stop> {
+        let current = self.current().clone();
+        let mut wanted = statement.settings().clone();
+        if wanted.digest() == current.digest() {
+            return Ok(None);
+        }
+        wanted = match current.get("search_path") {
+            Some(path) => wanted.with_value("search_path", path)?,
+            None => wanted.with_reset("search_path"),
+        };
+        if wanted == current || !wanted.can_take_over(&current) || !current.can_take_over(&wanted) {
+            return Ok(None);
+        }
+        let (there, back) = (wanted.diff(&current), current.diff(&wanted));
+        if there.is_empty() {
+            return Ok(None);
+        }
+        if self.participants.get(at).is_some_and(|p| p.sync == Sync::Owed) {
+            let saved = self.saved();
+            self.block.enter_implicit(&saved, self.effective.default_isolation);
+            self.adopt_batch().await?;
+            self.wrapping = Wrapping::Yes;
+        }
+        self.run_quietly(at, &there).await?;
+        Ok(Some(back))
     }
 
     /// Closes a statement on a backend that has it, so that PREPARE can make it anew.

@@ -120,6 +120,9 @@ impl Session {
             done = Err(stop);
         }
         for at in 0..self.participants.len() {
+            if self.copying != Copying::No {
+                break; // whatever was sent behind the COPY is swallowed
+            }
             if self.owes(at) {
                 self.put_sync(at);
                 self.active = Some(at);

@@ -40,6 +40,9 @@ const CLIENT_BUFFER_FLUSH: usize = 8 * 1024;
 /// Bytes of a client's next messages that are read while a statement runs.
 const CLIENT_AHEAD_MAX: usize = 64 * 1024;
 
+/// How often a client that has sent EOF is asked for a sign of life while its statement runs.
+const PROBE_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// What a wait ended with.
 #[derive(Debug)]
 enum Turn {
@@ -53,6 +56,8 @@ enum Turn {
     Cancelled(Failure),
     /// the client's socket failed
     ClientFailed(io::Error),
+    /// the client has sent EOF, and nothing is known of it since
+    Probe,
 }
 
 /// How one look at the input ended.
@@ -89,6 +94,7 @@ impl Session {
                 Turn::BackendEnded => self.lose(at, None).await?,
                 Turn::Cancelled(why) => self.cancel_backends(why).await,
                 Turn::ClientFailed(error) => return Err(Gone::Vanished(error).into()),
+                Turn::Probe => self.probe(at).await?,
             }
         }
     }
@@ -125,6 +131,14 @@ impl Session {
                 None => std::future::pending().await,
             }
         });
+        let half_closed = self.client_ended == Ended::Yes;
+        let mut silent = pin!(async {
+            if half_closed {
+                tokio::time::sleep(PROBE_EVERY).await;
+            } else {
+                std::future::pending::<()>().await;
+            }
+        });
         let already_cancelled = self.participants.iter().any(|p| p.cancels > 0);
         let urgent = self.urgent;
         let (client, participants, client_ended) = (&mut self.client, &mut self.participants, &mut self.client_ended);
@@ -158,6 +172,12 @@ impl Session {
             if let Poll::Ready(error) = poll_ahead(client, client_ended, context) {
                 return Poll::Ready(Turn::ClientFailed(error));
             }
+            if *client_ended == Ended::Yes && !half_closed {
+                return Poll::Ready(Turn::Written); // from now on it is probed
+            }
+            if half_closed && silent.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Turn::Probe);
+            }
             if !already_cancelled {
                 if cancelled.as_mut().poll(context).is_ready() {
                     return Poll::Ready(Turn::Cancelled(Failure::Cancelled));
@@ -173,6 +193,23 @@ impl Session {
             self.urgent = Urgent::No;
         }
         turn
+    }
+
+    /// A client that has sent EOF may still read (a half-closed socket gets every answer) or be gone. Only a write tells:
+    /// a ParameterStatus that says what the client knows changes nothing for the one, and is answered by a reset for the
+    /// other (sessions.md 4).
+    async fn probe(&mut self, at: usize) -> Result<(), Stop> {
+        let between = self.participants.get(at).is_some_and(|p| p.scanner.is_at_boundary());
+        if between && self.client.out_buffer.is_empty() {
+            let name = "application_name";
+            let value = self.reported.get(name).map_or("", String::as_str);
+            wire::put_parameter_status(&mut self.client.out_buffer, name.as_bytes(), value.as_bytes());
+            self.client
+                .drain()
+                .await
+                .map_err(|error| Stop::Gone(Gone::Vanished(error)))?;
+        }
+        Ok(())
     }
 
     /// Takes what the backend has sent as far as it goes.

@@ -137,6 +137,7 @@ impl Session {
             recheck: Stale::No,
             rows: 0,
             ddl: false,
+            rest: None,
             in_batch: false,
             world,
         }
@@ -572,6 +573,7 @@ impl Session {
                 if let Some(at) = self.active {
                     self.follow_status(at);
                 }
+                self.run_rest().await?;
                 self.finish_query().await?;
                 self.leave_batch();
             }

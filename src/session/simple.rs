@@ -11,7 +11,7 @@ use crate::session::error::{Failure, Gone, Stop};
 use crate::session::prepared::{Draft, Origin, Statement};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::route::Question;
-use crate::session::state::{Session, Skipping, Wrapping};
+use crate::session::state::{Copying, Rest, Session, Skipping, Wrapping};
 use crate::session::track::Tracked;
 use crate::sql::{self, Command, DeallocateTarget, Edits, Lead, Span, Statements};
 use crate::topology::ShardId;
@@ -308,29 +308,49 @@ impl Session {
     }
 
     async fn several(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], spans: &[Span]) -> Result<(), Stop> {
-        let copies = spans.iter().any(|span| {
-            matches!(sql::command(span.of(text), self.lexing), Ok(Command::Copy(copy))
-                if copy.direction == sql::CopyDirection::From && copy.end == sql::CopyEnd::Client)
-        });
-        if copies {
-            return Err(Failure::NotInThisVersion {
-                construct: "COPY FROM STDIN among several statements",
-            }
-            .into());
-        }
         // Split only if all of it can be read (sessions.md 1): a text that Postgres would reject as a whole runs nothing.
         self.parse_check(snapshot, text, spans).await?;
-        for (index, span) in spans.iter().enumerate() {
+        self.run_several(text, spans, 0).await
+    }
+
+    /// The statements of a message from one of them on. A COPY FROM STDIN among them waits for its data; the rest is
+    /// kept until they have come.
+    async fn run_several(&mut self, text: &[u8], spans: &[Span], from: usize) -> Result<(), Stop> {
+        for (index, span) in spans.iter().enumerate().skip(from) {
+            let snapshot = self.snapshot();
             let saved = self.saved();
             self.block.enter_implicit(&saved, self.effective.default_isolation);
             self.wrapping = Wrapping::Yes;
-            self.hold_tag = index.saturating_add(1) == spans.len();
-            self.statement(snapshot, span.of(text), Via::Simple).await?;
+            let next = index.saturating_add(1);
+            self.hold_tag = next == spans.len();
+            self.statement(&snapshot, span.of(text), Via::Simple).await?;
             if self.failed {
+                return Ok(());
+            }
+            if self.copying != Copying::No {
+                if next < spans.len() {
+                    self.rest = Some(Rest {
+                        text: text.to_vec(),
+                        spans: spans.to_vec(),
+                        from: next,
+                    });
+                }
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// The data of a COPY have come: what its message holds behind it runs now.
+    pub(super) async fn run_rest(&mut self) -> Result<(), Gone> {
+        let Some(rest) = self.rest.take() else { return Ok(()) };
+        if self.failed {
+            return Ok(());
+        }
+        match Box::pin(self.run_several(&rest.text, &rest.spans, rest.from)).await {
+            Ok(()) => Ok(()),
+            Err(stop) => self.report_failure(stop),
+        }
     }
 
     /// One statement of a Query message, or of an Execute.
