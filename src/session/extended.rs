@@ -18,7 +18,7 @@ use crate::session::route::Question;
 use crate::session::simple::Via;
 use crate::session::state::{Deferred, Named, Route, Session, Skipping, Wrapping};
 use crate::session::track::Tracked;
-use crate::sql::{self, Command, ConstantOrParameter, Edits, Lead};
+use crate::sql::{self, Command, ConstantOrParameter, Edits, Lead, Lexing, SessionSettings};
 use crate::topology::ShardId;
 use crate::transaction::{Begun, Sync, Worked};
 use crate::value::{self, Oid};
@@ -59,6 +59,40 @@ impl Session {
         }
         self.report_failure(stop)?;
         self.skipping = Skipping::ToSync;
+        self.fail_servers().await
+    }
+
+    /// After a failure of ours the servers' blocks must fail as Postgres's would have: else they would commit work that
+    /// the client believes undone. A Bind to a statement that doesn't exist does it, without a Sync (sessions.md 2).
+    pub(super) async fn fail_servers(&mut self) -> Result<(), Gone> {
+        for at in 0..self.participants.len() {
+            let Some(participant) = self.participants.get_mut(at) else {
+                continue;
+            };
+            let in_block = self.transparent && participant.status == b'T';
+            let in_batch = participant.sync == Sync::Owed && participant.worked == Worked::Yes;
+            if participant.life == crate::transaction::Life::Gone || !(in_block || in_batch) {
+                continue;
+            }
+            wire::put_bind(
+                &mut participant.backend.link.out_buffer,
+                b"",
+                b"sg_none",
+                &[],
+                std::iter::empty(),
+                &[],
+            );
+            participant.sync = Sync::Owed;
+            self.active = Some(at);
+            self.queue.push_back(Owed::Backend {
+                kind: Kind::Poison,
+                shown: Shown::No,
+                undo: Undo::Nothing,
+            });
+            if let Err(stop) = self.settle().await {
+                self.report_failure(stop)?;
+            }
+        }
         Ok(())
     }
 
@@ -321,7 +355,11 @@ impl Session {
         self.switch_away(Some(at)).await?;
         match statement.origin().clone() {
             Origin::Protocol => {
+                // Literals mean what they meant at Parse (sessions.md 13, 14).
+                let (then, now) = (read_by(statement.settings()), read_by(self.current()));
+                self.put_settings(at, &then.diff(&now));
                 self.put_named_parse(at, statement, Shown::No, Undo::Prepared(at, statement.id()));
+                self.put_settings(at, &now.diff(&then));
                 self.flush_and_settle().await?;
                 if self.failed {
                     return Err(Failure::AlreadyAnswered.into());
@@ -386,6 +424,34 @@ impl Session {
                 } else {
                     Ok(())
                 }
+            }
+        }
+    }
+
+    /// Runs settings of ours within the client's batch.
+    fn put_settings(&mut self, at: usize, script: &[u8]) {
+        if script.is_empty() {
+            return;
+        }
+        let Ok(spans) = sql::split(script, Lexing::default()) else {
+            return;
+        };
+        for span in spans {
+            let Some(participant) = self.participants.get_mut(at) else {
+                return;
+            };
+            let out = &mut participant.backend.link.out_buffer;
+            wire::put_parse(out, b"", span.of(script), &[]);
+            wire::put_bind(out, b"", b"", &[], std::iter::empty(), &[]);
+            wire::put_execute(out, b"", 0);
+            participant.set_unnamed(0);
+            participant.sync = Sync::Owed;
+            for kind in [Kind::Parse, Kind::Bind, Kind::Execute(None)] {
+                self.queue.push_back(Owed::Backend {
+                    kind,
+                    shown: Shown::No,
+                    undo: Undo::Nothing,
+                });
             }
         }
     }
@@ -755,6 +821,13 @@ impl Session {
     }
 
     async fn describe_portal(&mut self, name: &[u8]) -> Result<(), Stop> {
+        if self.transparent && !self.portals.contains_key(name) && !self.participants.is_empty() {
+            return self
+                .ask_home(Kind::DescribePortal, |out| {
+                    wire::put_describe(out, Target::Portal, name)
+                })
+                .await;
+        }
         let Some(portal) = self.portals.get(name) else {
             return Err(Failure::NoPortal(String::from_utf8_lossy(name).into_owned()).into());
         };
@@ -843,6 +916,10 @@ impl Session {
     async fn on_execute(&mut self, execute: Execute<'_>) -> Result<(), Stop> {
         self.place_deferred().await?;
         let name = execute.portal.to_vec();
+        if self.transparent && !self.portals.contains_key(&name) && !self.participants.is_empty() {
+            // A cursor of SQL is a portal too: the server knows.
+            return self.execute_unknown(&name, execute.rows_max.max(0)).await;
+        }
         let Some(portal) = self.portals.get_mut(&name) else {
             return Err(Failure::NoPortal(String::from_utf8_lossy(&name).into_owned()).into());
         };
@@ -902,6 +979,32 @@ impl Session {
                 Ok(())
             }
         }
+    }
+
+    async fn execute_unknown(&mut self, name: &[u8], row_limit: i32) -> Result<(), Stop> {
+        self.ask_home(Kind::Execute(None), |out| wire::put_execute(out, name, row_limit))
+            .await
+    }
+
+    /// Passes a message on to the one backend that the session holds.
+    async fn ask_home(&mut self, kind: Kind, put: impl FnOnce(&mut bytes::BytesMut)) -> Result<(), Stop> {
+        self.place_deferred().await?;
+        let home = self.snapshot().topology().home();
+        let Some(at) = self.participants.find(home) else {
+            return Err(Failure::Bug("a lane is missing").into());
+        };
+        self.switch_away(Some(at)).await?;
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("a lane is missing").into());
+        };
+        put(&mut participant.backend.link.out_buffer);
+        participant.sync = Sync::Owed;
+        self.queue.push_back(Owed::Backend {
+            kind,
+            shown: Shown::Yes,
+            undo: Undo::Nothing,
+        });
+        Ok(())
     }
 
     async fn control_by_execute(
@@ -1012,6 +1115,25 @@ impl Session {
             });
         }
     }
+}
+
+/// Those settings by which a statement's literals are read.
+fn read_by(settings: &SessionSettings) -> SessionSettings {
+    const READ_BY: [&str; 9] = [
+        "datestyle",
+        "intervalstyle",
+        "timezone",
+        "timezone_abbreviations",
+        "standard_conforming_strings",
+        "backslash_quote",
+        "transform_null_equals",
+        "xmloption",
+        "lc_monetary",
+    ];
+    let read = settings.effective().filter(|(name, _)| READ_BY.contains(name));
+    let read = read.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    // Values that were valid are valid.
+    SessionSettings::from_startup(&read).unwrap_or_default()
 }
 
 fn has_statement(participants: &mut crate::transaction::Participants, at: usize, statement: &Statement) -> bool {

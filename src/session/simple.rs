@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::execute::Describe;
 use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Work};
 use crate::session::error::{Failure, Gone, Stop};
+use crate::session::lane::SENT;
 use crate::session::prepared::{Draft, Origin, Statement};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::route::Question;
@@ -15,7 +16,7 @@ use crate::session::state::{Session, Skipping, Wrapping};
 use crate::session::track::Tracked;
 use crate::sql::{self, Command, DeallocateTarget, Edits, Lead, Span, Statements};
 use crate::topology::ShardId;
-use crate::transaction::Worked;
+use crate::transaction::{Examine, Worked};
 use crate::value::Oid;
 use crate::wire;
 
@@ -52,6 +53,10 @@ impl Session {
         };
         if let Err(stop) = done {
             self.report_failure(stop)?;
+            if self.transparent && self.copying == crate::session::state::Copying::No {
+                self.fail_servers().await?;
+                self.sync_all().await?;
+            }
         }
         self.finish_query().await
     }
@@ -304,6 +309,16 @@ impl Session {
     }
 
     async fn several(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], spans: &[Span]) -> Result<(), Stop> {
+        let copies = spans.iter().any(|span| {
+            matches!(sql::command(span.of(text), self.lexing), Ok(Command::Copy(copy))
+                if copy.direction == sql::CopyDirection::From && copy.end == sql::CopyEnd::Client)
+        });
+        if copies {
+            return Err(Failure::NotInThisVersion {
+                construct: "COPY FROM STDIN among several statements",
+            }
+            .into());
+        }
         // Split only if all of it can be read (sessions.md 1): a text that Postgres would reject as a whole runs nothing.
         self.parse_check(snapshot, text, spans).await?;
         for (index, span) in spans.iter().enumerate() {
@@ -420,7 +435,10 @@ impl Session {
                     return Ok(());
                 };
                 if participant.pin.is_none() {
+                    // From now on, since an error doesn't undo a session's advisory lock, say; then it is looked at.
                     participant.backend.pin()?;
+                    participant.pin = Some(SENT);
+                    participant.examine = Examine::Due;
                 }
                 Ok(())
             }
