@@ -18,7 +18,7 @@ use crate::session::route::Question;
 use crate::session::simple::Via;
 use crate::session::state::{Deferred, Named, Route, Session, Skipping, Wrapping};
 use crate::session::track::Tracked;
-use crate::sql::{self, Command, ConstantOrParameter, Edits, Lead};
+use crate::sql::{self, Command, ConstantOrParameter, Edits, Lead, Lexing, SessionSettings};
 use crate::topology::ShardId;
 use crate::transaction::{Begun, Sync, Worked};
 use crate::value::{self, Oid};
@@ -355,14 +355,14 @@ impl Session {
         self.switch_away(Some(at)).await?;
         match statement.origin().clone() {
             Origin::Protocol => {
-                let back = self.as_at_parse(at, statement).await?;
+                // Literals mean what they meant at Parse (sessions.md 13, 14).
+                let (then, now) = (read_by(statement.settings()), read_by(self.current()));
+                self.put_settings(at, &then.diff(&now));
                 self.put_named_parse(at, statement, Shown::No, Undo::Prepared(at, statement.id()));
+                self.put_settings(at, &now.diff(&then));
                 self.flush_and_settle().await?;
                 if self.failed {
                     return Err(Failure::AlreadyAnswered.into());
-                }
-                if let Some(back) = back {
-                    self.run_quietly(at, &back).await?;
                 }
                 if std::mem::take(&mut self.result_type_changed) {
                     if let Some(participant) = self.participants.get_mut(at) {
@@ -428,33 +428,32 @@ impl Session {
         }
     }
 
-    /// Gives a backend the settings under which a statement was parsed, search_path excepted (sessions.md 14): the SQL
-    /// that takes them back, or none where they are the session's own.
-    async fn as_at_parse(&mut self, at: usize, statement: &Arc<Statement>) -> Result<Option<Vec<u8>>, Stop> {
-        let current = self.current().clone();
-        let mut wanted = statement.settings().clone();
-        if wanted.digest() == current.digest() {
-            return Ok(None);
+    /// Runs settings of ours within the client's batch.
+    fn put_settings(&mut self, at: usize, script: &[u8]) {
+        if script.is_empty() {
+            return;
         }
-        wanted = match current.get("search_path") {
-            Some(path) => wanted.with_value("search_path", path)?,
-            None => wanted.with_reset("search_path"),
+        let Ok(spans) = sql::split(script, Lexing::default()) else {
+            return;
         };
-        if wanted == current || !wanted.can_take_over(&current) || !current.can_take_over(&wanted) {
-            return Ok(None);
+        for span in spans {
+            let Some(participant) = self.participants.get_mut(at) else {
+                return;
+            };
+            let out = &mut participant.backend.link.out_buffer;
+            wire::put_parse(out, b"", span.of(script), &[]);
+            wire::put_bind(out, b"", b"", &[], std::iter::empty(), &[]);
+            wire::put_execute(out, b"", 0);
+            participant.set_unnamed(0);
+            participant.sync = Sync::Owed;
+            for kind in [Kind::Parse, Kind::Bind, Kind::Execute(None)] {
+                self.queue.push_back(Owed::Backend {
+                    kind,
+                    shown: Shown::No,
+                    undo: Undo::Nothing,
+                });
+            }
         }
-        let (there, back) = (wanted.diff(&current), current.diff(&wanted));
-        if there.is_empty() {
-            return Ok(None);
-        }
-        if self.participants.get(at).is_some_and(|p| p.sync == Sync::Owed) {
-            let saved = self.saved();
-            self.block.enter_implicit(&saved, self.effective.default_isolation);
-            self.adopt_batch().await?;
-            self.wrapping = Wrapping::Yes;
-        }
-        self.run_quietly(at, &there).await?;
-        Ok(Some(back))
     }
 
     /// Closes a statement on a backend that has it, so that PREPARE can make it anew.
@@ -822,6 +821,13 @@ impl Session {
     }
 
     async fn describe_portal(&mut self, name: &[u8]) -> Result<(), Stop> {
+        if self.transparent && !self.portals.contains_key(name) && !self.participants.is_empty() {
+            return self
+                .ask_home(Kind::DescribePortal, |out| {
+                    wire::put_describe(out, Target::Portal, name)
+                })
+                .await;
+        }
         let Some(portal) = self.portals.get(name) else {
             return Err(Failure::NoPortal(String::from_utf8_lossy(name).into_owned()).into());
         };
@@ -910,6 +916,10 @@ impl Session {
     async fn on_execute(&mut self, execute: Execute<'_>) -> Result<(), Stop> {
         self.place_deferred().await?;
         let name = execute.portal.to_vec();
+        if self.transparent && !self.portals.contains_key(&name) && !self.participants.is_empty() {
+            // A cursor of SQL is a portal too: the server knows.
+            return self.execute_unknown(&name, execute.rows_max.max(0)).await;
+        }
         let Some(portal) = self.portals.get_mut(&name) else {
             return Err(Failure::NoPortal(String::from_utf8_lossy(&name).into_owned()).into());
         };
@@ -969,6 +979,32 @@ impl Session {
                 Ok(())
             }
         }
+    }
+
+    async fn execute_unknown(&mut self, name: &[u8], row_limit: i32) -> Result<(), Stop> {
+        self.ask_home(Kind::Execute(None), |out| wire::put_execute(out, name, row_limit))
+            .await
+    }
+
+    /// Passes a message on to the one backend that the session holds.
+    async fn ask_home(&mut self, kind: Kind, put: impl FnOnce(&mut bytes::BytesMut)) -> Result<(), Stop> {
+        self.place_deferred().await?;
+        let home = self.snapshot().topology().home();
+        let Some(at) = self.participants.find(home) else {
+            return Err(Failure::Bug("a lane is missing").into());
+        };
+        self.switch_away(Some(at)).await?;
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("a lane is missing").into());
+        };
+        put(&mut participant.backend.link.out_buffer);
+        participant.sync = Sync::Owed;
+        self.queue.push_back(Owed::Backend {
+            kind,
+            shown: Shown::Yes,
+            undo: Undo::Nothing,
+        });
+        Ok(())
     }
 
     async fn control_by_execute(
@@ -1079,6 +1115,25 @@ impl Session {
             });
         }
     }
+}
+
+/// Those settings by which a statement's literals are read.
+fn read_by(settings: &SessionSettings) -> SessionSettings {
+    const READ_BY: [&str; 9] = [
+        "datestyle",
+        "intervalstyle",
+        "timezone",
+        "timezone_abbreviations",
+        "standard_conforming_strings",
+        "backslash_quote",
+        "transform_null_equals",
+        "xmloption",
+        "lc_monetary",
+    ];
+    let read = settings.effective().filter(|(name, _)| READ_BY.contains(name));
+    let read = read.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    // Values that were valid are valid.
+    SessionSettings::from_startup(&read).unwrap_or_default()
 }
 
 fn has_statement(participants: &mut crate::transaction::Participants, at: usize, statement: &Statement) -> bool {

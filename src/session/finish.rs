@@ -220,7 +220,7 @@ impl Session {
                 return Err(gone);
             }
         }
-        self.tell_news();
+        self.put_reports();
         wire::put_ready(&mut self.client.out_buffer, self.block.status());
         self.count_statement();
         Ok(())

@@ -18,6 +18,9 @@ use crate::topology::{ShardId, ShardSet};
 use crate::transaction::{Begun, Examine, Life, Participant, SettingsKept, Sync, Worked};
 use crate::wire::{self, ErrorFields};
 
+/// Why a backend is pinned while a statement runs that may leave something behind, and after it has failed.
+pub(super) const SENT: &str = "statement under way";
+
 /// What a session notes on a backend that it gives back.
 #[derive(Debug, Default)]
 pub(super) struct Applied {
@@ -391,7 +394,11 @@ impl Session {
         let Some(participant) = at.and_then(|at| self.participants.get_mut(at)) else {
             return;
         };
-        if participant.pin.is_none() {
+        if participant.pin == Some(SENT) {
+            participant.pin = Some(why);
+            participant.examine = Examine::No;
+            self.enrolment.set_pinned(Some(why));
+        } else if participant.pin.is_none() {
             participant.pin = Some(why);
             // Over the limit it still stays: the statement has run. New pins are refused before they run.
             if let Err(error) = participant.backend.pin() {

@@ -497,35 +497,39 @@ impl Session {
         Ok(())
     }
 
-    /// A server says that a reported setting has a value; the client hears of it before ReadyForQuery.
+    /// A reported setting has a value: the client is told before ReadyForQuery, as Postgres does, unless it knows.
     pub(super) fn report(&mut self, name: String, value: String) {
+        if self.reported.get(&name) == Some(&value) {
+            return;
+        }
+        if name == "application_name" {
+            self.enrolment.set_application_name(&value);
+        }
         let lexed = name == "standard_conforming_strings" || name == "client_encoding";
-        self.news.insert(name, value);
+        if !self.unreported.iter().any(|(known, _)| *known == name) {
+            self.unreported.push((name.clone(), self.reported.get(&name).cloned()));
+        }
+        self.reported.insert(name, value);
         if lexed {
-            let now = |name: &str| self.news.get(name).or_else(|| self.reported.get(name));
             self.lexing = Lexing::from_settings(
-                now("standard_conforming_strings").map_or("on", String::as_str),
-                now("client_encoding").map_or("UTF8", String::as_str),
+                self.reported
+                    .get("standard_conforming_strings")
+                    .map_or("on", String::as_str),
+                self.reported.get("client_encoding").map_or("UTF8", String::as_str),
             );
         }
     }
 
-    /// Tells the client of reported settings that have another value than it knows.
-    pub(super) fn tell_news(&mut self) {
-        if self.news.is_empty() {
-            return;
-        }
-        let mut news: Vec<(String, String)> = std::mem::take(&mut self.news).into_iter().collect();
-        news.sort_by_key(|(name, _)| name.to_ascii_lowercase());
-        for (name, value) in news {
-            if self.reported.get(&name) == Some(&value) {
-                continue;
+    /// Tells the client what has changed since it was told last.
+    pub(super) fn put_reports(&mut self) {
+        let mut unreported = std::mem::take(&mut self.unreported);
+        unreported.sort_by_key(|(name, _)| name.to_ascii_lowercase());
+        for (name, told) in unreported {
+            if let Some(value) = self.reported.get(&name)
+                && told.as_ref() != Some(value)
+            {
+                wire::put_parameter_status(&mut self.client.out_buffer, name.as_bytes(), value.as_bytes());
             }
-            wire::put_parameter_status(&mut self.client.out_buffer, name.as_bytes(), value.as_bytes());
-            if name == "application_name" {
-                self.enrolment.set_application_name(&value);
-            }
-            self.reported.insert(name, value);
         }
     }
 
@@ -539,13 +543,7 @@ impl Session {
             self.last_words = Some(Box::new(fields));
             return Ok(()); // its EOF follows, and is where the loss is dealt with
         }
-        if matches!(
-            self.queue.front(),
-            Some(Owed::Backend {
-                kind: Kind::Poison,
-                ..
-            })
-        ) {
+        if matches!(self.queue.front(), Some(Owed::Backend { kind: Kind::Poison, .. })) {
             // The client has had its error; the server's block has failed now too.
             self.pop();
             return Ok(());

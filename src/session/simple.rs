@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::execute::Describe;
 use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Work};
 use crate::session::error::{Failure, Gone, Stop};
+use crate::session::lane::SENT;
 use crate::session::prepared::{Draft, Origin, Statement};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::route::Question;
@@ -15,7 +16,7 @@ use crate::session::state::{Copying, Rest, Session, Skipping, Wrapping};
 use crate::session::track::Tracked;
 use crate::sql::{self, Command, DeallocateTarget, Edits, Lead, Span, Statements};
 use crate::topology::ShardId;
-use crate::transaction::Worked;
+use crate::transaction::{Examine, Worked};
 use crate::value::Oid;
 use crate::wire;
 
@@ -454,7 +455,10 @@ impl Session {
                     return Ok(());
                 };
                 if participant.pin.is_none() {
+                    // From now on, since an error doesn't undo a session's advisory lock, say; then it is looked at.
                     participant.backend.pin()?;
+                    participant.pin = Some(SENT);
+                    participant.examine = Examine::Due;
                 }
                 Ok(())
             }
