@@ -24,6 +24,9 @@ const READ_BYTES_LARGE: usize = 64 * 1024;
 /// Below this, relayed bytes are copied behind what is queued, so that both leave in one write.
 const JOIN_BYTES_MAX: usize = 16 * 1024;
 
+/// An empty output buffer up to this size is kept by a link that is used again soon.
+const KEPT_BYTES_MAX: usize = 16 * 1024;
+
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
@@ -94,7 +97,11 @@ impl Link {
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.out_buffer.advance(count);
+            if count == self.out_buffer.len() {
+                self.out_buffer.clear(); // its whole room stays in sight
+            } else {
+                self.out_buffer.advance(count);
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -150,6 +157,14 @@ impl Link {
         }
         if self.out_buffer.is_empty() {
             self.out_buffer = BytesMut::new();
+        }
+    }
+
+    /// Gives empty buffers back if they have grown; call where the number of links is bounded.
+    #[inline]
+    pub fn trim_buffers(&mut self) {
+        if self.read_bytes > READ_BYTES_SMALL || self.out_buffer.capacity() > KEPT_BYTES_MAX {
+            self.release_buffers();
         }
     }
 

@@ -41,8 +41,10 @@ impl Session {
         self.failed = false;
         self.cancelled_by = None;
         self.rows = 0;
+        let now = self.world.clock.now();
         self.running = Running {
-            since: self.world.clock.now(),
+            since: now,
+            deadline: self.world.statement_deadline(now),
             mark: self.enrolment.cancel_mark(),
             kind: StatementKind::Unplanned,
             shard: None,
@@ -334,7 +336,7 @@ impl Session {
                 participant.set_unnamed(0);
             }
         }
-        let deadline = self.world.statement_deadline(self.running.since);
+        let deadline = self.running.deadline;
         let mut sink = ClientSink::new(
             &mut self.client,
             &mut self.client_ended,
@@ -348,7 +350,7 @@ impl Session {
     }
 
     async fn emit(&mut self, fan: &mut Fan, limit: u64) -> Result<Given, Stop> {
-        let deadline = self.world.statement_deadline(self.running.since);
+        let deadline = self.running.deadline;
         let mut sink = ClientSink::new(
             &mut self.client,
             &mut self.client_ended,
@@ -367,10 +369,7 @@ impl Session {
 
     fn fan_failed(&mut self, error: ExecuteError) -> Stop {
         self.active = None;
-        let expired = self
-            .world
-            .statement_deadline(self.running.since)
-            .is_some_and(|d| self.world.clock.now() >= d);
+        let expired = self.running.deadline.is_some_and(|d| self.world.clock.now() >= d);
         match error {
             ExecuteError::Interrupted(Interrupt::ClientGone(error)) => Gone::Vanished(error).into(),
             ExecuteError::Interrupted(Interrupt::Cancelled) if expired => Failure::StatementTimeout.into(),
