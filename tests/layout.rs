@@ -14,9 +14,12 @@ const LAST_PURE_ROOM: &str = "telemetry";
 const PURE_LATER: [&str; 1] = ["rebalance"];
 
 /// What a pure room may not name.
-const IMPURE: [&str; 19] = [
+const IMPURE: [&str; 22] = [
     "tokio::",
-    "std::net",
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "ToSocketAddrs",
     "std::fs",
     "std::env",
     "std::process",
@@ -366,7 +369,9 @@ fn findings(library: &str, files: &[File]) -> Vec<String> {
                 tell(number, "a global: pass the value to whoever needs it".to_owned());
             }
         }
-        if file.path.ends_with("mod.rs") && depth == 2 {
+        // A room of one file (the clock) is its own door.
+        let alone = files.iter().filter(|other| other.room() == room).count() == 1;
+        if file.path.ends_with("mod.rs") && depth == 2 && !alone {
             for (number, code) in file.code() {
                 let words = code.trim_start();
                 if words.starts_with("fn ") || words.starts_with("pub fn ") || words.starts_with("impl") {
@@ -521,7 +526,7 @@ fn every_rule_is_seen_red() {
             "at home in backend",
         ),
         ("attic/a.rs", "//! x\n", "isn't listed"),
-        ("value/mod.rs", "//! x\nimpl Thing {}\n", "a door has only"),
+        ("wire/mod.rs", "//! x\nimpl Thing {}\n", "a door has only"),
     ];
     for (path, text, expected) in cases {
         let found = with(path, text);

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_postgres::{Config, NoTls};
 
 pub use tokio_postgres::types::{ToSql, Type};
-pub use tokio_postgres::{Client as ControlClient, Row, SimpleQueryMessage};
+pub use tokio_postgres::{Client as ControlClient, Row, SimpleQueryMessage, Statement as ControlStatement};
 
 const POOL_SIZE: u32 = 4;
 

@@ -28,7 +28,7 @@ mod control;
 pub use self::cancel::{CancelTarget, cancel};
 pub use self::connect::{Connector, connect};
 pub use self::connection::{Backend, Clean, Reuse};
-pub use self::control::{Control, ControlClient, ControlError, Row, SimpleQueryMessage, ToSql, Type};
+pub use self::control::{Control, ControlClient, ControlError, ControlStatement, Row, SimpleQueryMessage, ToSql, Type};
 pub use self::endpoint::Endpoint;
 pub use self::error::Error;
 pub use self::link::Link;

@@ -2,7 +2,7 @@
 //!
 //! Holds: a number without a unit is no duration, except 0; a host that needs a name server is no listen address.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 

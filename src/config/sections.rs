@@ -2,7 +2,7 @@
 //!
 //! Holds: a problem in one section doesn't hide those in another; defaults stand here, each once.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use core::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::config::node::{self, Class, Node, Value};
@@ -15,7 +15,7 @@ use crate::config::{
 use crate::topology::{Declaration, Shard, ShardState};
 
 /// The port that PgBouncer's users know.
-const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 6432);
+const LISTEN: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 6432);
 /// The admin database's name.
 const ADMIN_DATABASE: &str = "shardgate";
 

@@ -2,9 +2,9 @@
 //!
 //! Holds: every default is filled in; names of shards and keyspaces that occur here exist; secrets never print.
 
+use core::net::SocketAddr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::config::Endpoint;

@@ -217,10 +217,17 @@ fn check_grouping(grouping: &Grouping, folds: &[SettledFold], visible: &[ColumnT
         .map_or(Ok(()), |having| check_predicate(having, folds))
 }
 
+/// What the planner knows must be what the shards have; what it left open must not be text of any kind, whose collation
+/// and encoding nobody checked.
 fn settle_order(order: &KeyOrder, type_oid: Oid) -> Result<Comparator, MergeError> {
+    let unknown = MergeError::NoOrder { type_oid };
     match order {
-        KeyOrder::Known(comparator) => Ok(*comparator),
-        KeyOrder::ByType => Comparator::for_type(type_oid, TextOrder::Unknown).ok_or(MergeError::NoOrder { type_oid }),
+        KeyOrder::Known(comparator) => match Comparator::for_type(type_oid, TextOrder::Bytes) {
+            Some(found) if found == *comparator => Ok(found),
+            Some(_) | None => Err(unknown),
+        },
+        KeyOrder::ByType if matches!(type_oid, Oid::NAME | Oid::CHAR) => Err(unknown),
+        KeyOrder::ByType => Comparator::for_type(type_oid, TextOrder::Unknown).ok_or(unknown),
     }
 }
 

@@ -254,11 +254,6 @@ registry! {
         "COPY of a query over several shards is not supported",
         "The shards' streams would have to be merged in COPY's format.",
         "Fix the key, or use SELECT." }
-    FanOutNotYet { "fan-out" "0A000",
-        "A read over several shards that no rule proves exact",
-        "statement reads several shards",
-        "No rule proves that the answers of several shards can be merged exactly.",
-        "Filter by one value of the sharding key." }
     FanOutSetOperation { "set-operation-across-shards" "0A000",
         "UNION, INTERSECT or EXCEPT over several shards, unless every arm yields the key at the same place (or UNION ALL of sharded arms)",
         "set operation over several shards",
@@ -429,11 +424,11 @@ registry! {
         "the columns of * are not known",
         "A table function, a join's alias or USING hides where they come from.",
         "Name the columns." }
-    FanOutParentheses { "outer-parentheses" "0A000",
-        "A SELECT in parentheses, or a set operation, with ORDER BY or LIMIT over several shards",
-        "the outermost SELECT is in parentheses",
-        "Its clauses can't be told from those outside.",
-        "Leave the parentheses out." }
+    FanOutSetOrder { "set-operation-order" "0A000",
+        "ORDER BY, LIMIT or OFFSET behind a set operation or parentheses over several shards",
+        "ORDER BY or LIMIT behind a set operation or parentheses",
+        "Rows of several shards are merged by columns that are added to one SELECT's target list.",
+        "Leave the parentheses out, or make the set operation a subquery: SELECT * FROM (…) s ORDER BY …." }
     FanOutSuspicious { "operator-precedence" "0A000",
         "Operators whose precedence the planner's parser doesn't share with Postgres, in a join or merge",
         "operators whose precedence is not certain",

@@ -271,7 +271,7 @@ impl Session {
     ) -> Result<(), Stop> {
         let mut fan = self.start_fan(plan, bound, result_formats, String::new(), 0).await?;
         if describe == Describe::Yes {
-            fan.put_description(&mut self.client.out_buffer);
+            self.put_fan_columns(&fan, plan)?;
         }
         let given = self.emit(&mut fan, 0).await?;
         self.end_fan();
@@ -279,6 +279,20 @@ impl Session {
             Given::Complete(rows) => self.put_select_tag(rows),
             Given::Suspended => return Err(Failure::Bug("an unlimited fan-out was suspended").into()),
         }
+        Ok(())
+    }
+
+    /// The columns of a fan-out, as home calls their types and tables.
+    fn put_fan_columns(&mut self, fan: &Fan, plan: &FanOut) -> Result<(), Stop> {
+        let first = plan.shards.first().and_then(|shard| self.participants.find(*shard));
+        let mut whole = BytesMut::new();
+        fan.put_description(&mut whole);
+        if let Some(map) = first.and_then(|at| self.foreign_oids(at)) {
+            let body = whole.get(wire::HEADER_BYTES..).unwrap_or_default();
+            whole = crate::session::oids::row_description(body, &map)
+                .map_err(|_| Failure::Bug("a RowDescription can't be read"))?;
+        }
+        self.client.out_buffer.extend_from_slice(&whole);
         Ok(())
     }
 

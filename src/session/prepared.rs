@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::sql::{Command, SessionSettings};
 use crate::value::Oid;
+use crate::wire;
 
 /// Entries beyond which dead ones are swept out before another is added.
 const SWEEP_FROM: usize = 1024;
@@ -144,10 +145,26 @@ impl Statement {
                 *slot = Some(Arc::new(described));
                 Agreement::Same
             }
-            Some(first) if first.rows == described.rows => Agreement::Same,
+            Some(first) if has_same_columns(first.rows.as_deref(), described.rows.as_deref()) => Agreement::Same,
             Some(_) => Agreement::Changed,
         }
     }
+}
+
+/// Are these RowDescriptions those of one result type? As Postgres decides it: a column's table and number there don't
+/// matter, and a table's OID is another one on every shard.
+fn has_same_columns(first: Option<&[u8]>, second: Option<&[u8]>) -> bool {
+    let (Some(first), Some(second)) = (first, second) else {
+        return first == second;
+    };
+    let (Ok(left), Ok(right)) = (wire::RowDescription::parse(first), wire::RowDescription::parse(second)) else {
+        return first == second;
+    };
+    left.len() == right.len()
+        && left.fields().zip(right.fields()).all(|(left, right)| {
+            (left.name, left.type_oid, left.size, left.type_modifier)
+                == (right.name, right.type_oid, right.size, right.type_modifier)
+        })
 }
 
 /// Does a second description agree with the first?
@@ -229,6 +246,24 @@ impl Statements {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The body of a RowDescription of one column.
+    fn rows(name: &str, table: u8, kind: u8) -> Vec<u8> {
+        let mut body = vec![0, 1];
+        body.extend_from_slice(name.as_bytes());
+        body.extend_from_slice(&[0, 0, 0, 0, table, 0, 1, 0, 0, 0, kind, 0, 8, 255, 255, 255, 255, 0, 0]);
+        body
+    }
+
+    #[test]
+    fn a_table_s_oid_is_no_part_of_a_result_s_type() {
+        let first = rows("id", 1, 20);
+        assert!(has_same_columns(Some(&first), Some(&rows("id", 2, 20))));
+        assert!(has_same_columns(None, None));
+        for other in [Some(rows("id", 1, 23)), Some(rows("ix", 1, 20)), None] {
+            assert!(!has_same_columns(Some(&first), other.as_deref()), "{other:?}");
+        }
+    }
 
     fn draft<'a>(text: &'a [u8], settings: &'a SessionSettings) -> Draft<'a> {
         Draft {

@@ -14,7 +14,9 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
 
+use crate::discovery::OidMap;
 use crate::session::error::{Failure, Gone, Stop};
+use crate::session::oids;
 use crate::session::prepared::{Agreement, Described};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::{CopyProtocol, Copying, Ended, Session, Skipping, Urgent};
@@ -281,23 +283,34 @@ impl Session {
                 self.pop();
             }
             (Kind::DescribeStatement(statement), b't') => {
-                let parameters = ParameterDescription::parse(body)?.types.iter().collect::<Vec<Oid>>();
+                let mut parameters = ParameterDescription::parse(body)?.types.iter().collect::<Vec<Oid>>();
                 let statement = Arc::clone(statement);
-                relay(self);
+                match self.foreign_oids(at) {
+                    Some(map) => {
+                        parameters = oids::types_to_home(&parameters, &map);
+                        if shown == Shown::Yes {
+                            wire::put_parameter_description(&mut self.client.out_buffer, &parameters);
+                        }
+                    }
+                    None => relay(self),
+                }
                 self.describing(&statement, parameters);
                 return Ok(Absorbed::NeedsInput);
             }
             (Kind::DescribeStatement(statement), b'T' | b'n') => {
                 let statement = Arc::clone(statement);
-                let rows = (tag == b'T').then(|| body.to_vec());
-                relay(self);
+                let rows = if tag == b'T' { Some(self.home_columns(at, whole)?) } else { None };
+                if shown == Shown::Yes {
+                    self.client.out_buffer.extend_from_slice(rows.as_deref().unwrap_or(whole));
+                }
+                let rows = rows.map(|whole| whole.get(wire::HEADER_BYTES..).unwrap_or_default().to_vec());
                 self.pop();
                 if self.described(&statement, rows) == Agreement::Changed {
                     self.result_type_changed = true;
                 }
             }
             (Kind::DescribePortal, b'T' | b'n') => {
-                relay(self);
+                self.relay_columns(at, tag, whole, shown)?;
                 self.pop();
             }
             (Kind::Execute(tracked), b'C' | b'I' | b's') => {
@@ -344,7 +357,11 @@ impl Session {
                 }
                 self.pop();
             }
-            (Kind::Query(_), b'T' | b'n') | (Kind::Query(_) | Kind::Execute(_), b'H' | b'c') => {
+            (Kind::Query(_), b'T' | b'n') => {
+                self.relay_columns(at, tag, whole, shown)?;
+                return Ok(Absorbed::NeedsInput);
+            }
+            (Kind::Query(_) | Kind::Execute(_), b'H' | b'c') => {
                 relay(self);
                 return Ok(Absorbed::NeedsInput);
             }
@@ -366,6 +383,41 @@ impl Session {
             (_, other) => return Err(FrameError::UnknownTag { tag: other }),
         }
         Ok(Absorbed::Advanced)
+    }
+
+    /// The map of a shard whose OIDs aren't home's; free on one shard.
+    pub(super) fn foreign_oids(&self, at: usize) -> Option<Arc<OidMap>> {
+        if self.transparent {
+            return None;
+        }
+        let shard = self.participants.get(at)?.shard;
+        let seen = self.world.discovery.picture().look();
+        if shard == seen.snapshot.topology().home() {
+            return None;
+        }
+        seen.oids_of(shard).filter(|map| !map.is_identity()).map(Arc::clone)
+    }
+
+    /// A RowDescription as home would send it; whole.
+    fn home_columns(&self, at: usize, whole: &[u8]) -> Result<Vec<u8>, FrameError> {
+        match self.foreign_oids(at) {
+            Some(map) => Ok(oids::row_description(whole.get(wire::HEADER_BYTES..).unwrap_or_default(), &map)?.to_vec()),
+            None => Ok(whole.to_vec()),
+        }
+    }
+
+    fn relay_columns(&mut self, at: usize, tag: u8, whole: &[u8], shown: Shown) -> Result<(), FrameError> {
+        if shown == Shown::No {
+            return Ok(());
+        }
+        match self.foreign_oids(at) {
+            Some(map) if tag == b'T' => {
+                let home = oids::row_description(whole.get(wire::HEADER_BYTES..).unwrap_or_default(), &map)?;
+                self.client.out_buffer.extend_from_slice(&home);
+            }
+            Some(_) | None => self.client.out_buffer.extend_from_slice(whole),
+        }
+        Ok(())
     }
 
     fn pop(&mut self) {

@@ -172,16 +172,6 @@ closed! {
 }
 
 closed! {
-    /// How opening a backend ended.
-    ConnectOutcome {
-        /// Open and logged in.
-        Opened => "opened",
-        /// The shard could not be reached or refused.
-        Failed => "failed",
-    }
-}
-
-closed! {
     /// What became of a cancel request.
     CancelOutcome {
         /// Passed to the session that holds the key.

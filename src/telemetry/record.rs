@@ -10,8 +10,8 @@ use prometheus::{Registry, TextEncoder};
 
 use super::error::Error;
 use super::labels::{
-    BackendState, CacheUse, CancelOutcome, ClientState, ConnectOutcome, Direction, ErrorOrigin, LoginOutcome, Outcome,
-    ReloadOutcome, StatementKind, error_class,
+    BackendState, CacheUse, CancelOutcome, ClientState, Direction, ErrorOrigin, LoginOutcome, Outcome, ReloadOutcome,
+    StatementKind, error_class,
 };
 use super::series::{Names, Series, SeriesCollector};
 use super::table::{BOUNDS_NANOS, Id, NO_SHARD, definitions};
@@ -189,11 +189,6 @@ impl Telemetry {
         if let Some(series) = self.series.get(Id::PoolCheckoutSeconds as usize) {
             series.observe(&[shard.index()], nanos(waited));
         }
-    }
-
-    /// An attempt to open a backend has ended.
-    pub fn connect(&self, shard: ShardId, outcome: ConnectOutcome) {
-        self.add(Id::BackendConnects, &[shard.index(), outcome.index()], 1);
     }
 
     /// Sets the gauges of one shard's pool.

@@ -5,8 +5,8 @@
 //! Holds: a row stands at the place of its [`Id`]; names are `shardgate_<noun>_<unit>`, counters end in `_total`.
 
 use super::labels::{
-    BackendState, CacheUse, CancelOutcome, ClientState, ConnectOutcome, Direction, ERROR_CLASSES, ErrorOrigin,
-    LoginOutcome, Outcome, ReloadOutcome, StatementKind,
+    BackendState, CacheUse, CancelOutcome, ClientState, Direction, ERROR_CLASSES, ErrorOrigin, LoginOutcome, Outcome,
+    ReloadOutcome, StatementKind,
 };
 use crate::topology::SHARDS_MAX;
 
@@ -121,7 +121,6 @@ pub(crate) enum Id {
     PoolPinnedMax,
     PoolWaiters,
     PoolCheckoutSeconds,
-    BackendConnects,
 }
 
 /// Every metric, in the order of `docs/metrics.md`.
@@ -381,20 +380,6 @@ const TABLE: &[Definition] = &[
         unit: Unit::Seconds,
         help: "Time that sessions waited for a backend of a shard.",
         labels: &[SHARD],
-    },
-    Definition {
-        id: Id::BackendConnects,
-        name: "shardgate_backend_connects_total",
-        shape: Shape::Counter,
-        unit: Unit::Count,
-        help: "Attempts to open a backend, by shard and by how they ended.",
-        labels: &[
-            SHARD,
-            Label {
-                name: "outcome",
-                values: Values::Closed(ConnectOutcome::LABELS),
-            },
-        ],
     },
 ];
 

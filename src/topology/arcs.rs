@@ -33,3 +33,28 @@ fn position(token: Token) -> u64 {
 fn token_at(position: u64) -> Token {
     Token((position ^ (1 << 63)).cast_signed())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both ends of every arc belong to it, and arcs follow each other: a predicate and a lookup agree on every token.
+    #[test]
+    fn ends_of_arcs_belong_to_them() {
+        for count in [1, 2, 3, 5, 7, 60, 100, 1000, 1024, 4095, 65_535, 65_536] {
+            let mut next = Some(i64::MIN);
+            for index in 0..count {
+                let (low, high) = arc(index, count).unwrap();
+                assert_eq!(Some(low.0), next, "arc {index} of {count}");
+                assert_eq!(
+                    (arc_of(low, count), arc_of(high, count)),
+                    (index, index),
+                    "arc {index} of {count}"
+                );
+                next = high.0.checked_add(1);
+            }
+            assert_eq!(next, None, "{count} arcs");
+            assert_eq!(arc(count, count), None);
+        }
+    }
+}

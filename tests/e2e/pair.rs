@@ -1,5 +1,7 @@
 //! The same bytes to the proxy and to one plain Postgres: a client mustn't be able to tell which is which.
 
+use std::io::Write;
+
 use crate::client::Client;
 use crate::messages::{self, Message};
 use crate::world::{CLIENT_ROLE, World};
@@ -39,15 +41,17 @@ impl Pair {
         let all = [&[("user", CLIENT_ROLE), ("database", world.database())], parameters].concat();
         let mut pair = Pair::dial(world);
         pair.send(&messages::startup(&all));
-        let (ours, theirs) = (pair.ours.read_batch(), pair.theirs.read_batch());
+        pair.greeted();
+        pair
+    }
+
+    /// Both have to greet alike; the order of ParameterStatus is nobody's promise.
+    pub fn greeted(&mut self) {
+        let (ours, theirs) = (self.ours.read_batch(), self.theirs.read_batch());
         let (mut shown, mut expected) = (comparable(&ours), comparable(&theirs));
-        // The order of ParameterStatus is nobody's promise.
         shown.sort();
         expected.sort();
-        assert_eq!(shown, expected, "greeting with {parameters:?}: the proxy's first");
-        pair.ours.greeting = ours;
-        pair.theirs.greeting = theirs;
-        pair
+        assert_eq!(shown, expected, "after {:#?}: the proxy's first", self.story);
     }
 
     /// Connects on both sides, saying nothing yet.
@@ -87,6 +91,21 @@ impl Pair {
         ours
     }
 
+    /// Both have to refuse the login with the same error; what came before it, and hints, are each one's own.
+    pub fn refused(&mut self) {
+        let told = |messages: Vec<Message>| {
+            let mut fields = messages
+                .iter()
+                .find(|message| message.tag == b'E')
+                .map(Message::fields)
+                .unwrap_or_default();
+            fields.retain(|letter, _| "SVCM".contains(*letter));
+            fields
+        };
+        let (ours, theirs) = (told(self.ours.read_to_end()), told(self.theirs.read_to_end()));
+        assert_eq!(ours, theirs, "after {:#?}: the proxy's first", self.story);
+    }
+
     /// One byte, as SSLRequest is answered.
     pub fn byte(&mut self) {
         let (ours, theirs) = (self.ours.read_byte(), self.theirs.read_byte());
@@ -121,19 +140,22 @@ impl Pair {
                 .zip(&expected)
                 .take_while(|(ours, theirs)| ours == theirs)
                 .count();
-            self.differences.push(format!(
+            let difference = format!(
                 "    {}\n  after {same} messages alike\n  proxy:    {:?}\n  Postgres: {:?}",
                 last.join("\n    "),
                 &shown[same..],
                 &expected[same..]
-            ));
+            );
+            // At once: a later panic of something else mustn't hide it.
+            writeln!(std::io::stderr(), "{difference}").ok();
+            self.differences.push(difference);
         }
         self.story.push(format!("got {expected:?}"));
     }
 }
 
 /// Messages as text, without what differs between any two servers.
-fn comparable(messages: &[Message]) -> Vec<String> {
+pub fn comparable(messages: &[Message]) -> Vec<String> {
     let shown = |message: &Message| match message.tag {
         b'K' => None,
         b'E' | b'N' => {

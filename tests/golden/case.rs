@@ -34,7 +34,9 @@ pub(crate) fn parse(text: &str) -> Vec<Case> {
             "----" => expected = true,
             _ if expected => {}
             comment if comment.starts_with('#') && case.sql.is_empty() => case.comments.push(comment.to_string()),
-            directive if directive.starts_with("-- ") && case.sql.is_empty() => case.directives.push(directive.to_string()),
+            directive if directive.starts_with("-- ") && case.sql.is_empty() => {
+                case.directives.push(directive.to_string())
+            }
             sql => case.sql.push(sql.to_string()),
         }
     }
@@ -45,7 +47,7 @@ pub(crate) fn parse(text: &str) -> Vec<Case> {
 /// Pictures by number of shards, and what was planned.
 #[derive(Default)]
 pub(crate) struct Runner {
-    snapshots: BTreeMap<usize, Arc<Snapshot>>,
+    snapshots: BTreeMap<(usize, Option<String>), Arc<Snapshot>>,
     /// ids of the refusals that came up
     pub(crate) refused: Vec<String>,
 }
@@ -60,8 +62,11 @@ impl Case {
 
 impl Runner {
     /// The picture on so many shards.
-    pub(crate) fn snapshot(&mut self, shards: usize) -> Arc<Snapshot> {
-        let made = self.snapshots.entry(shards).or_insert_with(|| Arc::new(fixture::snapshot(shards)));
+    pub(crate) fn snapshot(&mut self, shards: usize, default_shard: Option<String>) -> Arc<Snapshot> {
+        let made = self
+            .snapshots
+            .entry((shards, default_shard.clone()))
+            .or_insert_with(|| Arc::new(fixture::snapshot(shards, default_shard)));
         Arc::clone(made)
     }
 
@@ -78,7 +83,7 @@ impl Runner {
 
     fn outcome(&mut self, case: &Case) -> String {
         let shards = case.values("shards").map_or(4, |values| values[0].parse().unwrap());
-        let snapshot = self.snapshot(shards);
+        let snapshot = self.snapshot(shards, case.values("default_shard").map(|values| values[0].clone()));
         let sql = case.sql.join("\n");
         let mut context = (*fixture::context()).clone();
         for setting in case.values("set").unwrap_or_default() {
@@ -91,10 +96,22 @@ impl Runner {
             values.unwrap_or_default().iter().map(|name| type_oid(name)).collect()
         };
         let types = oids(case.values("types"));
-        let texts: Vec<Option<Vec<u8>>> = case.values("params").unwrap_or_default().iter().map(|text| parameter(text)).collect();
+        let texts: Vec<Option<Vec<u8>>> = case
+            .values("params")
+            .unwrap_or_default()
+            .iter()
+            .map(|text| parameter(text))
+            .collect();
         let values: Vec<Option<&[u8]>> = texts.iter().map(Option::as_deref).collect();
-        let parameters = Parameters { formats: &[], values: &values };
-        let request = Request { text: sql.as_bytes(), parameter_types: &types, context: &context };
+        let parameters = Parameters {
+            formats: &[],
+            values: &values,
+        };
+        let request = Request {
+            text: sql.as_bytes(),
+            parameter_types: &types,
+            context: &context,
+        };
         let mut facts = Facts::default();
         let mut out = String::new();
         for _ in 0..4 {
@@ -129,7 +146,9 @@ fn steps(
     let mut out = String::new();
     for step in snapshot.explain(request, parameters, facts)? {
         let shards = step.shards.join(" ");
-        let line = [step.step.as_str(), &shards, &step.reason].into_iter().filter(|part| !part.is_empty());
+        let line = [step.step.as_str(), &shards, &step.reason]
+            .into_iter()
+            .filter(|part| !part.is_empty());
         writeln!(out, "{}", line.collect::<Vec<_>>().join("  ")).unwrap();
     }
     let mut more = Vec::new();
@@ -156,14 +175,24 @@ fn steps(
 }
 
 fn print(refusal: &Refusal) -> String {
-    let Refusal { id, code, message, detail, hint } = refusal;
+    let Refusal {
+        id,
+        code,
+        message,
+        detail,
+        hint,
+    } = refusal;
     format!("refused  {id}\nERROR:  {code}: {message}\nDETAIL:  {detail}\nHINT:  {hint}\n")
 }
 
 /// Answers as the fixture's servers would; `false`: they can't.
 fn answer(ask: &Ask, case: &Case, facts: &mut Facts, out: &mut String) -> bool {
     match ask {
-        Ask::Categories { keyspace, keys, purpose } => {
+        Ask::Categories {
+            keyspace,
+            keys,
+            purpose,
+        } => {
             let purpose = match purpose {
                 Purpose::Read => "read",
                 Purpose::Write => "write",

@@ -20,7 +20,9 @@ use shardgate::value::{KeyType, Oid};
 fn rows(part: &str) -> Vec<Vec<String>> {
     let path = format!("{}/tests/golden/fixture/{part}.tsv", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
-    text.lines().map(|line| line.split('\t').map(str::to_string).collect()).collect()
+    text.lines()
+        .map(|line| line.split('\t').map(str::to_string).collect())
+        .collect()
 }
 
 fn oid(text: &str) -> Oid {
@@ -45,11 +47,23 @@ fn function(schema: &str, fields: &[String]) -> Arc<Function> {
     Arc::new(Function {
         name: QualifiedName::new(schema, &fields[0]),
         kind,
-        arguments: fields[2].split(',').filter(|argument| !argument.is_empty()).map(oid).collect(),
+        arguments: fields[2]
+            .split(',')
+            .filter(|argument| !argument.is_empty())
+            .map(oid)
+            .collect(),
         returns: oid(&fields[3]),
-        returns_set: if fields[4] == "t" { ReturnsSet::Yes } else { ReturnsSet::No },
+        returns_set: if fields[4] == "t" {
+            ReturnsSet::Yes
+        } else {
+            ReturnsSet::No
+        },
         volatility: volatility(&fields[5]),
-        body: if schema == "pg_catalog" || fields[5] == "i" { Body::Plain } else { Body::Opaque },
+        body: if schema == "pg_catalog" || fields[5] == "i" {
+            Body::Plain
+        } else {
+            Body::Opaque
+        },
         extension: None,
     })
 }
@@ -57,7 +71,11 @@ fn function(schema: &str, fields: &[String]) -> Arc<Function> {
 fn builtin() -> Builtin {
     let mut builtin = Builtin::default();
     for fields in rows("functions") {
-        builtin.functions.entry(fields[0].clone()).or_default().push(function("pg_catalog", &fields));
+        builtin
+            .functions
+            .entry(fields[0].clone())
+            .or_default()
+            .push(function("pg_catalog", &fields));
     }
     for fields in rows("operators") {
         let operator = Operator {
@@ -68,7 +86,10 @@ fn builtin() -> Builtin {
         };
         builtin.operators.entry(fields[0].clone()).or_default().push(operator);
     }
-    builtin.types = rows("types").iter().map(|fields| (fields[0].clone(), oid(&fields[1]))).collect();
+    builtin.types = rows("types")
+        .iter()
+        .map(|fields| (fields[0].clone(), oid(&fields[1])))
+        .collect();
     builtin.casts = rows("casts")
         .iter()
         .map(|fields| ((oid(&fields[0]).0, oid(&fields[1]).0), fields[2].as_bytes()[0]))
@@ -79,12 +100,14 @@ fn builtin() -> Builtin {
 fn column(text: &str) -> Column {
     let fields: Vec<&str> = text.splitn(6, '|').collect();
     let filling = match fields[5].split_once(' ') {
-        Some(("sequence", expression)) => {
-            Filling::Default { expression: expression.to_string(), sequence: Sequenced::Yes }
-        }
-        Some(("default", expression)) => {
-            Filling::Default { expression: expression.to_string(), sequence: Sequenced::No }
-        }
+        Some(("sequence", expression)) => Filling::Default {
+            expression: expression.to_string(),
+            sequence: Sequenced::Yes,
+        },
+        Some(("default", expression)) => Filling::Default {
+            expression: expression.to_string(),
+            sequence: Sequenced::No,
+        },
         _ if fields[5] == "identity" => Filling::Identity,
         _ => Filling::Nothing,
     };
@@ -98,16 +121,24 @@ fn column(text: &str) -> Column {
             _ => Collation::Deterministic,
         },
         filling,
-        nullability: if fields[4] == "not null" { Nullability::NotNull } else { Nullability::Nullable },
+        nullability: if fields[4] == "not null" {
+            Nullability::NotNull
+        } else {
+            Nullability::Nullable
+        },
     }
 }
 
 /// The catalog as a server of the fixture has it.
 pub(crate) fn catalog() -> Catalog {
-    let views: BTreeMap<(String, String), String> =
-        rows("views").into_iter().map(|fields| ((fields[0].clone(), fields[1].clone()), fields[2].clone())).collect();
-    let unique: BTreeMap<(String, String), String> =
-        rows("unique").into_iter().map(|fields| ((fields[0].clone(), fields[1].clone()), fields[2].clone())).collect();
+    let views: BTreeMap<(String, String), String> = rows("views")
+        .into_iter()
+        .map(|fields| ((fields[0].clone(), fields[1].clone()), fields[2].clone()))
+        .collect();
+    let unique: BTreeMap<(String, String), String> = rows("unique")
+        .into_iter()
+        .map(|fields| ((fields[0].clone(), fields[1].clone()), fields[2].clone()))
+        .collect();
     let mut catalog = Catalog {
         builtin: Arc::new(builtin()),
         encoding: "UTF8".to_string(),
@@ -129,7 +160,11 @@ pub(crate) fn catalog() -> Catalog {
                 "S" => RelationKind::Sequence,
                 _ => RelationKind::ForeignTable,
             },
-            columns: fields[3..].iter().filter(|field| !field.is_empty()).map(|field| column(field)).collect(),
+            columns: fields[3..]
+                .iter()
+                .filter(|field| !field.is_empty())
+                .map(|field| column(field))
+                .collect(),
             partition_root: None,
             view_definition: views.get(&named).cloned(),
             row_security: false,
@@ -146,10 +181,25 @@ pub(crate) fn catalog() -> Catalog {
         };
         catalog.relations.insert(name, Arc::new(relation));
     }
-    for fields in rows("user_functions") {
-        catalog.functions.entry(fields[1].clone()).or_default().push(function(&fields[0], &fields[1..]));
+    // A table whose key column was dropped, and a view that the parser doesn't know.
+    let mut lost = (*catalog.relations[&QualifiedName::public("stray")]).clone();
+    lost.name = QualifiedName::public("lost");
+    let mut odd = (*catalog.relations[&QualifiedName::public("big_orders")]).clone();
+    odd.name = QualifiedName::public("odd_view");
+    odd.view_definition = Some("SELECT users.name ISNULL AS odd FROM public.users".to_string());
+    for relation in [lost, odd] {
+        catalog.relations.insert(relation.name.clone(), Arc::new(relation));
     }
-    catalog.operators.insert("===".to_string(), vec![QualifiedName::public("===")]);
+    for fields in rows("user_functions") {
+        catalog
+            .functions
+            .entry(fields[1].clone())
+            .or_default()
+            .push(function(&fields[0], &fields[1..]));
+    }
+    catalog
+        .operators
+        .insert("===".to_string(), vec![QualifiedName::public("===")]);
     let mood = Type {
         name: QualifiedName::public("mood"),
         kind: b'e',
@@ -157,25 +207,40 @@ pub(crate) fn catalog() -> Catalog {
         labels: ["sad", "ok", "happy"].map(str::to_string).to_vec(),
     };
     catalog.types.insert(16999, Arc::new(mood));
-    let system: BTreeSet<QualifiedName> =
-        rows("system").iter().map(|fields| QualifiedName::new(&fields[0], &fields[1])).collect();
+    let system: BTreeSet<QualifiedName> = rows("system")
+        .iter()
+        .map(|fields| QualifiedName::new(&fields[0], &fields[1]))
+        .collect();
     catalog.system_relations = Arc::new(system);
     catalog
 }
 
 fn hash(name: &str, key_type: KeyType) -> DeclaredKeyspace {
-    let strategy = DeclaredStrategy::Hash { buckets: 64, start: HashStart::Ring };
-    DeclaredKeyspace { name: name.to_string(), key_type, strategy }
+    let strategy = DeclaredStrategy::Hash {
+        buckets: 64,
+        start: HashStart::Ring,
+    };
+    DeclaredKeyspace {
+        name: name.to_string(),
+        key_type,
+        strategy,
+    }
 }
 
 /// The trading topology of the design, with a keyspace for each further key type.
-pub(crate) fn topology(shards: usize) -> Topology {
+pub(crate) fn topology(shards: usize, default_shard: Option<String>) -> Topology {
     let shard = |index: usize| format!("s{}", index.min(shards - 1));
-    let range = |until: Option<&str>, index| DeclaredRange { until: until.map(str::to_string), shard: shard(index) };
+    let range = |until: Option<&str>, index| DeclaredRange {
+        until: until.map(str::to_string),
+        shard: shard(index),
+    };
     let category = |name: &str, shards: &[usize]| {
         let mut shards: Vec<String> = shards.iter().map(|index| shard(*index)).collect();
         shards.dedup();
-        DeclaredCategory { name: name.to_string(), shards }
+        DeclaredCategory {
+            name: name.to_string(),
+            shards,
+        }
     };
     let keyspaces = vec![
         hash("user", KeyType::Int8),
@@ -199,7 +264,11 @@ pub(crate) fn topology(shards: usize) -> Topology {
                     key: "symbol".to_string(),
                     category: "category".to_string(),
                 },
-                categories: vec![category("fx_major", &[0]), category("fx_exotic", &[2]), category("equity", &[1, 3])],
+                categories: vec![
+                    category("fx_major", &[0]),
+                    category("fx_exotic", &[2]),
+                    category("equity", &[1, 3]),
+                ],
                 default: Vec::new(),
             },
         },
@@ -210,7 +279,10 @@ pub(crate) fn topology(shards: usize) -> Topology {
         hash("day", KeyType::Date),
         hash("slot", KeyType::Timestamp),
     ];
-    let sharded = |keyspace: &str, key: &str| DeclaredTable::Sharded { keyspace: keyspace.to_string(), key: key.to_string() };
+    let sharded = |keyspace: &str, key: &str| DeclaredTable::Sharded {
+        keyspace: keyspace.to_string(),
+        key: key.to_string(),
+    };
     let tables = [
         ("users", sharded("user", "id")),
         ("orders", sharded("user", "user_id")),
@@ -233,9 +305,12 @@ pub(crate) fn topology(shards: usize) -> Topology {
         ("slots", sharded("slot", "at")),
         ("new_orders", sharded("user", "user_id")),
         ("new_log", DeclaredTable::Unsharded(shard(1))),
+        ("lost", sharded("user", "gone")),
     ];
-    let mut tables: BTreeMap<QualifiedName, DeclaredTable> =
-        tables.into_iter().map(|(name, table)| (QualifiedName::public(name), table)).collect();
+    let mut tables: BTreeMap<QualifiedName, DeclaredTable> = tables
+        .into_iter()
+        .map(|(name, table)| (QualifiedName::public(name), table))
+        .collect();
     tables.insert(QualifiedName::new("alt", "users"), DeclaredTable::Unsharded(shard(3)));
     let functions = [
         (QualifiedName::new("billing", "fee"), FunctionClass::Pure),
@@ -247,14 +322,14 @@ pub(crate) fn topology(shards: usize) -> Topology {
         tables,
         functions: functions.into(),
         home: None,
-        default_shard: None,
+        default_shard,
     };
     Topology::create(&declaration).unwrap()
 }
 
 /// The picture, on so many shards.
-pub(crate) fn snapshot(shards: usize) -> Snapshot {
-    Snapshot::new(Arc::new(topology(shards)), Arc::new(catalog()))
+pub(crate) fn snapshot(shards: usize, default_shard: Option<String>) -> Snapshot {
+    Snapshot::new(Arc::new(topology(shards, default_shard)), Arc::new(catalog()))
 }
 
 /// A session with Postgres's defaults.

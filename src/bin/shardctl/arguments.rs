@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::demo::DemoOptions;
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Where the proxy is looked for when nobody says.
@@ -75,6 +76,8 @@ pub(crate) enum Command {
     },
     /// Have the proxy read its configuration again
     Reload,
+    /// Four local Postgres servers with a trading schema, a proxy and a workload; needs no server
+    Demo(DemoOptions),
 }
 
 impl Arguments {

@@ -7,6 +7,8 @@
 mod answer;
 mod arguments;
 mod ask;
+pub mod clusters;
+mod demo;
 mod failure;
 mod findings;
 mod json;
@@ -46,6 +48,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             .of_keyspace(keyspace.as_deref())?,
         Command::Route { sql } => ask::ask(arguments, &format!("ROUTE {}", sql.join(" "))).await?,
         Command::Reload => ask::ask(arguments, "RELOAD").await?,
+        Command::Demo(options) => return Box::pin(demo::run(options)).await.map(|()| ExitCode::SUCCESS),
         Command::Check { config: None } => ask::ask(arguments, "CHECK").await?,
         Command::Check { config: Some(file) } => offline::check(file).await?,
     };

@@ -56,11 +56,10 @@ pub(super) fn plan(mut draft: Draft<'_, '_>) -> Result<Template, Box<Refusal>> {
         if is_client_order {
             draft.client_order(Some(typed), &what)?;
         }
-        let comparator = typed
-            .equality()
-            .ok_or_else(|| refuse(RefusalId::FanOutGroupType, &[&what]))?;
-        draft.check_encoding(comparator)?;
         let text = draft.output_text(output)?;
+        let key = draft.equality(text, typed);
+        let (text, typed, comparator) = key.ok_or_else(|| refuse(RefusalId::FanOutGroupType, &[&what]))?;
+        draft.check_encoding(comparator)?;
         pushed.push(order_by_text(&text, typed, direction, nulls));
         let hidden = draft.hide(text);
         keys.push(Key {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::catalog::Collation;
 use crate::plan::resolve::{BlockId, ColumnRef, Lookup, Outputs, QueryId, Resolved, Scope};
 use crate::plan::{Refusal, RefusalId, refuse};
 use crate::sql::Span;
 use crate::sql::ast::{Expr, OrderByExpr, OrderByKind, OrderBySort, Query, Select, SelectItem};
-use crate::value::Comparator;
+use crate::value::{Comparator, Oid};
 
 use super::calls::{self, Nature};
 use super::clauses::{self, Clauses};
@@ -71,7 +72,8 @@ impl<'r, 'a> Draft<'r, 'a> {
         select: &'a Select,
         moments: Vec<(Span, Moment)>,
     ) -> Result<Draft<'r, 'a>, Box<Refusal>> {
-        let clauses = clauses::find(resolved.input).ok_or_else(|| refuse(RefusalId::FanOutParentheses, &[]))?;
+        let clauses = clauses::find(resolved.input)
+            .ok_or_else(|| refuse(RefusalId::SyntaxNotUnderstood, &["the outermost SELECT"]))?;
         if clauses.entries.len() != select.projection.len() {
             return Err(refuse(RefusalId::SyntaxNotUnderstood, &["the target list"]));
         }
@@ -313,6 +315,21 @@ impl<'r, 'a> Draft<'r, 'a> {
             None if typed.is_text() => Err(refuse(RefusalId::FanOutCollation, &[what])),
             None => Err(refuse(RefusalId::FanOutOrderType, &[what])),
         }
+    }
+
+    /// What shards compare where only equality matters: the expression itself, or an enum's label as text. `None` if no
+    /// equality of the type is known here.
+    pub(super) fn equality(&self, text: String, typed: Typed) -> Option<(String, Typed, Comparator)> {
+        if let Some(comparator) = typed.equality() {
+            return Some((text, typed, comparator));
+        }
+        let user = self.resolved.input.catalog.types.get(&typed.type_oid.0)?;
+        let label = Typed {
+            type_oid: Oid::TEXT,
+            collation: Collation::Bytes,
+        };
+        let as_text = format!("({text})::pg_catalog.text");
+        (user.kind == b'e').then_some((as_text, label, Comparator::TextBytes))
     }
 
     /// Text reaches the proxy in client_encoding: only in the server's own are its bytes the server's.

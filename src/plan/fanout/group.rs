@@ -10,7 +10,7 @@ use crate::plan::fanout::spec::{
     Combine, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, Method, Nulls, Output, Scalar,
 };
 use crate::plan::fanout::template::{ConstantSource, Edit, Template};
-use crate::plan::resolve::FunctionUse;
+use crate::plan::resolve::{FunctionUse, Lookup};
 use crate::plan::{Refusal, RefusalId, refuse};
 use crate::sql::Span;
 use crate::sql::ast::{
@@ -172,8 +172,13 @@ fn key_output(draft: &Draft<'_, '_>, written: &Expr) -> Result<Option<usize>, Bo
     let Expr::Identifier(name) = unnested(written) else {
         return Ok(None);
     };
-    if column_in(draft.resolved, draft.scope(), written).is_some() {
-        return Ok(None);
+    match draft.resolved.lookup(draft.scope(), &[&name.value]) {
+        Lookup::Column(_) => return Ok(None),
+        // an input column wins over an alias, and what this one is isn't known
+        Lookup::Opaque | Lookup::System | Lookup::Ambiguous => {
+            return Err(refuse(RefusalId::FanOutGroupType, &[&name.value]));
+        }
+        Lookup::Unknown => {}
     }
     let aliased = |output: &OutputOf<'_>| match output {
         OutputOf::Entry { at, .. } => matches!(
@@ -207,6 +212,10 @@ impl<'a> Grouped<'_, '_, 'a> {
                 // a function of the group's keys; with subqueries too much would hang on one shard's rows
                 if calls::has_subquery(expr) {
                     return Err(refuse(RefusalId::FanOutSubquery, &[]));
+                }
+                // a set would make several rows of one group
+                if calls::has_set(self.draft.resolved, expr) {
+                    return Err(refuse(RefusalId::FanOutSetReturning, &[]));
                 }
                 continue;
             }
@@ -417,13 +426,11 @@ impl<'a> Grouped<'_, '_, 'a> {
         for (index, direction, nulls) in order {
             let Some(key) = keys.get(index) else { return Err(bug()) };
             let what = format!("GROUP BY entry {}", index.saturating_add(1));
-            let comparator = key
-                .typed
-                .equality()
-                .ok_or_else(|| refuse(RefusalId::FanOutGroupType, &[&what]))?;
+            let equality = self.draft.equality(key.text.clone(), key.typed);
+            let (text, typed, comparator) = equality.ok_or_else(|| refuse(RefusalId::FanOutGroupType, &[&what]))?;
             self.draft.check_encoding(comparator)?;
-            pushed.push(order_by_text(&key.text, key.typed, direction, nulls));
-            let hidden = self.draft.hide(key.text.clone());
+            pushed.push(order_by_text(&text, typed, direction, nulls));
+            let hidden = self.draft.hide(text);
             spec_keys.push(Key {
                 hidden,
                 order: KeyOrder::Known(comparator),

@@ -45,7 +45,7 @@ use template::{ConstantSource, Edit};
 /// literals may be read (a cached shape with another text is planned anew).
 pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Template, Box<Refusal>> {
     let Root::Query(query) = resolved.root else {
-        return Err(refuse(RefusalId::FanOutNotYet, &[]));
+        return Err(bug());
     };
     check(resolved, query)?;
     let moments = moment::find(resolved)?;
@@ -57,7 +57,7 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Template, Box<Ref
             | BlockKind::Table
             | BlockKind::Insert(_)
             | BlockKind::Update(_)
-            | BlockKind::Delete(_)
+            | BlockKind::Delete
             | BlockKind::Merge(_) => None,
         },
         Body::Query(_) | Body::Set { .. } | Body::Pending => None,
@@ -92,7 +92,7 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Template, Box<Ref
     };
     let Spread::Keyed(group) = spreads.block(id, reader)? else {
         // reference tables alone belong on one shard
-        return Err(refuse(RefusalId::FanOutNotYet, &[]));
+        return Err(bug());
     };
     check_per_row(resolved, id, select)?;
     let draft = Draft::new(resolved, query, id, select, moments)?;
@@ -111,7 +111,7 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Template, Box<Ref
 /// What bars a statement from running on several shards wherever it stands.
 fn check(resolved: &Resolved<'_>, query: QueryId) -> Result<(), Box<Refusal>> {
     let modifies = |kind: &BlockKind<'_>| match kind {
-        BlockKind::Insert(_) | BlockKind::Update(_) | BlockKind::Delete(_) | BlockKind::Merge(_) => true,
+        BlockKind::Insert(_) | BlockKind::Update(_) | BlockKind::Delete | BlockKind::Merge(_) => true,
         BlockKind::Select(_) | BlockKind::Values(_) | BlockKind::Table => false,
     };
     if resolved.blocks.iter().any(|block| modifies(&block.kind)) {

@@ -12,8 +12,8 @@ use crate::plan::resolve::{
 };
 use crate::plan::{Refusal, RefusalId, refuse};
 use crate::sql::ast::{
-    BinaryOperator, Distinct, Expr, GroupByExpr, InTarget, Join, JoinConstraint, JoinOperator, Query, Select,
-    SelectItem, SetExpr, SetOperator, SetQuantifier, TableFactor, TableWithJoins, WindowType,
+    BinaryOperator, Distinct, Expr, FunctionArguments, GroupByExpr, InTarget, Join, JoinConstraint, JoinOperator,
+    Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, TableFactor, TableWithJoins, WindowType,
 };
 use crate::topology::KeyspaceId;
 
@@ -146,15 +146,19 @@ impl<'r, 'a> Spreads<'r, 'a> {
                     Part::Keyed(groups) => Ok(Spread::Keyed(single(groups)?)),
                 }
             }
-            BlockKind::Insert(_) | BlockKind::Update(_) | BlockKind::Delete(_) | BlockKind::Merge(_) => {
+            BlockKind::Insert(_) | BlockKind::Update(_) | BlockKind::Delete | BlockKind::Merge(_) => {
                 Err(refuse(RefusalId::WriteSeveralShards, &["WITH"]))
             }
-            BlockKind::Select(_) => Err(refuse(RefusalId::FanOutNotYet, &[])),
+            BlockKind::Select(_) => Err(bug()),
         }
     }
 
     /// Is a whole query that is no plain SELECT a disjoint union over the shards?
     pub(super) fn whole(&self, id: QueryId) -> Proof<bool> {
+        let query = self.resolved.queries.get(id.0).ok_or_else(bug)?.query;
+        if query.order_by.is_some() || query.limit_clause.is_some() || query.fetch.is_some() {
+            return Err(refuse(RefusalId::FanOutSetOrder, &[]));
+        }
         Ok(matches!(self.query(id, Reader::Ordered)?, Yield::Keyed { .. }))
     }
 
@@ -210,7 +214,7 @@ impl<'r, 'a> Spreads<'r, 'a> {
             | BlockKind::Table
             | BlockKind::Insert(_)
             | BlockKind::Update(_)
-            | BlockKind::Delete(_)
+            | BlockKind::Delete
             | BlockKind::Merge(_) => None,
         };
         let grouped = select.is_some_and(|select| calls::aggregates(self.resolved, id, select));
@@ -388,6 +392,13 @@ impl<'r, 'a> Spreads<'r, 'a> {
             {
                 open.push(left);
                 continue;
+            }
+            if let Expr::Function(function) = expr
+                && let FunctionArguments::Subquery(query) = &function.args
+                && self.deeper()?.arms(&self.node(query)?.body)? == Local::Everywhere
+            {
+                // ARRAY(SELECT …): the order of its rows shows
+                return Err(refuse(RefusalId::FanOutReferenceOrder, &["ARRAY(SELECT …)"]));
             }
             children(expr, &mut inside)?;
             for child in inside.drain(..) {
@@ -568,6 +579,11 @@ impl<'r, 'a> Spreads<'r, 'a> {
         same && left.collation != Collation::Nondeterministic && right.collation != Collation::Nondeterministic
     }
 
+    fn node(&self, query: &Query) -> Proof<&'r crate::plan::resolve::QueryNode<'a>> {
+        let id = self.id_of(query)?;
+        self.resolved.queries.get(id.0).ok_or_else(bug)
+    }
+
     fn id_of(&self, query: &Query) -> Proof<QueryId> {
         let at = self
             .resolved
@@ -681,7 +697,7 @@ impl<'a> From<'_, '_, 'a> {
                     Placement::Missing => Err(refuse(RefusalId::HomeOnly, &[&reference.name])),
                 };
             }
-            Source::View { query, .. } | Source::Cte { query } => {
+            Source::View { query } | Source::Cte { query } => {
                 let mut outside = self.spreads.clone();
                 if matches!(item.source, Source::View { .. }) {
                     outside.outer.clear();
@@ -709,7 +725,7 @@ impl<'a> From<'_, '_, 'a> {
                     Err(_) => sees.query(query, self.reader)?,
                 }
             }
-            Source::Excluded(_) => return Err(bug()),
+            Source::Excluded => return Err(bug()),
             Source::Function => Yield::Everywhere,
         };
         Ok(match yields {
@@ -943,5 +959,5 @@ pub(super) fn unnested(expr: &Expr) -> &Expr {
 
 /// What the resolved statement should have ruled out.
 pub(super) fn bug() -> Box<Refusal> {
-    refuse(RefusalId::FanOutNotYet, &[])
+    refuse(RefusalId::SyntaxNotUnderstood, &["a part of the statement"])
 }

@@ -92,7 +92,9 @@ impl Template {
                         .get(*index)
                         .ok_or_else(|| Verdict::Refused(super::spread::bug()))?;
                     let value = facts.constants.get(moment.question()).cloned().flatten();
-                    moment.constant(&value.unwrap_or_default())
+                    let value = value.filter(|value| !value.is_empty());
+                    let value = value.ok_or_else(|| Verdict::Refused(refuse(RefusalId::FanOutMoment, &[])))?;
+                    moment.constant(&value)
                 }
             };
             edits.replace(*span, text);

@@ -167,7 +167,8 @@ pub(super) fn type_of(resolved: &Resolved<'_>, scope: Scope, expr: &Expr) -> Opt
                     alike(resolved, scope, arguments.into_iter())
                 }
                 Callee::Builtin(overloads) => {
-                    let types: Vec<Option<Typed>> = arguments.into_iter().map(recurse).collect();
+                    let argument = |expr: &Expr| (recurse(expr), takes_any_collation(expr));
+                    let types: Vec<_> = arguments.into_iter().map(argument).collect();
                     function_type(resolved, overloads, &types)
                 }
                 Callee::Grammar | Callee::User(_) | Callee::Missing => None,
@@ -256,6 +257,20 @@ fn operator_type(op: &BinaryOperator, left: Typed, right: Typed) -> Option<Typed
     }
 }
 
+/// Whether the collation of a bare literal or parameter, the default one, gives way to any other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Collates {
+    GivesWay,
+    Unknown,
+}
+
+fn takes_any_collation(expr: &Expr) -> Collates {
+    match unnested(expr) {
+        Expr::Value(_) => Collates::GivesWay,
+        _ => Collates::Unknown,
+    }
+}
+
 fn argument(argument: &FunctionArg) -> Option<&Expr> {
     match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
@@ -267,7 +282,7 @@ fn argument(argument: &FunctionArg) -> Option<&Expr> {
 fn function_type(
     resolved: &Resolved<'_>,
     overloads: &[std::sync::Arc<Function>],
-    arguments: &[Option<Typed>],
+    arguments: &[(Option<Typed>, Collates)],
 ) -> Option<Typed> {
     let catalog = resolved.input.catalog;
     let pseudo = |oid: Oid| {
@@ -292,10 +307,12 @@ fn function_type(
                 .arguments
                 .iter()
                 .zip(arguments)
-                .all(|(parameter, argument)| accepts(*parameter, *argument))
+                .all(|(parameter, (argument, _))| accepts(*parameter, *argument))
     });
     let exact = overloads.iter().find(|function| {
-        let same = |(parameter, argument): (&Oid, &Option<Typed>)| argument.is_some_and(|a| a.type_oid == *parameter);
+        let same = |(parameter, (argument, _)): (&Oid, &(Option<Typed>, Collates))| {
+            argument.is_some_and(|a| a.type_oid == *parameter)
+        };
         function.arguments.len() == arguments.len() && function.arguments.iter().zip(arguments).all(same)
     });
     let chosen = match exact {
@@ -317,7 +334,7 @@ fn function_type(
     }
     // the collation of the text arguments, if they agree; without any, the database's own
     let mut collation = None;
-    for argument in arguments {
+    for (argument, collates) in arguments {
         match argument {
             Some(typed) if typed.is_text() => match collation {
                 None => collation = Some(typed.collation),
@@ -325,8 +342,9 @@ fn function_type(
                 Some(_) => return None,
             },
             Some(_) => {}
-            // an unknown literal or parameter has the database's own collation, or takes that of the others
-            None => {}
+            // an untyped literal or parameter takes the collation of the others; anything else may bring its own
+            None if *collates == Collates::GivesWay => {}
+            None => return None,
         }
     }
     Some(Typed {

@@ -66,11 +66,7 @@ impl Runner<'_> {
                     runs += 1;
                     match self.run(&run) {
                         Outcome::Same => {}
-                        Outcome::Refused(None) => refusals += 1,
-                        Outcome::Refused(Some(complaint)) => {
-                            refusals += 1;
-                            findings.wrong.push(run.tell(self.shards, &complaint));
-                        }
+                        Outcome::Refused => refusals += 1,
                         Outcome::Wrong(what) => findings.wrong.push(run.tell(self.shards, &what)),
                     }
                 }
@@ -122,7 +118,8 @@ impl Runner<'_> {
             if ours.status.as_deref() == Some("E") {
                 oracle.query("DO $$ BEGIN RAISE feature_not_supported; END $$");
             }
-            return Outcome::Refused(incomplete(&ours));
+            // One that doesn't say why and what now isn't ours, or isn't finished.
+            return incomplete(&ours).map_or(Outcome::Refused, Outcome::Wrong);
         }
         let theirs = read(&run.send(oracle), &mut self.oracle_names, hide);
         // With several shards a refusal before may have made it fail on both sides; that is compared below.
@@ -138,8 +135,7 @@ impl Runner<'_> {
 
 enum Outcome {
     Same,
-    /// with what its message lacks
-    Refused(Option<String>),
+    Refused,
     Wrong(String),
 }
 
