@@ -12,7 +12,7 @@ use crate::plan::{
     Access, Facts, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, SessionEffect, Snapshot, Verdict,
     Work, refuse,
 };
-use crate::sql::{Shape, Span, shape};
+use crate::sql::{Lexing, Shape, Span, shape};
 use crate::topology::{Epoch, ShardId, ShardSet};
 use crate::value::Oid;
 
@@ -117,6 +117,26 @@ impl Compiled {
                     Led::Many(shards) => self.many(keyed, shards, snapshot, request, parameters, facts),
                 }
             }
+        }
+    }
+
+    /// [`Compiled::bind`] where the request's text has been scanned into `own`.
+    pub(in crate::plan) fn bind_shaped(
+        &self,
+        snapshot: &Snapshot,
+        request: &Request<'_>,
+        parameters: &Parameters<'_>,
+        facts: &Facts,
+        own: &Shape,
+    ) -> Result<Plan, Verdict> {
+        let Route::Keyed(keyed) = &self.route else {
+            return self.bind(snapshot, request, parameters, facts);
+        };
+        let lexing = lexing(request.context);
+        let (led, _) = led_by(keyed, snapshot, (request, lexing, own), parameters, facts, Reasons::Unwanted)?;
+        match led {
+            Led::One(shard) => Ok(self.plan(Kind::OneShard, Work::One(shard))),
+            Led::Many(shards) => self.many(keyed, shards, snapshot, request, parameters, facts),
         }
     }
 
@@ -235,46 +255,7 @@ impl Compiled {
                     &["text can't be read"],
                 )));
             }
-            let values = Values {
-                text: request.text,
-                lexing,
-                literals: scratch.literals(),
-                parameters,
-                facts,
-            };
-            let evaluation = Evaluation::new(snapshot.topology(), values);
-            let mut evaluation = match reasons {
-                Reasons::Unwanted => evaluation,
-                Reasons::Wanted => evaluation.traced(),
-            };
-            let mut shards = keyed.fixed;
-            for mention in &keyed.mentions {
-                evaluation.set_purpose(mention.purpose);
-                shards = shards.union(mention.pruning.evaluate(mention.keyspace, &mut evaluation));
-            }
-            for written in &keyed.written {
-                match written.evaluate(&mut evaluation) {
-                    Ok(set) => shards = shards.union(set),
-                    Err(unplaced) => {
-                        return Err(Verdict::Refused(unwritten(&written.table, &written.column, unplaced)));
-                    }
-                }
-            }
-            let (asks, reasons) = evaluation.finish();
-            if let Some(ask) = asks.into_ask() {
-                return Err(Verdict::Ask(ask));
-            }
-            let led = match (shards.single(), shards.is_empty()) {
-                (Some(shard), _) => Led::One(shard),
-                (None, true) => Led::One(keyed.otherwise),
-                (None, false) => Led::Many(shards),
-            };
-            match (&led, &keyed.home_only) {
-                (Led::One(shard), Some(what)) if *shard != snapshot.topology().home() => {
-                    Err(Verdict::Refused(refuse(RefusalId::HomeOnly, &[what])))
-                }
-                (Led::One(_) | Led::Many(_), _) => Ok((led, reasons)),
-            }
+            led_by(keyed, snapshot, (request, lexing, scratch), parameters, facts, reasons)
         })
     }
 
@@ -309,6 +290,57 @@ impl Compiled {
                 }
             }
         }
+    }
+}
+
+/// Evaluates the keys of a text that has been scanned.
+fn led_by(
+    keyed: &Keyed,
+    snapshot: &Snapshot,
+    (request, lexing, own): (&Request<'_>, Lexing, &Shape),
+    parameters: &Parameters<'_>,
+    facts: &Facts,
+    reasons: Reasons,
+) -> Result<(Led, Vec<String>), Verdict> {
+    let values = Values {
+        text: request.text,
+        lexing,
+        literals: own.literals(),
+        parameters,
+        facts,
+    };
+    let evaluation = Evaluation::new(snapshot.topology(), values);
+    let mut evaluation = match reasons {
+        Reasons::Unwanted => evaluation,
+        Reasons::Wanted => evaluation.traced(),
+    };
+    let mut shards = keyed.fixed;
+    for mention in &keyed.mentions {
+        evaluation.set_purpose(mention.purpose);
+        shards = shards.union(mention.pruning.evaluate(mention.keyspace, &mut evaluation));
+    }
+    for written in &keyed.written {
+        match written.evaluate(&mut evaluation) {
+            Ok(set) => shards = shards.union(set),
+            Err(unplaced) => {
+                return Err(Verdict::Refused(unwritten(&written.table, &written.column, unplaced)));
+            }
+        }
+    }
+    let (asks, reasons) = evaluation.finish();
+    if let Some(ask) = asks.into_ask() {
+        return Err(Verdict::Ask(ask));
+    }
+    let led = match (shards.single(), shards.is_empty()) {
+        (Some(shard), _) => Led::One(shard),
+        (None, true) => Led::One(keyed.otherwise),
+        (None, false) => Led::Many(shards),
+    };
+    match (&led, &keyed.home_only) {
+        (Led::One(shard), Some(what)) if *shard != snapshot.topology().home() => {
+            Err(Verdict::Refused(refuse(RefusalId::HomeOnly, &[what])))
+        }
+        (Led::One(_) | Led::Many(_), _) => Ok((led, reasons)),
     }
 }
 

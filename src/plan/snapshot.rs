@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::catalog::Catalog;
 use crate::plan::cache::Cache;
-use crate::plan::compile::{compile, lexing};
-use crate::plan::{Compiled, Facts, Parameters, Request, RouteStep, Verdict};
+use crate::plan::compile::{compile, lexing, plan};
+use crate::plan::{Compiled, Facts, Parameters, Plan, Request, RouteStep, Verdict};
 use crate::sql::{Command, ExplainKind, command};
 use crate::topology::Topology;
 
@@ -48,6 +48,11 @@ impl Snapshot {
     /// Fails only with an [`Verdict::Ask`]; a refusal is a route too (see [`Compiled::static_refusal`]).
     pub fn compile(&self, request: &Request<'_>, facts: &Facts) -> Result<Arc<Compiled>, Verdict> {
         compile(self, request, facts)
+    }
+
+    /// [`Snapshot::compile`] and [`Compiled::bind`] in one, for a text that is planned once: it is scanned once.
+    pub fn plan(&self, request: &Request<'_>, parameters: &Parameters<'_>, facts: &Facts) -> Result<Plan, Verdict> {
+        plan(self, request, parameters, facts)
     }
 
     /// What `EXPLAIN (ROUTE)` shows of a statement, given with or without those words; nothing runs.

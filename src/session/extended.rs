@@ -17,7 +17,7 @@ use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::route::Question;
 use crate::session::simple::Via;
 use crate::session::state::{Deferred, Named, Route, Session, Skipping, Wrapping};
-use crate::session::track::Tracked;
+use crate::session::track::{Tracked, is_noted};
 use crate::sql::{self, Command, ConstantOrParameter, Edits, Lead};
 use crate::topology::ShardId;
 use crate::transaction::{Begun, Sync, Worked};
@@ -577,6 +577,9 @@ impl Session {
 
     /// What is to be noted when the portal completes; `set_config` by parameters is known now.
     fn tracked_of(&self, statement: &Arc<Statement>, bind: &Bind<'_>, effect: SessionEffect) -> Option<Box<Tracked>> {
+        if !is_noted(statement.command(), &effect) {
+            return None;
+        }
         let mut command = statement.command().clone();
         if let Command::SetConfig(calls) = &mut command {
             for slot in calls
@@ -592,17 +595,12 @@ impl Session {
                 }
             }
         }
-        let tracked = Tracked {
+        Some(Box::new(Tracked {
             command,
             text: statement.text().to_vec(),
             effect,
             prepares: None,
-        };
-        if tracked.is_idle() {
-            None
-        } else {
-            Some(Box::new(tracked))
-        }
+        }))
     }
 
     /// What a statement may leave in the session, on one shard; compiled once per statement and picture.

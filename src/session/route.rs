@@ -48,10 +48,7 @@ impl Session {
                 parameter_types: question.declared,
                 context: &context,
             };
-            let planned = snapshot
-                .compile(&request, &facts)
-                .and_then(|compiled| compiled.bind(snapshot, &request, &question.parameters, &facts));
-            match planned {
+            match snapshot.plan(&request, &question.parameters, &facts) {
                 Ok(plan) => return self.planned(plan),
                 Err(Verdict::Refused(refusal)) => return Err(Failure::Refused(refusal).into()),
                 Err(Verdict::Ask(ask)) => self.answer(snapshot, question, ask, &mut facts).await?,

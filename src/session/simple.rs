@@ -12,7 +12,7 @@ use crate::session::prepared::{Draft, Origin, Statement};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::route::Question;
 use crate::session::state::{Session, Skipping, Wrapping};
-use crate::session::track::Tracked;
+use crate::session::track::{Tracked, is_noted};
 use crate::sql::{self, Command, DeallocateTarget, Edits, Lead, Span, Statements};
 use crate::topology::ShardId;
 use crate::transaction::Worked;
@@ -147,10 +147,7 @@ impl Session {
             context: &self.effective.context,
         };
         let facts = crate::plan::Facts::default();
-        match snapshot
-            .compile(&request, &facts)
-            .and_then(|compiled| compiled.bind(snapshot, &request, &Parameters::default(), &facts))
-        {
+        match snapshot.plan(&request, &Parameters::default(), &facts) {
             Ok(plan) => plan.effect,
             Err(_) => SessionEffect::Opaque,
         }
@@ -240,7 +237,7 @@ impl Session {
     async fn query_sharded(&mut self, snapshot: &Arc<Snapshot>, text: &[u8]) -> Result<(), Stop> {
         let mut shape = std::mem::take(&mut self.shape);
         let scanned = sql::shape(text, self.lexing, &mut shape);
-        let count = shape.statements();
+        let (lead, count) = (shape.lead(), shape.statements());
         self.shape = shape;
         scanned?;
         match count {
@@ -248,7 +245,7 @@ impl Session {
                 wire::put_empty_query(&mut self.client.out_buffer);
                 Ok(())
             }
-            Statements::One => self.statement(snapshot, text, Via::Simple).await,
+            Statements::One => self.statement_led(snapshot, text, lead, Via::Simple).await,
             Statements::Several => {
                 let spans = sql::split(text, self.lexing)?;
                 if let [only] = spans.as_slice() {
@@ -281,12 +278,16 @@ impl Session {
 
     /// One statement of a Query message, or of an Execute.
     pub(super) async fn statement(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], via: Via) -> Result<(), Stop> {
-        self.refresh_effective().await?;
         let mut shape = std::mem::take(&mut self.shape);
         let scanned = sql::shape(text, self.lexing, &mut shape);
         let lead = shape.lead();
         self.shape = shape;
         scanned?;
+        self.statement_led(snapshot, text, lead, via).await
+    }
+
+    async fn statement_led(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], lead: Lead, via: Via) -> Result<(), Stop> {
+        self.refresh_effective().await?;
         let command = match lead {
             Lead::Query => Command::Query,
             Lead::Write => Command::Insert,
@@ -317,11 +318,15 @@ impl Session {
     pub(super) async fn run_plan(&mut self, plan: Plan, text: &[u8], command: Command, via: Via) -> Result<(), Stop> {
         match plan.work {
             Work::One(shard) => {
-                let tracked = Tracked {
-                    command,
-                    text: text.to_vec(),
-                    effect: plan.effect,
-                    prepares: None,
+                let tracked = if is_noted(&command, &plan.effect) {
+                    Some(Tracked {
+                        command,
+                        text: text.to_vec(),
+                        effect: plan.effect,
+                        prepares: None,
+                    })
+                } else {
+                    None
                 };
                 self.run_on_one(shard, plan.access, text, tracked).await
             }
@@ -336,11 +341,18 @@ impl Session {
         }
     }
 
-    async fn run_on_one(&mut self, shard: ShardId, access: Access, text: &[u8], tracked: Tracked) -> Result<(), Stop> {
+    async fn run_on_one(
+        &mut self,
+        shard: ShardId,
+        access: Access,
+        text: &[u8],
+        tracked: Option<Tracked>,
+    ) -> Result<(), Stop> {
         let at = self.lane(shard, access).await?;
-        self.may_pin(at, &tracked.effect)?;
-        let tracked = if tracked.is_idle() { Vec::new() } else { vec![tracked] };
-        self.send_query(at, text, tracked)?;
+        if let Some(tracked) = &tracked {
+            self.may_pin(at, &tracked.effect)?;
+        }
+        self.send_query(at, text, tracked.into_iter().collect())?;
         self.settle().await?;
         self.follow_status(at);
         Ok(())
