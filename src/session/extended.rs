@@ -59,6 +59,40 @@ impl Session {
         }
         self.report_failure(stop)?;
         self.skipping = Skipping::ToSync;
+        self.fail_servers().await
+    }
+
+    /// After a failure of ours the servers' blocks must fail as Postgres's would have: else they would commit work that
+    /// the client believes undone. A Bind to a statement that doesn't exist does it, without a Sync (sessions.md 2).
+    pub(super) async fn fail_servers(&mut self) -> Result<(), Gone> {
+        for at in 0..self.participants.len() {
+            let Some(participant) = self.participants.get_mut(at) else {
+                continue;
+            };
+            let in_block = self.transparent && participant.status == b'T';
+            let in_batch = participant.sync == Sync::Owed && participant.worked == Worked::Yes;
+            if participant.life == crate::transaction::Life::Gone || !(in_block || in_batch) {
+                continue;
+            }
+            wire::put_bind(
+                &mut participant.backend.link.out_buffer,
+                b"",
+                b"sg_none",
+                &[],
+                std::iter::empty(),
+                &[],
+            );
+            participant.sync = Sync::Owed;
+            self.active = Some(at);
+            self.queue.push_back(Owed::Backend {
+                kind: Kind::Poison,
+                shown: Shown::No,
+                undo: Undo::Nothing,
+            });
+            if let Err(stop) = self.settle().await {
+                self.report_failure(stop)?;
+            }
+        }
         Ok(())
     }
 

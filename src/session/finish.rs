@@ -16,7 +16,7 @@ use crate::session::lane::EndHow;
 use crate::session::portal::{Bound, Place};
 use crate::session::pump::{CLIENT_BUFFER_HIGH, poll_ahead};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
-use crate::session::state::{Copying, Ended, Running, Session, Skipping, Wrapping};
+use crate::session::state::{Copying, Ended, Running, Session, Skipping, Stale, Wrapping};
 use crate::session::track::Outcome;
 use crate::telemetry::{CacheUse, StatementEvent, StatementKind};
 use crate::transaction::{Begun, State, Sync};
@@ -100,6 +100,17 @@ impl Session {
             }
             self.deferred = None;
         }
+        self.sync_all().await?;
+        if self.copying != Copying::No {
+            return Ok(()); // that Sync was swallowed
+        }
+        self.skipping = Skipping::No;
+        self.end_wrapped().await?;
+        self.ready().await
+    }
+
+    /// Sends the Syncs that are owed and settles all.
+    pub(super) async fn sync_all(&mut self) -> Result<(), Gone> {
         let mut done = Ok(());
         // Usually one backend: what it owes and its Sync are one wait.
         if let Some(at) = self.active
@@ -122,12 +133,7 @@ impl Session {
         if let Err(stop) = done {
             self.report_failure(stop)?;
         }
-        if self.copying != Copying::No {
-            return Ok(()); // that Sync was swallowed
-        }
-        self.skipping = Skipping::No;
-        self.end_wrapped().await?;
-        self.ready().await
+        Ok(())
     }
 
     fn owes(&self, at: usize) -> bool {
@@ -206,6 +212,13 @@ impl Session {
             self.cursors.retain(|_, shard| participants.find(*shard).is_some());
         }
         self.show_shards();
+        if self.recheck == Stale::Yes && !self.transparent {
+            self.recheck = Stale::No;
+            if let Err(Stop::Gone(gone)) = self.ask_reports().await {
+                return Err(gone);
+            }
+        }
+        self.put_reports();
         wire::put_ready(&mut self.client.out_buffer, self.block.status());
         self.count_statement();
         Ok(())

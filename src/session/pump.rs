@@ -374,6 +374,9 @@ impl Session {
                 // The backend swallows what was sent behind the Execute (sessions.md 9): a Sync there is not answered.
                 self.queue
                     .retain(|owed| !matches!(owed, Owed::Backend { kind: Kind::Sync, .. }));
+                if let Some(participant) = self.participants.get_mut(at) {
+                    participant.sync = Sync::Owed;
+                }
                 self.copying = Copying::In(at, CopyProtocol::Extended);
             }
             (_, b'V') => {
@@ -454,18 +457,18 @@ impl Session {
         Ok(())
     }
 
-    /// Tells the client that a reported setting has a value, unless it knows.
+    /// A reported setting has a value: the client is told before ReadyForQuery, as Postgres does, unless it knows.
     pub(super) fn report(&mut self, name: String, value: String) {
         if self.reported.get(&name) == Some(&value) {
             return;
         }
-        wire::put_parameter_status(&mut self.client.out_buffer, name.as_bytes(), value.as_bytes());
-        match name.as_str() {
-            "application_name" => self.enrolment.set_application_name(&value),
-            "standard_conforming_strings" | "client_encoding" => {}
-            _ => {}
+        if name == "application_name" {
+            self.enrolment.set_application_name(&value);
         }
         let lexed = name == "standard_conforming_strings" || name == "client_encoding";
+        if !self.unreported.iter().any(|(known, _)| *known == name) {
+            self.unreported.push((name.clone(), self.reported.get(&name).cloned()));
+        }
         self.reported.insert(name, value);
         if lexed {
             self.lexing = Lexing::from_settings(
@@ -474,6 +477,17 @@ impl Session {
                     .map_or("on", String::as_str),
                 self.reported.get("client_encoding").map_or("UTF8", String::as_str),
             );
+        }
+    }
+
+    /// Tells the client what has changed since it was told last.
+    pub(super) fn put_reports(&mut self) {
+        for (name, told) in std::mem::take(&mut self.unreported) {
+            if let Some(value) = self.reported.get(&name)
+                && told.as_ref() != Some(value)
+            {
+                wire::put_parameter_status(&mut self.client.out_buffer, name.as_bytes(), value.as_bytes());
+            }
         }
     }
 
@@ -486,6 +500,17 @@ impl Session {
             }
             self.last_words = Some(Box::new(fields));
             return Ok(()); // its EOF follows, and is where the loss is dealt with
+        }
+        if matches!(
+            self.queue.front(),
+            Some(Owed::Backend {
+                kind: Kind::Poison,
+                ..
+            })
+        ) {
+            // The client has had its error; the server's block has failed now too.
+            self.pop();
+            return Ok(());
         }
         let from_query = matches!(
             self.queue.front(),
