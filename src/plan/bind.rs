@@ -12,7 +12,7 @@ use crate::plan::{
     Access, Facts, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, SessionEffect, Snapshot, Verdict,
     Work, refuse,
 };
-use crate::sql::{Lexing, Shape, Span, shape};
+use crate::sql::{Lexing, Literal, Shape, Span, shape};
 use crate::topology::{Epoch, ShardId, ShardSet};
 use crate::value::Oid;
 
@@ -25,12 +25,22 @@ pub struct Compiled {
     effect: SessionEffect,
     prepare_on: ShardId,
     literals: Literals,
+    /// whether texts of its shape hold lifted literals
+    lifted: Lifted,
     /// the statement inside, if the route is that of a part
     inner: Option<Box<Compiled>>,
     /// types of `$n`, 0 where unknown
     types: Vec<Oid>,
     /// the text that a fan-out's template was made from
     text: Option<Box<[u8]>>,
+}
+
+/// Do texts of a shape hold lifted literals?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lifted {
+    /// no text of this shape does
+    None,
+    Perhaps,
 }
 
 /// Where keys lead.
@@ -68,10 +78,20 @@ impl Compiled {
             effect,
             prepare_on,
             literals,
+            lifted: Lifted::Perhaps,
             inner,
             types,
             text,
         }
+    }
+
+    /// The same, of a text that was scanned into `own`.
+    pub(in crate::plan) fn of_shape(self, own: &Shape) -> Compiled {
+        let lifted = match own.literals() {
+            [] => Lifted::None,
+            [_, ..] => Lifted::Perhaps,
+        };
+        Compiled { lifted, ..self }
     }
 
     pub(in crate::plan) fn literals(&self) -> Literals {
@@ -133,7 +153,8 @@ impl Compiled {
             return self.bind(snapshot, request, parameters, facts);
         };
         let lexing = lexing(request.context);
-        let (led, _) = led_by(keyed, snapshot, (request, lexing, own), parameters, facts, Reasons::Unwanted)?;
+        let scanned = (request, lexing, own.literals());
+        let (led, _) = led_by(keyed, snapshot, scanned, parameters, facts, Reasons::Unwanted)?;
         match led {
             Led::One(shard) => Ok(self.plan(Kind::OneShard, Work::One(shard))),
             Led::Many(shards) => self.many(keyed, shards, snapshot, request, parameters, facts),
@@ -247,6 +268,10 @@ impl Compiled {
         reasons: Reasons,
     ) -> Result<(Led, Vec<String>), Verdict> {
         let lexing = lexing(request.context);
+        match self.lifted {
+            Lifted::None => return led_by(keyed, snapshot, (request, lexing, &[]), parameters, facts, reasons),
+            Lifted::Perhaps => (),
+        }
         snapshot.cache().with_shape(|scratch: &mut Shape| {
             // Literals stand elsewhere in each text of a shape.
             if shape(request.text, lexing, scratch).is_err() {
@@ -255,7 +280,8 @@ impl Compiled {
                     &["text can't be read"],
                 )));
             }
-            led_by(keyed, snapshot, (request, lexing, scratch), parameters, facts, reasons)
+            let literals = scratch.literals();
+            led_by(keyed, snapshot, (request, lexing, literals), parameters, facts, reasons)
         })
     }
 
@@ -297,7 +323,7 @@ impl Compiled {
 fn led_by(
     keyed: &Keyed,
     snapshot: &Snapshot,
-    (request, lexing, own): (&Request<'_>, Lexing, &Shape),
+    (request, lexing, literals): (&Request<'_>, Lexing, &[Literal]),
     parameters: &Parameters<'_>,
     facts: &Facts,
     reasons: Reasons,
@@ -305,7 +331,7 @@ fn led_by(
     let values = Values {
         text: request.text,
         lexing,
-        literals: own.literals(),
+        literals,
         parameters,
         facts,
     };

@@ -38,21 +38,35 @@ pub(in crate::plan) fn compile(
     })
 }
 
-/// The plan of a statement for the values of this very request: one scan serves lookup and literals.
+/// The plan of a statement for the values of this very request, and its route: one scan serves lookup and literals.
 pub(in crate::plan) fn plan(
     snapshot: &Snapshot,
     request: &Request<'_>,
     parameters: &Parameters<'_>,
     facts: &Facts,
-) -> Result<Plan, Verdict> {
+) -> Result<(Arc<Compiled>, Plan), Verdict> {
     let lexing = lexing(request.context);
     snapshot.cache().with_shape(|scratch| {
         if let Err(error) = shape(request.text, lexing, scratch) {
-            return unlexed(snapshot, request, error.kind).bind(snapshot, request, parameters, facts);
+            let compiled = Arc::new(unlexed(snapshot, request, error.kind));
+            let plan = compiled.bind(snapshot, request, parameters, facts)?;
+            return Ok((compiled, plan));
         }
-        let compiled = compile_shaped(snapshot, request, facts, scratch)?;
-        compiled.bind_shaped(snapshot, request, parameters, facts, scratch)
+        plan_shaped(snapshot, request, parameters, facts, scratch)
     })
+}
+
+/// The same where the text has been scanned into `own`, lexed as the request's context says.
+pub(in crate::plan) fn plan_shaped(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    parameters: &Parameters<'_>,
+    facts: &Facts,
+    own: &Shape,
+) -> Result<(Arc<Compiled>, Plan), Verdict> {
+    let compiled = compile_shaped(snapshot, request, facts, own)?;
+    let plan = compiled.bind_shaped(snapshot, request, parameters, facts, own)?;
+    Ok((compiled, plan))
 }
 
 /// The same where the text has been scanned into `own`.
@@ -194,8 +208,7 @@ fn compile_new(
         }
     };
     let inner = inner(snapshot, request, facts, &ruling, depth)?;
-    let compiled = Compiled::new(snapshot, request, ruling, inner, types);
-    Ok(compiled)
+    Ok(Compiled::new(snapshot, request, ruling, inner, types).of_shape(own))
 }
 
 /// Compiles the statement inside EXPLAIN, DECLARE or COPY.

@@ -521,10 +521,10 @@ impl Session {
             },
             statement: Some(statement),
         };
-        let route = match self.kept_route(bind.statement, &snapshot) {
-            Some(route) => route,
+        match self.kept_route(bind.statement, &snapshot) {
+            Some(route) => self.plan_by(&route, &question).await,
             None => {
-                let compiled = self.compile(&snapshot, &question).await?;
+                let (compiled, plan) = self.plan_and_route(&snapshot, &question).await?;
                 let route = Route {
                     snapshot,
                     context: Arc::clone(&self.effective.context),
@@ -536,12 +536,11 @@ impl Session {
                     self.statements.get_mut(bind.statement)
                 };
                 if let Some(named) = named {
-                    named.route = Some(route.clone());
+                    named.route = Some(route);
                 }
-                route
+                Ok(plan)
             }
-        };
-        self.plan_by(&route, &question).await
+        }
     }
 
     fn kept_route(&self, name: &[u8], snapshot: &Arc<Snapshot>) -> Option<Route> {

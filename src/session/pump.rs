@@ -38,6 +38,9 @@ const CLIENT_BUFFER_FLUSH: usize = 8 * 1024;
 /// Bytes of a client's next messages that are read while a statement runs.
 const CLIENT_AHEAD_MAX: usize = 64 * 1024;
 
+/// Room for what is said besides a shard's answer.
+const ANSWER_ROOM: usize = 64;
+
 /// What a wait ended with.
 #[derive(Debug)]
 enum Turn {
@@ -178,6 +181,12 @@ impl Session {
         if participant.backend.link.in_buffer.is_empty() {
             return Ok(Absorbed::NeedsInput);
         }
+        let waiting = participant.backend.link.in_buffer.len();
+        if self.client.out_buffer.is_empty() {
+            self.client
+                .out_buffer
+                .reserve(waiting.min(CLIENT_BUFFER_HIGH).saturating_add(ANSWER_ROOM));
+        }
         // Taken out, so that frames are looked at where they lie: cutting them off would count references to them.
         let mut input = std::mem::take(&mut participant.backend.link.in_buffer);
         let absorbed = self.absorb_from(at, &mut input);
@@ -299,9 +308,15 @@ impl Session {
             }
             (Kind::DescribeStatement(statement), b'T' | b'n') => {
                 let statement = Arc::clone(statement);
-                let rows = if tag == b'T' { Some(self.home_columns(at, whole)?) } else { None };
+                let rows = if tag == b'T' {
+                    Some(self.home_columns(at, whole)?)
+                } else {
+                    None
+                };
                 if shown == Shown::Yes {
-                    self.client.out_buffer.extend_from_slice(rows.as_deref().unwrap_or(whole));
+                    self.client
+                        .out_buffer
+                        .extend_from_slice(rows.as_deref().unwrap_or(whole));
                 }
                 let rows = rows.map(|whole| whole.get(wire::HEADER_BYTES..).unwrap_or_default().to_vec());
                 self.pop();
@@ -501,13 +516,7 @@ impl Session {
             self.last_words = Some(Box::new(fields));
             return Ok(()); // its EOF follows, and is where the loss is dealt with
         }
-        if matches!(
-            self.queue.front(),
-            Some(Owed::Backend {
-                kind: Kind::Poison,
-                ..
-            })
-        ) {
+        if matches!(self.queue.front(), Some(Owed::Backend { kind: Kind::Poison, .. })) {
             // The client has had its error; the server's block has failed now too.
             self.pop();
             return Ok(());

@@ -13,7 +13,7 @@ use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::route::Question;
 use crate::session::state::{Session, Skipping, Wrapping};
 use crate::session::track::{Tracked, is_noted};
-use crate::sql::{self, Command, DeallocateTarget, Edits, Lead, Span, Statements};
+use crate::sql::{self, Command, DeallocateTarget, Edits, Lead, Shape, Span, Statements};
 use crate::topology::ShardId;
 use crate::transaction::Worked;
 use crate::value::Oid;
@@ -88,13 +88,14 @@ impl Session {
         let mut shape = std::mem::take(&mut self.shape);
         let scanned = sql::shape(text, self.lexing, &mut shape);
         let (lead, count) = (shape.lead(), shape.statements());
+        let is_plain = scanned.is_ok() && count == Statements::One && matches!(lead, Lead::Query | Lead::Write);
+        let effect = is_plain.then(|| self.effect_of(snapshot, text, Some(&shape)));
         self.shape = shape;
         if scanned.is_err() {
             // The server's lexer will say what is wrong, in its own words.
             return Ok((Vec::new(), None));
         }
-        if count == Statements::One && matches!(lead, Lead::Query | Lead::Write) {
-            let effect = self.effect_of(snapshot, text);
+        if let Some(effect) = effect {
             if effect == SessionEffect::None {
                 return Ok((Vec::new(), None));
             }
@@ -124,7 +125,7 @@ impl Session {
                 | Command::Copy(_)
                 | Command::Explain(_)
                 | Command::Declare(_)
-                | Command::Execute(_) => self.effect_of(snapshot, statement),
+                | Command::Execute(_) => self.effect_of(snapshot, statement, None),
                 _ => SessionEffect::None,
             };
             let prepares = self.edit_names(&command, statement, span.start, &tracked, &mut edits);
@@ -144,15 +145,19 @@ impl Session {
     }
 
     /// What a statement may leave in the session, as far as the planner can tell on one shard.
-    fn effect_of(&self, snapshot: &Arc<Snapshot>, text: &[u8]) -> SessionEffect {
+    fn effect_of(&self, snapshot: &Arc<Snapshot>, text: &[u8], scanned: Option<&Shape>) -> SessionEffect {
         let request = crate::plan::Request {
             text,
             parameter_types: &[],
             context: &self.effective.context,
         };
         let facts = crate::plan::Facts::default();
-        match snapshot.plan(&request, &Parameters::default(), &facts) {
-            Ok(plan) => plan.effect,
+        let planned = match scanned {
+            Some(own) => snapshot.plan_scanned(&request, &facts, own, self.lexing),
+            None => snapshot.plan(&request, &Parameters::default(), &facts),
+        };
+        match planned {
+            Ok((_, plan)) => plan.effect,
             Err(_) => SessionEffect::Opaque,
         }
     }

@@ -126,7 +126,15 @@ pub(super) fn block_characteristics(c: &Characteristics) -> transaction::Charact
 /// Whether a text holds a word by which code changes its session in a way that can't be seen afterwards.
 fn mentions_session_effect(text: &[u8]) -> bool {
     const WORDS: [&str; 9] = [
-        "set", "set_config", "reset", "execute", "discard", "load", "prepare", "perform", "call",
+        "set",
+        "set_config",
+        "reset",
+        "execute",
+        "discard",
+        "load",
+        "prepare",
+        "perform",
+        "call",
     ];
     let text = String::from_utf8_lossy(text).to_ascii_lowercase();
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
