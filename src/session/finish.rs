@@ -19,7 +19,7 @@ use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::{Copying, Ended, Running, Session, Skipping, Stale, Wrapping};
 use crate::session::track::Outcome;
 use crate::telemetry::{CacheUse, StatementEvent, StatementKind};
-use crate::transaction::{Begun, State, Sync};
+use crate::transaction::{Begun, Participant, State, Sync, Worked};
 use crate::value::Format;
 use crate::wire;
 
@@ -330,13 +330,20 @@ impl Session {
         portal: String,
         row_limit: i32,
     ) -> Result<Fan, Stop> {
-        // Work of this batch on other backends must share its transaction with this read.
-        let has_work = self.participants.iter().any(|p| p.sync == Sync::Owed);
-        if !self.block.is_explicit() && has_work {
-            let saved = self.saved();
-            self.block.enter_implicit(&saved, self.effective.default_isolation);
-            self.adopt_batch().await?;
-            self.wrapping = Wrapping::Yes;
+        // Work of this batch on other backends must share its transaction with this read; a Parse alone is no work.
+        if !self.block.is_explicit() {
+            let owes = |p: &Participant| p.sync == Sync::Owed;
+            let worked = self.participants.iter().any(|p| owes(p) && p.worked == Worked::Yes);
+            if worked {
+                let saved = self.saved();
+                self.block.enter_implicit(&saved, self.effective.default_isolation);
+            }
+            if self.participants.iter().any(owes) {
+                self.adopt_batch().await?;
+            }
+            if worked {
+                self.wrapping = Wrapping::Yes;
+            }
         }
         let mut lanes = Vec::with_capacity(plan.shards.len());
         for shard in &plan.shards {
@@ -359,7 +366,7 @@ impl Session {
         };
         for at in &lanes {
             if let Some(participant) = self.participants.get_mut(*at) {
-                participant.worked = crate::transaction::Worked::Yes;
+                participant.worked = Worked::Yes;
                 participant.set_unnamed(0);
             }
         }
