@@ -40,6 +40,16 @@ impl Session {
 
     /// The plan of a statement.
     pub(super) async fn plan(&mut self, snapshot: &Arc<Snapshot>, question: &Question<'_>) -> Result<Plan, Stop> {
+        let (_, plan) = self.plan_and_route(snapshot, question).await?;
+        Ok(plan)
+    }
+
+    /// The plan of a statement, and the route that serves its next values too.
+    pub(super) async fn plan_and_route(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        question: &Question<'_>,
+    ) -> Result<(Arc<Compiled>, Plan), Stop> {
         let mut facts = self.facts(question);
         for _ in 0..=ROUNDS_MAX {
             let context = Arc::clone(&self.effective.context);
@@ -48,11 +58,8 @@ impl Session {
                 parameter_types: question.declared,
                 context: &context,
             };
-            let planned = snapshot
-                .compile(&request, &facts)
-                .and_then(|compiled| compiled.bind(snapshot, &request, &question.parameters, &facts));
-            match planned {
-                Ok(plan) => return self.planned(plan),
+            match snapshot.plan(&request, &question.parameters, &facts) {
+                Ok((compiled, plan)) => return Ok((compiled, self.planned(plan)?)),
                 Err(Verdict::Refused(refusal)) => return Err(Failure::Refused(refusal).into()),
                 Err(Verdict::Ask(ask)) => self.answer(snapshot, question, ask, &mut facts).await?,
             }

@@ -92,6 +92,8 @@ pub(super) enum CopyProtocol {
 pub(super) struct Running {
     /// when it arrived
     pub(super) since: Instant,
+    /// when it must be over; `None`: never
+    pub(super) deadline: Option<Instant>,
     /// cancel requests before it don't count
     pub(super) mark: CancelMark,
     /// what became of it
