@@ -269,7 +269,7 @@ fn picture(
     invitation: &[String],
 ) -> Vec<String> {
     let mut lines = vec![
-        format!("Shardgate demo  {time}  {CLIENTS} clients, mostly in major currency pairs; Ctrl-C ends it"),
+        format!("Shardgate demo  {time}  {CLIENTS} clients, mostly in major pairs; Ctrl-C ends it"),
         String::new(),
     ];
     lines.extend(table::lines(span, &watched.shards, took));

@@ -14,11 +14,11 @@ pub(super) const SUGGESTIONS: [Suggestion; 5] = [
     },
     Suggestion {
         shows: "the newest orders of all: merged from every shard",
-        sql: "SELECT user_id, id, placed_at FROM orders ORDER BY placed_at DESC, id LIMIT 5;",
+        sql: "SELECT id, placed_at FROM orders ORDER BY placed_at DESC, id LIMIT 5;",
     },
     Suggestion {
-        shows: "a market's turnover: grouped over every shard",
-        sql: "SELECT instrument, count(*), sum(quantity) FROM trades GROUP BY 1 ORDER BY 2 DESC;",
+        shows: "the busiest instruments: counted on every shard",
+        sql: "SELECT instrument, count(*) FROM trades GROUP BY 1 ORDER BY 2 DESC LIMIT 5;",
     },
     Suggestion {
         shows: "where a statement goes, and why; it doesn't run",
@@ -29,3 +29,17 @@ pub(super) const SUGGESTIONS: [Suggestion; 5] = [
         sql: "UPDATE users SET balance = balance + 1;",
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::table::WIDTH;
+
+    #[test]
+    fn each_fits_a_line_of_the_screen() {
+        for suggestion in SUGGESTIONS {
+            assert!(suggestion.sql.len() + 2 <= WIDTH, "{}", suggestion.sql);
+            assert!(suggestion.shows.len() + 5 <= WIDTH, "{}", suggestion.shows);
+        }
+    }
+}
