@@ -13,6 +13,8 @@
 mod fixture;
 #[path = "golden/case.rs"]
 mod case;
+#[path = "golden/property.rs"]
+mod property;
 #[path = "golden/coverage.rs"]
 mod coverage;
 

@@ -53,11 +53,15 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_unset| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
     if arguments.log_json {
         log.json().init();
     } else {
-        log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();
+        log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .init();
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -83,10 +87,9 @@ fn complain(message: &str) -> ExitCode {
 /// Configuration and users, from their files.
 fn read_files(path: &Path) -> Result<(Settings, Users), String> {
     let environment = |name: &str| std::env::var(name).ok();
-    let read = |path: &Path| {
-        std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
-    };
-    let settings = config::parse(&path.to_string_lossy(), &read(path)?, &environment).map_err(|error| error.to_string())?;
+    let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
+    let settings =
+        config::parse(&path.to_string_lossy(), &read(path)?, &environment).map_err(|error| error.to_string())?;
     let users = match &settings.auth.users_file {
         None => Users::default(),
         Some(file) => {
@@ -140,7 +143,11 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         telemetry,
     };
     let world = Arc::new(World::new(parts).map_err(|error| format!("shardgate: {error}"))?);
-    let desk = Arc::new(Desk { world: Arc::clone(&world), config: arguments.config.clone(), started: clock.now() });
+    let desk = Arc::new(Desk {
+        world: Arc::clone(&world),
+        config: arguments.config.clone(),
+        started: clock.now(),
+    });
     world.set_console(Console::new(Arc::clone(&desk) as Arc<dyn Sources>));
     serve(&world, &desk, &settings).await
 }
@@ -187,7 +194,11 @@ fn endpoints(settings: &Settings, topology: &Topology) -> Vec<(ShardId, Arc<str>
             let id = ShardId::new(index)?;
             let declared = settings.shards.iter().find(|declared| declared.name == shard.name)?;
             let primary = &declared.primary;
-            Some((id, shard.name.as_str().into(), Endpoint::new(&primary.host, primary.port, &primary.database)))
+            Some((
+                id,
+                shard.name.as_str().into(),
+                Endpoint::new(&primary.host, primary.port, &primary.database),
+            ))
         })
         .collect()
 }
@@ -251,7 +262,9 @@ async fn serve(world: &Arc<World>, desk: &Arc<Desk>, settings: &Settings) -> Res
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| format!("shardgate: cannot listen on {address}: {error}"))
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("shardgate: cannot listen on {address}: {error}"))
 }
 
 fn bound(listener: &TcpListener) -> Result<SocketAddr, String> {
@@ -269,8 +282,12 @@ async fn sweep(world: &World) {
         if topology.epoch() != epoch {
             epoch = topology.epoch();
             let live = world.live();
-            world.pools.reload(endpoints(&live.settings, &topology), limits(&live.settings));
-            world.telemetry.name_shards(topology.shards().iter().map(|shard| shard.name.as_str()));
+            world
+                .pools
+                .reload(endpoints(&live.settings, &topology), limits(&live.settings));
+            world
+                .telemetry
+                .name_shards(topology.shards().iter().map(|shard| shard.name.as_str()));
             world.telemetry.set_epoch(epoch);
         }
     }
@@ -316,7 +333,12 @@ impl Desk {
         if old.settings.listen != settings.listen || old.settings.http != settings.http {
             notes.push("listen and http change at the next start only".to_owned());
         }
-        let warnings = match self.world.discovery.reload(Arc::clone(&settings), Arc::clone(&users)).await {
+        let warnings = match self
+            .world
+            .discovery
+            .reload(Arc::clone(&settings), Arc::clone(&users))
+            .await
+        {
             Ok(warnings) => warnings,
             Err(discovery::Error::Findings(findings)) => {
                 return Err(findings.iter().map(ToString::to_string).collect());
@@ -325,11 +347,16 @@ impl Desk {
         };
         notes.extend(warnings.iter().map(ToString::to_string));
         let topology = Arc::clone(self.world.discovery.picture().current().topology());
-        self.world.pools.reload(endpoints(&settings, &topology), limits(&settings));
+        self.world
+            .pools
+            .reload(endpoints(&settings, &topology), limits(&settings));
         self.world.registry.set_clients_max(clients_max(&settings));
         self.world.telemetry.set_clients_max(u64::from(settings.limits.clients));
         self.world.set_live(settings, users);
-        Ok(Reloaded { epoch: topology.epoch().get(), notes })
+        Ok(Reloaded {
+            epoch: topology.epoch().get(),
+            notes,
+        })
     }
 
     /// Plans without running; categories may be asked for, other questions need a session.
@@ -337,8 +364,15 @@ impl Desk {
         const ROUNDS_MAX: usize = 3;
         let snapshot = self.world.discovery.picture().current();
         let context = Arc::new(default_context());
-        let mut facts = Facts { categories: self.world.discovery.fixed(), ..Facts::default() };
-        let request = Request { text: sql.as_bytes(), parameter_types: &[], context: &context };
+        let mut facts = Facts {
+            categories: self.world.discovery.fixed(),
+            ..Facts::default()
+        };
+        let request = Request {
+            text: sql.as_bytes(),
+            parameter_types: &[],
+            context: &context,
+        };
         for _ in 0..=ROUNDS_MAX {
             match snapshot.explain(&request, &Parameters::default(), &facts) {
                 Ok(steps) => return Ok(steps),
@@ -363,7 +397,11 @@ impl Desk {
 
 /// ROUTE plans as a fresh session would: `public`, UTC, ISO dates.
 fn default_context() -> Context {
-    let other = [("standard_conforming_strings", "on"), ("transform_null_equals", "off"), ("row_security", "on")];
+    let other = [
+        ("standard_conforming_strings", "on"),
+        ("transform_null_equals", "off"),
+        ("row_security", "on"),
+    ];
     Context {
         search_path: vec!["public".to_owned()],
         role: String::new(),
@@ -371,7 +409,10 @@ fn default_context() -> Context {
         date_style: "ISO, MDY".to_owned(),
         interval_style: "postgres".to_owned(),
         client_encoding: "UTF8".to_owned(),
-        other: other.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        other: other
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
         temporary: Vec::new(),
     }
 }
@@ -389,7 +430,10 @@ fn needs_session(why: &str) -> Refusal {
 impl Sources for Desk {
     fn view(&self) -> Option<View> {
         let snapshot = self.world.discovery.picture().current();
-        Some(View { topology: Arc::clone(snapshot.topology()), catalog: Arc::clone(snapshot.catalog()) })
+        Some(View {
+            topology: Arc::clone(snapshot.topology()),
+            catalog: Arc::clone(snapshot.catalog()),
+        })
     }
 
     fn health(&self) -> Vec<Health> {

@@ -21,6 +21,8 @@ pub struct OidMap {
 struct Pairs {
     to_shard: BTreeMap<u32, u32>,
     to_home: BTreeMap<u32, u32>,
+    /// pairs whose sides differ: asked at every statement, so it is counted, not searched for
+    unequal: usize,
 }
 
 impl OidMap {
@@ -58,13 +60,14 @@ impl OidMap {
 impl Pairs {
     fn pair(&mut self, home: Oid, shard: Oid) {
         if home.0 != 0 && shard.0 != 0 {
-            self.to_shard.insert(home.0, shard.0);
+            let before = self.to_shard.insert(home.0, shard.0);
+            self.unequal += usize::from(before.is_none() && home != shard);
             self.to_home.insert(shard.0, home.0);
         }
     }
 
     fn is_identity(&self) -> bool {
-        self.to_shard.iter().all(|(home, shard)| home == shard)
+        self.unequal == 0
     }
 
     fn look(pairs: &BTreeMap<u32, u32>, oid: Oid) -> Option<Oid> {

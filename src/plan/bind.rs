@@ -323,9 +323,7 @@ fn unwritten(table: &str, column: &str, unplaced: Unplaced) -> Box<Refusal> {
     match unplaced {
         Unplaced::Category(key) => refuse(RefusalId::CategoryUnknown, &[table, column, &key]),
         Unplaced::BeyondRanges(key) => refuse(RefusalId::BeyondRanges, &[table, column, &key]),
-        Unplaced::Asked | Unplaced::Rejected | Unplaced::Unclear => {
-            refuse(RefusalId::InsertKeyUnknown, &[table, column])
-        }
+        Unplaced::Asked | Unplaced::Unclear => refuse(RefusalId::InsertKeyUnknown, &[table, column]),
     }
 }
 

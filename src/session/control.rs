@@ -43,7 +43,7 @@ impl Session {
                 wire::put_empty_query(&mut self.client.out_buffer);
                 Ok(())
             }
-            Command::Begin(begin) => self.begin_block(begin),
+            Command::Begin(begin) => self.begin_block(begin).await,
             Command::Commit(chain) => self.commit(*chain).await,
             Command::Rollback(chain) => self.rollback(*chain).await,
             Command::Savepoint(savepoint) => self.savepoint(savepoint, text).await,
@@ -103,7 +103,8 @@ impl Session {
 
     // --- the block ---
 
-    fn begin_block(&mut self, begin: &crate::sql::Begin) -> Result<(), Stop> {
+    async fn begin_block(&mut self, begin: &crate::sql::Begin) -> Result<(), Stop> {
+        self.adopt_batch().await?;
         let saved = self.saved();
         let default = self.effective.default_isolation;
         match self
@@ -132,6 +133,8 @@ impl Session {
     }
 
     async fn commit(&mut self, chain: Chain) -> Result<(), Stop> {
+        // What this batch has done so far belongs to the transaction that ends here.
+        self.adopt_batch().await?;
         match self.block.commit() {
             End::Commit => {
                 let held = std::mem::take(&mut self.hold_tag);
@@ -177,6 +180,7 @@ impl Session {
     }
 
     async fn rollback(&mut self, chain: Chain) -> Result<(), Stop> {
+        self.adopt_batch().await?;
         let end = self.block.rollback();
         if end == End::NoBlock && chain == Chain::Yes {
             return Err(Failure::Block(BlockError::NoBlock("ROLLBACK AND CHAIN")).into());
@@ -518,27 +522,34 @@ impl Session {
             self.note_discard(None, discard);
             self.stale = Stale::Yes;
             // What it resets is reported by Postgres; here the next backend has the start-up settings.
-            self.report_startup_settings().await?;
+            self.recheck = Stale::Yes;
         }
         self.complete(text);
         Ok(())
     }
 
-    /// After DISCARD ALL the client hears of reported settings that have another value again.
-    async fn report_startup_settings(&mut self) -> Result<(), Stop> {
-        self.release().await;
+    /// Reported settings may have gone back: what they are now is asked of home under the session's settings.
+    pub(super) async fn ask_reports(&mut self) -> Result<(), Stop> {
         let home = self.snapshot().topology().home();
-        let at = self.check_out(home).await?;
+        let held = match self.block.at_begin() {
+            Some(_) => self.participants.iter().position(|p| p.life == Life::Alive),
+            None => None,
+        };
+        let at = match held {
+            Some(at) => at,
+            None => self.check_out(home).await?,
+        };
         let names: Vec<String> = self.reported.keys().cloned().collect();
-        for name in names {
-            let sql = format!(
-                "SELECT pg_catalog.current_setting({}, true)",
-                crate::sql::quote_literal(&name)
-            );
-            let row = self.run_inside(at, sql.as_bytes()).await?;
-            if let Some(value) = row.first() {
-                self.report(name, String::from_utf8_lossy(value).into_owned());
-            }
+        let list: Vec<String> = names
+            .iter()
+            .map(|name| format!("pg_catalog.current_setting({}, true)", crate::sql::quote_literal(name)))
+            .collect();
+        let row = self.run_inside(at, format!("SELECT {}", list.join(", ")).as_bytes()).await?;
+        for (name, value) in names.into_iter().zip(row) {
+            self.report(name, String::from_utf8_lossy(&value).into_owned());
+        }
+        if held.is_none() {
+            self.release().await;
         }
         Ok(())
     }

@@ -5,10 +5,12 @@
 //! unnamed Parse reaches a backend unnamed; a backend that lacks a statement gets it, described and compared, before
 //! its Bind (`sessions.md` 2, 3, 13, 14).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Work};
 use crate::session::error::{Failure, Gone, Stop};
+use crate::session::oids;
 use crate::session::portal::{Bound, Place, Portal};
 use crate::session::prepared::{Draft, Origin, Statement};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
@@ -57,6 +59,40 @@ impl Session {
         }
         self.report_failure(stop)?;
         self.skipping = Skipping::ToSync;
+        self.fail_servers().await
+    }
+
+    /// After a failure of ours the servers' blocks must fail as Postgres's would have: else they would commit work that
+    /// the client believes undone. A Bind to a statement that doesn't exist does it, without a Sync (sessions.md 2).
+    pub(super) async fn fail_servers(&mut self) -> Result<(), Gone> {
+        for at in 0..self.participants.len() {
+            let Some(participant) = self.participants.get_mut(at) else {
+                continue;
+            };
+            let in_block = self.transparent && participant.status == b'T';
+            let in_batch = participant.sync == Sync::Owed && participant.worked == Worked::Yes;
+            if participant.life == crate::transaction::Life::Gone || !(in_block || in_batch) {
+                continue;
+            }
+            wire::put_bind(
+                &mut participant.backend.link.out_buffer,
+                b"",
+                b"sg_none",
+                &[],
+                std::iter::empty(),
+                &[],
+            );
+            participant.sync = Sync::Owed;
+            self.active = Some(at);
+            self.queue.push_back(Owed::Backend {
+                kind: Kind::Poison,
+                shown: Shown::No,
+                undo: Undo::Nothing,
+            });
+            if let Err(stop) = self.settle().await {
+                self.report_failure(stop)?;
+            }
+        }
         Ok(())
     }
 
@@ -202,6 +238,7 @@ impl Session {
             return Ok(());
         };
         self.active = Some(at);
+        let declared = self.types_for(at, statement.declared()).into_owned();
         let Some(participant) = self.participants.get_mut(at) else {
             return Err(Failure::Bug("a lane is missing").into());
         };
@@ -210,7 +247,7 @@ impl Session {
                 &mut participant.backend.link.out_buffer,
                 b"",
                 statement.text(),
-                statement.declared(),
+                &declared,
             );
             participant.set_unnamed(statement.id());
             participant.sync = Sync::Owed;
@@ -231,12 +268,24 @@ impl Session {
         Ok(())
     }
 
+    /// Declared types as the backend's shard calls them.
+    fn types_for<'a>(&self, at: usize, types: &'a [Oid]) -> Cow<'a, [Oid]> {
+        if types.is_empty() {
+            return Cow::Borrowed(types);
+        }
+        match self.foreign_oids(at) {
+            Some(map) => Cow::Owned(oids::types_to_shard(types, &map)),
+            None => Cow::Borrowed(types),
+        }
+    }
+
     /// Queues Parse and a Describe of our own for a named statement.
     fn put_named_parse(&mut self, at: usize, statement: &Arc<Statement>, shown: Shown, undo: Undo) {
         let types = match statement.described() {
             Some(described) => described.parameters.clone(),
             None => statement.declared().to_vec(),
         };
+        let types = self.types_for(at, &types).into_owned();
         let Some(participant) = self.participants.get_mut(at) else {
             return;
         };
@@ -274,6 +323,7 @@ impl Session {
 
     /// Sees to it that a backend has a statement, as it was when it was first described.
     pub(super) async fn ensure_prepared(&mut self, at: usize, statement: &Arc<Statement>) -> Result<(), Stop> {
+        let declared = self.types_for(at, statement.declared()).into_owned();
         let Some(participant) = self.participants.get_mut(at) else {
             return Err(Failure::Bug("a lane is missing").into());
         };
@@ -284,7 +334,7 @@ impl Session {
                     &mut participant.backend.link.out_buffer,
                     b"",
                     statement.text(),
-                    statement.declared(),
+                    &declared,
                 );
                 participant.sync = Sync::Owed;
                 self.active = Some(at);

@@ -16,7 +16,7 @@ use crate::session::lane::EndHow;
 use crate::session::portal::{Bound, Place};
 use crate::session::pump::{CLIENT_BUFFER_HIGH, poll_ahead};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
-use crate::session::state::{Copying, Ended, Running, Session, Skipping, Wrapping};
+use crate::session::state::{Copying, Ended, Running, Session, Skipping, Stale, Wrapping};
 use crate::session::track::Outcome;
 use crate::telemetry::{CacheUse, StatementEvent, StatementKind};
 use crate::transaction::{Begun, State, Sync};
@@ -98,6 +98,17 @@ impl Session {
             }
             self.deferred = None;
         }
+        self.sync_all().await?;
+        if self.copying != Copying::No {
+            return Ok(()); // that Sync was swallowed
+        }
+        self.skipping = Skipping::No;
+        self.end_wrapped().await?;
+        self.ready().await
+    }
+
+    /// Sends the Syncs that are owed and settles all.
+    pub(super) async fn sync_all(&mut self) -> Result<(), Gone> {
         let mut done = Ok(());
         // Usually one backend: what it owes and its Sync are one wait.
         if let Some(at) = self.active
@@ -120,12 +131,7 @@ impl Session {
         if let Err(stop) = done {
             self.report_failure(stop)?;
         }
-        if self.copying != Copying::No {
-            return Ok(()); // that Sync was swallowed
-        }
-        self.skipping = Skipping::No;
-        self.end_wrapped().await?;
-        self.ready().await
+        Ok(())
     }
 
     fn owes(&self, at: usize) -> bool {
@@ -204,6 +210,13 @@ impl Session {
             self.cursors.retain(|_, shard| participants.find(*shard).is_some());
         }
         self.show_shards();
+        if self.recheck == Stale::Yes && !self.transparent {
+            self.recheck = Stale::No;
+            if let Err(Stop::Gone(gone)) = self.ask_reports().await {
+                return Err(gone);
+            }
+        }
+        self.put_reports();
         wire::put_ready(&mut self.client.out_buffer, self.block.status());
         self.count_statement();
         Ok(())
@@ -269,7 +282,7 @@ impl Session {
     ) -> Result<(), Stop> {
         let mut fan = self.start_fan(plan, bound, result_formats, String::new(), 0).await?;
         if describe == Describe::Yes {
-            fan.put_description(&mut self.client.out_buffer);
+            self.put_fan_columns(&fan, plan)?;
         }
         let given = self.emit(&mut fan, 0).await?;
         self.end_fan();
@@ -277,6 +290,20 @@ impl Session {
             Given::Complete(rows) => self.put_select_tag(rows),
             Given::Suspended => return Err(Failure::Bug("an unlimited fan-out was suspended").into()),
         }
+        Ok(())
+    }
+
+    /// The columns of a fan-out, as home calls their types and tables.
+    fn put_fan_columns(&mut self, fan: &Fan, plan: &FanOut) -> Result<(), Stop> {
+        let first = plan.shards.first().and_then(|shard| self.participants.find(*shard));
+        let mut whole = BytesMut::new();
+        fan.put_description(&mut whole);
+        if let Some(map) = first.and_then(|at| self.foreign_oids(at)) {
+            let body = whole.get(wire::HEADER_BYTES..).unwrap_or_default();
+            whole = crate::session::oids::row_description(body, &map)
+                .map_err(|_| Failure::Bug("a RowDescription can't be read"))?;
+        }
+        self.client.out_buffer.extend_from_slice(&whole);
         Ok(())
     }
 

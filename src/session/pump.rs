@@ -14,7 +14,9 @@ use std::task::{Context, Poll};
 
 use bytes::Buf;
 
+use crate::discovery::OidMap;
 use crate::session::error::{Failure, Gone, Stop};
+use crate::session::oids;
 use crate::session::prepared::{Agreement, Described};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::{CopyProtocol, Copying, Ended, Session, Skipping, Urgent};
@@ -261,23 +263,34 @@ impl Session {
                 self.pop();
             }
             (Kind::DescribeStatement(statement), b't') => {
-                let parameters = ParameterDescription::parse(body)?.types.iter().collect::<Vec<Oid>>();
+                let mut parameters = ParameterDescription::parse(body)?.types.iter().collect::<Vec<Oid>>();
                 let statement = Arc::clone(statement);
-                relay(self);
+                match self.foreign_oids(at) {
+                    Some(map) => {
+                        parameters = oids::types_to_home(&parameters, &map);
+                        if shown == Shown::Yes {
+                            wire::put_parameter_description(&mut self.client.out_buffer, &parameters);
+                        }
+                    }
+                    None => relay(self),
+                }
                 self.describing(&statement, parameters);
                 return Ok(Absorbed::NeedsInput);
             }
             (Kind::DescribeStatement(statement), b'T' | b'n') => {
                 let statement = Arc::clone(statement);
-                let rows = (tag == b'T').then(|| body.to_vec());
-                relay(self);
+                let rows = if tag == b'T' { Some(self.home_columns(at, whole)?) } else { None };
+                if shown == Shown::Yes {
+                    self.client.out_buffer.extend_from_slice(rows.as_deref().unwrap_or(whole));
+                }
+                let rows = rows.map(|whole| whole.get(wire::HEADER_BYTES..).unwrap_or_default().to_vec());
                 self.pop();
                 if self.described(&statement, rows) == Agreement::Changed {
                     self.result_type_changed = true;
                 }
             }
             (Kind::DescribePortal, b'T' | b'n') => {
-                relay(self);
+                self.relay_columns(at, tag, whole, shown)?;
                 self.pop();
             }
             (Kind::Execute(tracked), b'C' | b'I' | b's') => {
@@ -324,7 +337,11 @@ impl Session {
                 }
                 self.pop();
             }
-            (Kind::Query(_), b'T' | b'n') | (Kind::Query(_) | Kind::Execute(_), b'H' | b'c') => {
+            (Kind::Query(_), b'T' | b'n') => {
+                self.relay_columns(at, tag, whole, shown)?;
+                return Ok(Absorbed::NeedsInput);
+            }
+            (Kind::Query(_) | Kind::Execute(_), b'H' | b'c') => {
                 relay(self);
                 return Ok(Absorbed::NeedsInput);
             }
@@ -337,6 +354,9 @@ impl Session {
                 // The backend swallows what was sent behind the Execute (sessions.md 9): a Sync there is not answered.
                 self.queue
                     .retain(|owed| !matches!(owed, Owed::Backend { kind: Kind::Sync, .. }));
+                if let Some(participant) = self.participants.get_mut(at) {
+                    participant.sync = Sync::Owed;
+                }
                 self.copying = Copying::In(at, CopyProtocol::Extended);
             }
             (_, b'V') => {
@@ -346,6 +366,41 @@ impl Session {
             (_, other) => return Err(FrameError::UnknownTag { tag: other }),
         }
         Ok(Absorbed::Advanced)
+    }
+
+    /// The map of a shard whose OIDs aren't home's; free on one shard.
+    pub(super) fn foreign_oids(&self, at: usize) -> Option<Arc<OidMap>> {
+        if self.transparent {
+            return None;
+        }
+        let shard = self.participants.get(at)?.shard;
+        let seen = self.world.discovery.picture().look();
+        if shard == seen.snapshot.topology().home() {
+            return None;
+        }
+        seen.oids_of(shard).filter(|map| !map.is_identity()).map(Arc::clone)
+    }
+
+    /// A RowDescription as home would send it; whole.
+    fn home_columns(&self, at: usize, whole: &[u8]) -> Result<Vec<u8>, FrameError> {
+        match self.foreign_oids(at) {
+            Some(map) => Ok(oids::row_description(whole.get(wire::HEADER_BYTES..).unwrap_or_default(), &map)?.to_vec()),
+            None => Ok(whole.to_vec()),
+        }
+    }
+
+    fn relay_columns(&mut self, at: usize, tag: u8, whole: &[u8], shown: Shown) -> Result<(), FrameError> {
+        if shown == Shown::No {
+            return Ok(());
+        }
+        match self.foreign_oids(at) {
+            Some(map) if tag == b'T' => {
+                let home = oids::row_description(whole.get(wire::HEADER_BYTES..).unwrap_or_default(), &map)?;
+                self.client.out_buffer.extend_from_slice(&home);
+            }
+            Some(_) | None => self.client.out_buffer.extend_from_slice(whole),
+        }
+        Ok(())
     }
 
     fn pop(&mut self) {
@@ -382,18 +437,18 @@ impl Session {
         Ok(())
     }
 
-    /// Tells the client that a reported setting has a value, unless it knows.
+    /// A reported setting has a value: the client is told before ReadyForQuery, as Postgres does, unless it knows.
     pub(super) fn report(&mut self, name: String, value: String) {
         if self.reported.get(&name) == Some(&value) {
             return;
         }
-        wire::put_parameter_status(&mut self.client.out_buffer, name.as_bytes(), value.as_bytes());
-        match name.as_str() {
-            "application_name" => self.enrolment.set_application_name(&value),
-            "standard_conforming_strings" | "client_encoding" => {}
-            _ => {}
+        if name == "application_name" {
+            self.enrolment.set_application_name(&value);
         }
         let lexed = name == "standard_conforming_strings" || name == "client_encoding";
+        if !self.unreported.iter().any(|(known, _)| *known == name) {
+            self.unreported.push((name.clone(), self.reported.get(&name).cloned()));
+        }
         self.reported.insert(name, value);
         if lexed {
             self.lexing = Lexing::from_settings(
@@ -402,6 +457,17 @@ impl Session {
                     .map_or("on", String::as_str),
                 self.reported.get("client_encoding").map_or("UTF8", String::as_str),
             );
+        }
+    }
+
+    /// Tells the client what has changed since it was told last.
+    pub(super) fn put_reports(&mut self) {
+        for (name, told) in std::mem::take(&mut self.unreported) {
+            if let Some(value) = self.reported.get(&name)
+                && told.as_ref() != Some(value)
+            {
+                wire::put_parameter_status(&mut self.client.out_buffer, name.as_bytes(), value.as_bytes());
+            }
         }
     }
 
@@ -414,6 +480,17 @@ impl Session {
             }
             self.last_words = Some(Box::new(fields));
             return Ok(()); // its EOF follows, and is where the loss is dealt with
+        }
+        if matches!(
+            self.queue.front(),
+            Some(Owed::Backend {
+                kind: Kind::Poison,
+                ..
+            })
+        ) {
+            // The client has had its error; the server's block has failed now too.
+            self.pop();
+            return Ok(());
         }
         let from_query = matches!(
             self.queue.front(),

@@ -47,6 +47,8 @@ pub(super) enum Kind {
     DescribePortal,
     /// rows, then `C`, `I` or `s`; what to note when it completes
     Execute(Option<Box<Tracked>>),
+    /// the error of a message that was sent to fail (`Session::fail_servers`)
+    Poison,
     /// `Z`
     Sync,
     /// anything, then `Z`; what to note at each completion

@@ -132,6 +132,8 @@ impl Session {
             result_type_changed: false,
             last_words: None,
             cancelled_by: None,
+            unreported: Vec::new(),
+            recheck: Stale::No,
             rows: 0,
             ddl: false,
             in_batch: false,

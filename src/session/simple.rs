@@ -52,6 +52,10 @@ impl Session {
         };
         if let Err(stop) = done {
             self.report_failure(stop)?;
+            if self.transparent && self.copying == crate::session::state::Copying::No {
+                self.fail_servers().await?;
+                self.sync_all().await?;
+            }
         }
         self.finish_query().await
     }
@@ -264,6 +268,16 @@ impl Session {
     }
 
     async fn several(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], spans: &[Span]) -> Result<(), Stop> {
+        let copies = spans.iter().any(|span| {
+            matches!(sql::command(span.of(text), self.lexing), Ok(Command::Copy(copy))
+                if copy.direction == sql::CopyDirection::From && copy.end == sql::CopyEnd::Client)
+        });
+        if copies {
+            return Err(Failure::NotInThisVersion {
+                construct: "COPY FROM STDIN among several statements",
+            }
+            .into());
+        }
         // Split only if all of it can be read (sessions.md 1): a text that Postgres would reject as a whole runs nothing.
         self.parse_check(snapshot, text, spans).await?;
         for (index, span) in spans.iter().enumerate() {

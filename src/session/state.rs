@@ -174,6 +174,10 @@ pub(super) struct Session {
     pub(super) last_words: Option<Box<ErrorFields>>,
     /// why cancels were sent for the statement under way
     pub(super) cancelled_by: Option<Failure>,
+    /// reported settings that changed since the client was told, and what it was told
+    pub(super) unreported: Vec<(String, Option<String>)>,
+    /// reported settings may have gone back to other values: they are asked for before ReadyForQuery
+    pub(super) recheck: Stale,
     /// rows of the statement under way
     pub(super) rows: u64,
     /// DDL has run since the picture was taken
@@ -257,6 +261,7 @@ impl Session {
     pub(super) fn end_local(&mut self) {
         if self.local.take().is_some() {
             self.stale = Stale::Yes;
+            self.recheck = Stale::Yes;
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::plan::SessionEffect;
 use crate::session::prepared::Statement;
-use crate::session::state::{Saved, Session};
+use crate::session::state::{Saved, Session, Stale};
 use crate::sql::{
     Chain, Characteristics, Command, ConstantOrParameter, CursorHold, DeallocateTarget, Discard, Isolation, Reset,
     Savepoint, Scope, Set, SetConfig, SetTransaction, SetValue, Temporary,
@@ -118,6 +118,16 @@ pub(super) fn block_characteristics(c: &Characteristics) -> transaction::Charact
     }
 }
 
+/// Whether a text holds a word by which code changes its session in a way that can't be seen afterwards.
+fn mentions_session_effect(text: &[u8]) -> bool {
+    const WORDS: [&str; 9] = [
+        "set", "set_config", "reset", "execute", "discard", "load", "prepare", "perform", "call",
+    ];
+    let text = String::from_utf8_lossy(text).to_ascii_lowercase();
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .any(|word| WORDS.contains(&word))
+}
+
 /// Whether Postgres reads a text as true (`set_config`'s third argument).
 fn is_true(text: &str) -> bool {
     matches!(
@@ -133,7 +143,8 @@ impl Session {
         match tracked.effect {
             SessionEffect::None => {}
             SessionEffect::Pin(why) => self.pin(at, why),
-            SessionEffect::Opaque => self.pin_opaque(at),
+            // Its body isn't known here, so what it set can't be ruled out: the backend stays with the session.
+            SessionEffect::Opaque => self.pin(at, "opaque code"),
         }
     }
 
@@ -183,7 +194,13 @@ impl Session {
             }
             Command::Listen(_) => self.pin(at, "LISTEN"),
             Command::Unlisten(_) => self.examine(at),
-            Command::Call | Command::Do => self.pin_opaque(at),
+            Command::Call | Command::Do => {
+                // A setting that it made can't be seen afterwards (sessions.md 19): then the pin lasts.
+                self.pin(at, "opaque code");
+                if !mentions_session_effect(&tracked.text) {
+                    self.examine(at);
+                }
+            }
             Command::Load => self.pin(at, "LOAD"),
             Command::Ddl(ddl) => {
                 self.ddl_ran();
@@ -408,6 +425,9 @@ impl Session {
     }
 
     fn restore(&mut self, saved: Saved) {
+        if self.settings != saved.settings || self.local != saved.local {
+            self.recheck = Stale::Yes;
+        }
         self.settings = saved.settings;
         self.local = saved.local;
         self.effective = saved.effective;

@@ -155,7 +155,7 @@ impl Pair {
 }
 
 /// Messages as text, without what differs between any two servers.
-fn comparable(messages: &[Message]) -> Vec<String> {
+pub fn comparable(messages: &[Message]) -> Vec<String> {
     let shown = |message: &Message| match message.tag {
         b'K' => None,
         b'E' | b'N' => {

@@ -156,6 +156,11 @@ impl World {
         &self.servers
     }
 
+    /// How many shards there are.
+    pub fn shards(&self) -> usize {
+        self.shards
+    }
+
     /// The name of the test's database, the same everywhere.
     pub fn database(&self) -> &str {
         &self.database

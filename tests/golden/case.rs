@@ -47,7 +47,7 @@ pub(crate) fn parse(text: &str) -> Vec<Case> {
 /// Pictures by number of shards, and what was planned.
 #[derive(Default)]
 pub(crate) struct Runner {
-    snapshots: BTreeMap<usize, Arc<Snapshot>>,
+    snapshots: BTreeMap<(usize, Option<String>), Arc<Snapshot>>,
     /// ids of the refusals that came up
     pub(crate) refused: Vec<String>,
 }
@@ -62,11 +62,11 @@ impl Case {
 
 impl Runner {
     /// The picture on so many shards.
-    pub(crate) fn snapshot(&mut self, shards: usize) -> Arc<Snapshot> {
+    pub(crate) fn snapshot(&mut self, shards: usize, default_shard: Option<String>) -> Arc<Snapshot> {
         let made = self
             .snapshots
-            .entry(shards)
-            .or_insert_with(|| Arc::new(fixture::snapshot(shards)));
+            .entry((shards, default_shard.clone()))
+            .or_insert_with(|| Arc::new(fixture::snapshot(shards, default_shard)));
         Arc::clone(made)
     }
 
@@ -83,7 +83,7 @@ impl Runner {
 
     fn outcome(&mut self, case: &Case) -> String {
         let shards = case.values("shards").map_or(4, |values| values[0].parse().unwrap());
-        let snapshot = self.snapshot(shards);
+        let snapshot = self.snapshot(shards, case.values("default_shard").map(|values| values[0].clone()));
         let sql = case.sql.join("\n");
         let mut context = (*fixture::context()).clone();
         for setting in case.values("set").unwrap_or_default() {

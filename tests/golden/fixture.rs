@@ -181,6 +181,15 @@ pub(crate) fn catalog() -> Catalog {
         };
         catalog.relations.insert(name, Arc::new(relation));
     }
+    // A table whose key column was dropped, and a view that the parser doesn't know.
+    let mut lost = (*catalog.relations[&QualifiedName::public("stray")]).clone();
+    lost.name = QualifiedName::public("lost");
+    let mut odd = (*catalog.relations[&QualifiedName::public("big_orders")]).clone();
+    odd.name = QualifiedName::public("odd_view");
+    odd.view_definition = Some("SELECT users.name ISNULL AS odd FROM public.users".to_string());
+    for relation in [lost, odd] {
+        catalog.relations.insert(relation.name.clone(), Arc::new(relation));
+    }
     for fields in rows("user_functions") {
         catalog
             .functions
@@ -219,7 +228,7 @@ fn hash(name: &str, key_type: KeyType) -> DeclaredKeyspace {
 }
 
 /// The trading topology of the design, with a keyspace for each further key type.
-pub(crate) fn topology(shards: usize) -> Topology {
+pub(crate) fn topology(shards: usize, default_shard: Option<String>) -> Topology {
     let shard = |index: usize| format!("s{}", index.min(shards - 1));
     let range = |until: Option<&str>, index| DeclaredRange {
         until: until.map(str::to_string),
@@ -296,6 +305,7 @@ pub(crate) fn topology(shards: usize) -> Topology {
         ("slots", sharded("slot", "at")),
         ("new_orders", sharded("user", "user_id")),
         ("new_log", DeclaredTable::Unsharded(shard(1))),
+        ("lost", sharded("user", "gone")),
     ];
     let mut tables: BTreeMap<QualifiedName, DeclaredTable> = tables
         .into_iter()
@@ -312,14 +322,14 @@ pub(crate) fn topology(shards: usize) -> Topology {
         tables,
         functions: functions.into(),
         home: None,
-        default_shard: None,
+        default_shard,
     };
     Topology::create(&declaration).unwrap()
 }
 
 /// The picture, on so many shards.
-pub(crate) fn snapshot(shards: usize) -> Snapshot {
-    Snapshot::new(Arc::new(topology(shards)), Arc::new(catalog()))
+pub(crate) fn snapshot(shards: usize, default_shard: Option<String>) -> Snapshot {
+    Snapshot::new(Arc::new(topology(shards, default_shard)), Arc::new(catalog()))
 }
 
 /// A session with Postgres's defaults.

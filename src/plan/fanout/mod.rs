@@ -57,7 +57,7 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Template, Box<Ref
             | BlockKind::Table
             | BlockKind::Insert(_)
             | BlockKind::Update(_)
-            | BlockKind::Delete(_)
+            | BlockKind::Delete
             | BlockKind::Merge(_) => None,
         },
         Body::Query(_) | Body::Set { .. } | Body::Pending => None,
@@ -111,7 +111,7 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Template, Box<Ref
 /// What bars a statement from running on several shards wherever it stands.
 fn check(resolved: &Resolved<'_>, query: QueryId) -> Result<(), Box<Refusal>> {
     let modifies = |kind: &BlockKind<'_>| match kind {
-        BlockKind::Insert(_) | BlockKind::Update(_) | BlockKind::Delete(_) | BlockKind::Merge(_) => true,
+        BlockKind::Insert(_) | BlockKind::Update(_) | BlockKind::Delete | BlockKind::Merge(_) => true,
         BlockKind::Select(_) | BlockKind::Values(_) | BlockKind::Table => false,
     };
     if resolved.blocks.iter().any(|block| modifies(&block.kind)) {

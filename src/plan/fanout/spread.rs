@@ -146,7 +146,7 @@ impl<'r, 'a> Spreads<'r, 'a> {
                     Part::Keyed(groups) => Ok(Spread::Keyed(single(groups)?)),
                 }
             }
-            BlockKind::Insert(_) | BlockKind::Update(_) | BlockKind::Delete(_) | BlockKind::Merge(_) => {
+            BlockKind::Insert(_) | BlockKind::Update(_) | BlockKind::Delete | BlockKind::Merge(_) => {
                 Err(refuse(RefusalId::WriteSeveralShards, &["WITH"]))
             }
             BlockKind::Select(_) => Err(bug()),
@@ -214,7 +214,7 @@ impl<'r, 'a> Spreads<'r, 'a> {
             | BlockKind::Table
             | BlockKind::Insert(_)
             | BlockKind::Update(_)
-            | BlockKind::Delete(_)
+            | BlockKind::Delete
             | BlockKind::Merge(_) => None,
         };
         let grouped = select.is_some_and(|select| calls::aggregates(self.resolved, id, select));
@@ -697,7 +697,7 @@ impl<'a> From<'_, '_, 'a> {
                     Placement::Missing => Err(refuse(RefusalId::HomeOnly, &[&reference.name])),
                 };
             }
-            Source::View { query, .. } | Source::Cte { query } => {
+            Source::View { query } | Source::Cte { query } => {
                 let mut outside = self.spreads.clone();
                 if matches!(item.source, Source::View { .. }) {
                     outside.outer.clear();
@@ -725,7 +725,7 @@ impl<'a> From<'_, '_, 'a> {
                     Err(_) => sees.query(query, self.reader)?,
                 }
             }
-            Source::Excluded(_) => return Err(bug()),
+            Source::Excluded => return Err(bug()),
             Source::Function => Yield::Everywhere,
         };
         Ok(match yields {

@@ -207,11 +207,11 @@ impl Constant {
             Constant::Parameter { number, type_oid } => parameter(*number, *type_oid, values),
             Constant::Negate(inner) => match inner.evaluate(values)? {
                 Value::Null => Ok(Value::Null),
-                Value::Key(Key::Int(value)) => fold(value.checked_neg(), inner.width(values)),
+                Value::Key(Key::Int(value)) => fold(value.checked_neg(), inner.width()),
                 Value::Key(_) | Value::Unknown(_) => Err(Outcome::Unclear),
             },
             Constant::Arithmetic(op, left, right) => {
-                let width = wider(left.width(values), right.width(values));
+                let width = wider(left.width(), right.width());
                 match (left.evaluate(values)?, right.evaluate(values)?) {
                     (Value::Null, _) | (_, Value::Null) => Ok(Value::Null),
                     (Value::Key(Key::Int(left)), Value::Key(Key::Int(right))) => fold(
@@ -240,7 +240,7 @@ impl Constant {
     }
 
     /// Integer type of a constant that is one; `Int8` otherwise.
-    fn width(&self, values: &Values<'_>) -> KeyType {
+    fn width(&self) -> KeyType {
         match self {
             Constant::Literal {
                 class: LiteralClass::Int4,
@@ -251,8 +251,8 @@ impl Constant {
                 ..
             } => KeyType::Int4,
             Constant::Parameter { type_oid, .. } => KeyType::of(*type_oid).unwrap_or(KeyType::Int8),
-            Constant::Negate(inner) => inner.width(values),
-            Constant::Arithmetic(_, left, right) => wider(left.width(values), right.width(values)),
+            Constant::Negate(inner) => inner.width(),
+            Constant::Arithmetic(_, left, right) => wider(left.width(), right.width()),
             Constant::Cast { to, .. } => *to,
             Constant::Null | Constant::Literal { .. } | Constant::Fixed { .. } => KeyType::Int8,
         }

@@ -35,8 +35,6 @@ enum Trace {
 pub(in crate::plan) enum Unplaced {
     /// an ask is under way
     Asked,
-    /// Postgres rejects the value
-    Rejected,
     /// can't be told
     Unclear,
     /// its category isn't known
@@ -151,7 +149,7 @@ impl<'v> Evaluation<'v> {
             Ok(set) => set,
             // No row can have such a key.
             Err(Unplaced::BeyondRanges(_)) => ShardSet::EMPTY,
-            Err(Unplaced::Asked | Unplaced::Rejected | Unplaced::Unclear | Unplaced::Category(_)) => all,
+            Err(Unplaced::Asked | Unplaced::Unclear | Unplaced::Category(_)) => all,
         }
     }
 

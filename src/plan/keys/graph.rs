@@ -13,8 +13,8 @@ use crate::plan::keys::constant::{ConstantScope, TypesNeeded};
 use crate::plan::keys::suspect::Suspects;
 use crate::plan::keys::{Condition, Pruning};
 use crate::plan::resolve::{
-    BaseColumn, Block, BlockId, ColumnRef, Conjunct, ConjunctTest, Filters, ItemSet, Lookup, Outputs, Placement,
-    QueryId, ReferenceId, Resolved, Scope, Side, Source,
+    BaseColumn, Block, BlockId, ColumnRef, Conjunct, ConjunctTest, Filters, Lookup, Outputs, Placement, QueryId,
+    ReferenceId, Resolved, Scope, Side, Source,
 };
 use crate::sql::ast::{BinaryOperator, Expr, InTarget, Query};
 use crate::value::KeyType;
@@ -97,11 +97,6 @@ impl Graph {
         self.conditions.iter().fold(Pruning::All, |pruning, condition| {
             pruning.and(condition.project(&reached))
         })
-    }
-
-    /// Does each row of `a`'s table that matters have an `a` equal to the `b` of a row that matters?
-    pub(in crate::plan) fn is_bounded_by(&self, a: BaseColumn, b: BaseColumn) -> bool {
-        self.reach(a).contains(&b)
     }
 
     /// Columns on which some sharded table's key, or an INSERT's, depends.
@@ -206,10 +201,10 @@ impl<'a> Reader<'_, 'a> {
                         column: at.column,
                     });
                 }
-                Source::Subquery { query, .. } | Source::View { query, .. } | Source::Cte { query } => {
+                Source::Subquery { query, .. } | Source::View { query } | Source::Cte { query } => {
                     at = self.entered(query, at.column)?;
                 }
-                Source::Excluded(_) | Source::Function => return None,
+                Source::Excluded | Source::Function => return None,
             }
         }
         None
@@ -259,7 +254,7 @@ impl<'a> Reader<'_, 'a> {
                 Source::View { .. }
                 | Source::Subquery { .. }
                 | Source::Cte { .. }
-                | Source::Excluded(_)
+                | Source::Excluded
                 | Source::Function => None,
             })
             .collect()

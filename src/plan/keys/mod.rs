@@ -16,7 +16,7 @@ mod evaluate;
 
 pub(in crate::plan) use condition::Condition;
 pub(in crate::plan) use constant::{Constant, ConstantScope, Outcome, Static, TypesNeeded, Value, Values};
-pub(in crate::plan) use evaluate::{Asks, Evaluation, Unplaced};
+pub(in crate::plan) use evaluate::{Evaluation, Unplaced};
 pub(in crate::plan) use graph::Graph;
 pub(in crate::plan) use pruning::{End, Pruning, Test};
 pub(in crate::plan) use written::{WrittenKey, WrittenRow};

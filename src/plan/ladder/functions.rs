@@ -34,7 +34,8 @@ pub(in crate::plan) struct Conduct {
 }
 
 const READS_BY_TEXT: &str = "It reads tables that only its arguments name.";
-const READS_BACKEND: &str = "It reads what the last backend did, and a pooled session has no backend of its own.";
+pub(super) const READS_BACKEND: &str =
+    "It reads what the last backend did, and a pooled session has no backend of its own.";
 
 /// Names or beginnings of names (with a `*`) whose conduct doesn't follow from their volatility.
 const EXCEPTIONS: &[(&str, Reach, SessionEffect, Access)] = &[

@@ -90,7 +90,7 @@ pub(super) fn written(resolved: &Resolved<'_>, graph: &Graph) -> Result<Vec<Writ
             | BlockKind::Values(_)
             | BlockKind::Table
             | BlockKind::Update(_)
-            | BlockKind::Delete(_) => continue,
+            | BlockKind::Delete => continue,
         };
         written.push(WrittenKey {
             table: reference.name.clone(),

@@ -107,8 +107,6 @@ pub(in crate::plan) struct Keyed {
     pub(in crate::plan) otherwise: ShardId,
     /// what happens if its keys leave several shards
     pub(in crate::plan) several: Several,
-    /// the names of its sharded tables, for messages
-    pub(in crate::plan) tables: String,
 }
 
 /// One mention of a sharded table.

@@ -104,7 +104,6 @@ fn route(case: &Case<'_>, resolved: &Resolved<'_>, usage: Usage) -> Result<Rulin
         home_only: usage.home_only,
         otherwise,
         several,
-        tables: names(resolved),
     };
     Ok(Ruling {
         route: Route::Keyed(Box::new(keyed)),

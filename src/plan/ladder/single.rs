@@ -3,9 +3,10 @@
 //! What is left to tell is what it does to the session: a pooled backend must stay with a session that leaves something in
 //! it. Told by tokens alone, and rather too often than too seldom.
 
+use crate::plan::ladder::functions::READS_BACKEND;
 use crate::plan::ladder::{Case, Ruling, graver, stronger, words};
-use crate::plan::{Access, Kind, SessionEffect, Verdict};
-use crate::sql::{Command, CursorHold, Temporary};
+use crate::plan::{Access, Kind, Refusal, RefusalId, SessionEffect, Verdict, refuse};
+use crate::sql::{Command, CursorHold, Temporary, TokenKind};
 
 /// One shard in the topology.
 pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
@@ -13,6 +14,9 @@ pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
     let Some(shard) = topology.all_shards().single() else {
         return Ok(None);
     };
+    if let Some(refusal) = last_backend(case) {
+        return Ok(Some(Ruling::refused(refusal, shard)));
+    }
     let said = words::said(case);
     let (access, effect) = conduct(case);
     let ruling = Ruling::fixed(
@@ -23,6 +27,23 @@ pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
         graver(effect, said.effect),
     );
     Ok(Some(ruling))
+}
+
+/// `currval(` and `lastval(` read what the last backend did: another client's value would be a silent wrong answer.
+fn last_backend(case: &Case<'_>) -> Option<Box<Refusal>> {
+    let calls = case
+        .tokens
+        .iter()
+        .zip(case.tokens.iter().skip(1))
+        .filter_map(|(name, next)| {
+            let called = name.kind == TokenKind::Word && next.kind == TokenKind::Punctuation(b'(');
+            called.then(|| words::word_of(case, name))
+        });
+    let word = calls
+        .into_iter()
+        .find(|word| word.eq_ignore_ascii_case(b"currval") || word.eq_ignore_ascii_case(b"lastval"))?;
+    let name = String::from_utf8_lossy(word).to_ascii_lowercase();
+    Some(refuse(RefusalId::FunctionRefused, &[&name, READS_BACKEND]))
 }
 
 fn conduct(case: &Case<'_>) -> (Access, SessionEffect) {

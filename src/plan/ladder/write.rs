@@ -53,7 +53,7 @@ fn assignments(resolved: &Resolved<'_>, block: &Block<'_>) -> Result<(), Box<Ref
                 MergeAction::Insert(_) | MergeAction::Delete { .. } | MergeAction::DoNothing { .. } => None,
             })
             .collect(),
-        BlockKind::Select(_) | BlockKind::Values(_) | BlockKind::Table | BlockKind::Delete(_) => Vec::new(),
+        BlockKind::Select(_) | BlockKind::Values(_) | BlockKind::Table | BlockKind::Delete => Vec::new(),
     };
     for assignment in lists.into_iter().flatten() {
         let targets = match &assignment.target {
@@ -72,12 +72,12 @@ fn assignments(resolved: &Resolved<'_>, block: &Block<'_>) -> Result<(), Box<Ref
 /// The table that a block writes.
 pub(super) fn target<'r, 'a>(resolved: &'r Resolved<'a>, block: &Block<'_>) -> Option<&'r Reference<'a>> {
     match block.kind {
-        BlockKind::Insert(_) | BlockKind::Update(_) | BlockKind::Delete(_) | BlockKind::Merge(_) => {}
+        BlockKind::Insert(_) | BlockKind::Update(_) | BlockKind::Delete | BlockKind::Merge(_) => {}
         BlockKind::Select(_) | BlockKind::Values(_) | BlockKind::Table => return None,
     }
     match block.items.first()?.source {
         Source::Relation(reference) => resolved.references.get(reference.0),
-        Source::View { .. } | Source::Subquery { .. } | Source::Cte { .. } | Source::Excluded(_) | Source::Function => {
+        Source::View { .. } | Source::Subquery { .. } | Source::Cte { .. } | Source::Excluded | Source::Function => {
             None
         }
     }
@@ -112,7 +112,7 @@ fn locks(resolved: &Resolved<'_>) -> Result<(), Box<Refusal>> {
                     Source::View { .. }
                     | Source::Subquery { .. }
                     | Source::Cte { .. }
-                    | Source::Excluded(_)
+                    | Source::Excluded
                     | Source::Function => false,
                 })
             });

@@ -99,14 +99,11 @@ impl<'a> Builder<'a> {
             true => Filters::Commute,
             false => Filters::Stay,
         };
-        let origin = self.origin;
         self.queries.push(QueryNode {
             query,
             body: Body::Pending,
-            place,
             outer,
             readers,
-            origin,
             filters,
         });
         id
@@ -550,7 +547,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn item_outputs(block: BlockId, index: usize, item: &Item<'_>) -> Option<Vec<Output>> {
+fn item_outputs(block: BlockId, index: usize, item: &Item) -> Option<Vec<Output>> {
     let columns = item.columns.as_ref()?;
     let output = |(column, name): (usize, &String)| Output {
         name: Some(name.clone()),

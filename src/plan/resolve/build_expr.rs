@@ -40,14 +40,12 @@ impl<'a> Builder<'a> {
                 let names: Vec<&str> = idents.iter().map(|ident| ident.value.as_str()).collect();
                 self.note_column(&names, scope);
             }
-            Expr::Value(value) => match &value.value {
-                Value::Placeholder(placeholder) => {
-                    self.uses
-                        .parameters
-                        .extend(placeholder.strip_prefix('$').and_then(|n| n.parse::<u32>().ok()));
+            Expr::Value(value) => {
+                if let Value::Placeholder(placeholder) = &value.value {
+                    let number = placeholder.strip_prefix('$').and_then(|n| n.parse::<u32>().ok());
+                    self.uses.parameters.extend(number);
                 }
-                _ => {}
-            },
+            }
             Expr::Function(function) => self.note_function(&function.name, Some(function), scope),
             Expr::Cast { data_type, .. } => self.uses.types.extend(type_name(data_type)),
             Expr::TypedString(typed) => self.uses.types.extend(type_name(&typed.data_type)),

@@ -5,8 +5,8 @@ use crate::plan::resolve::build::{Builder, VIEW_DEPTH_MAX, Walk, not_understood}
 use crate::plan::resolve::children::argument_children;
 use crate::plan::resolve::lookup::{Lookup, lookup};
 use crate::plan::resolve::{
-    BlockId, Child, ColumnRef, Conjunct, ConjunctTest, Item, ItemSet, Lateral, Merged, Named, Origin, Outputs, Place,
-    Placement, QueryId, Reference, ReferenceId, Role, Scope, Side, Site, Source, names, object_name,
+    BlockId, Child, Conjunct, ConjunctTest, Item, ItemSet, Lateral, Merged, Named, Origin, Outputs, Place, Placement,
+    QueryId, Reference, ReferenceId, Role, Scope, Side, Site, Source, names, object_name,
 };
 use crate::plan::{RefusalId, refuse};
 use crate::sql::ast::{Join, JoinConstraint, JoinOperator, Statement, TableAlias, TableFactor, TableWithJoins};
@@ -234,7 +234,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    pub(super) fn push_item(&mut self, block: BlockId, item: Item<'a>) {
+    pub(super) fn push_item(&mut self, block: BlockId, item: Item) {
         if let Some(block) = self.blocks.get_mut(block.0) {
             block.items.push(item);
         }
@@ -387,12 +387,7 @@ impl<'a> Builder<'a> {
     }
 
     /// A table, view or CTE by name.
-    pub(super) fn named_item(
-        &mut self,
-        block: BlockId,
-        parts: &[&str],
-        alias: Option<&'a TableAlias>,
-    ) -> Walk<Item<'a>> {
+    pub(super) fn named_item(&mut self, block: BlockId, parts: &[&str], alias: Option<&'a TableAlias>) -> Walk<Item> {
         if let [name] = parts
             && let Some((_, query)) = self.ctes.iter().rev().find(|(cte, _)| cte == name)
         {
@@ -434,7 +429,7 @@ impl<'a> Builder<'a> {
         found: Named<'a>,
         alias: Option<&'a TableAlias>,
         role: Role,
-    ) -> Walk<Item<'a>> {
+    ) -> Walk<Item> {
         let (relation, placement) = match found {
             Named::Relation(relation) => (Some(relation), names::placement(self.input.topology, relation)?),
             Named::System => (None, Placement::System),
@@ -453,7 +448,6 @@ impl<'a> Builder<'a> {
             name: parts.join("."),
             placement,
             block,
-            item: self.item_count(block),
             role,
         });
         let own = relation.map(|relation| relation.columns.iter().map(|column| column.name.clone()).collect());
@@ -467,7 +461,7 @@ impl<'a> Builder<'a> {
     }
 
     /// A view, looked through: its definition is resolved as a subquery.
-    fn view_item(&mut self, _block: BlockId, relation: &'a Relation, alias: Option<&'a TableAlias>) -> Walk<Item<'a>> {
+    fn view_item(&mut self, _block: BlockId, relation: &'a Relation, alias: Option<&'a TableAlias>) -> Walk<Item> {
         let full = format!("{}.{}", relation.name.schema, relation.name.name);
         let parsed = self.input.views.get(&relation.name);
         let Some(Statement::Query(definition)) = parsed.and_then(|parsed| parsed.statement.as_ref()) else {
@@ -488,7 +482,7 @@ impl<'a> Builder<'a> {
         let own = Some(relation.columns.iter().map(|column| column.name.clone()).collect());
         let name = relation.name.name.clone();
         Ok(Item {
-            source: Source::View { relation, query },
+            source: Source::View { query },
             alias: Some(alias.map_or(name, |alias| alias.name.value.clone())),
             schema: if alias.is_some() {
                 None
@@ -535,7 +529,7 @@ fn rename(own: Option<Vec<String>>, alias: Option<&TableAlias>) -> Option<Vec<St
     Some(own)
 }
 
-fn function_item<'a>(alias: Option<&TableAlias>, name: Option<String>) -> Item<'a> {
+fn function_item(alias: Option<&TableAlias>, name: Option<String>) -> Item {
     Item {
         source: Source::Function,
         alias: alias.map(|alias| alias.name.value.clone()).or(name),

@@ -92,8 +92,8 @@ impl<'a> Builder<'a> {
             target.schema = None;
         }
         let excluded = match target.source {
-            Source::Relation(reference) => Some(Item {
-                source: Source::Excluded(reference),
+            Source::Relation(_) => Some(Item {
+                source: Source::Excluded,
                 alias: Some("excluded".to_string()),
                 schema: None,
                 columns: target.columns.clone(),
@@ -226,7 +226,7 @@ impl<'a> Builder<'a> {
             },
             FromTable::WithoutKeyword(_) => return Err(not_understood("DELETE without FROM")),
         };
-        let block = self.new_block(BlockKind::Delete(delete), query, outer);
+        let block = self.new_block(BlockKind::Delete, query, outer);
         self.target_factor(block, target, Role::Delete)?;
         self.from(block, using.as_deref().unwrap_or_default())?;
         self.filter(block, selection.as_ref())?;
@@ -260,7 +260,7 @@ impl<'a> Builder<'a> {
             target.union(source),
         );
         let scope = self.scope_of(block);
-        let mut inside = vec![Child::Expr(&**on)];
+        let mut inside = vec![Child::Expr(on)];
         for clause in clauses {
             match clause.clause_kind {
                 MergeClauseKind::Matched | MergeClauseKind::NotMatched => {}
@@ -343,7 +343,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The target of a write: a table, never a CTE. A view as a target is looked through only to find what it is.
-    fn target(&mut self, block: BlockId, name: &'a ObjectName, role: Role) -> Walk<Item<'a>> {
+    fn target(&mut self, block: BlockId, name: &'a ObjectName, role: Role) -> Walk<Item> {
         let Some(parts) = object_name(name) else {
             return Err(not_understood("a computed table name"));
         };

@@ -132,7 +132,7 @@ fn has_table(block: &Block<'_>, scope: Scope) -> bool {
     block.items.iter().enumerate().any(|(index, item)| {
         scope.items.contains(index)
             && match item.source {
-                Source::Relation(_) | Source::View { .. } | Source::Excluded(_) => true,
+                Source::Relation(_) | Source::View { .. } | Source::Excluded => true,
                 Source::Subquery { .. } | Source::Cte { .. } | Source::Function => false,
             }
     })
@@ -168,14 +168,14 @@ impl<'a> Resolved<'a> {
                         column: at.column,
                     });
                 }
-                Source::Subquery { query, .. } | Source::View { query, .. } | Source::Cte { query } => {
+                Source::Subquery { query, .. } | Source::View { query } | Source::Cte { query } => {
                     let block = self.body_block(query)?;
                     match &self.blocks.get(block.0)?.outputs {
                         Outputs::Known(outputs) => at = outputs.get(at.column)?.column?,
                         Outputs::Unknown => return None,
                     }
                 }
-                Source::Excluded(_) | Source::Function => return None,
+                Source::Excluded | Source::Function => return None,
             }
         }
         None

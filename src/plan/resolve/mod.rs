@@ -16,7 +16,7 @@ mod build_from;
 mod build_modify;
 
 pub(in crate::plan) use build::resolve;
-pub(in crate::plan) use children::{Child, NotUnderstood, children, function_children};
+pub(in crate::plan) use children::{Child, children, function_children};
 pub(in crate::plan) use input::{Input, Views};
 pub(in crate::plan) use lookup::Lookup;
 pub(in crate::plan) use names::{Named, object_name, placement, relation as relation_named};

@@ -63,14 +63,10 @@ pub(in crate::plan) struct QueryNode<'a> {
     pub(in crate::plan) query: &'a ast::Query,
     /// what stands between WITH and ORDER BY
     pub(in crate::plan) body: Body,
-    /// where it stands
-    pub(in crate::plan) place: Place,
     /// the level outside whose columns it may name
     pub(in crate::plan) outer: Option<Scope>,
     /// how many FROM items read it (1 for all but CTEs)
     pub(in crate::plan) readers: usize,
-    /// whose text it is written in
-    pub(in crate::plan) origin: Origin,
     /// no if it has LIMIT, OFFSET, FETCH or locks of its own
     pub(in crate::plan) filters: Filters,
 }
@@ -129,7 +125,7 @@ pub(in crate::plan) struct Block<'a> {
     /// the level outside whose columns are visible here, and which of its items are
     pub(in crate::plan) outer: Option<Scope>,
     /// FROM in order of writing (the target of UPDATE, DELETE and MERGE first; INSERT has its target as item 0)
-    pub(in crate::plan) items: Vec<Item<'a>>,
+    pub(in crate::plan) items: Vec<Item>,
     /// columns merged by USING and NATURAL, outermost join last
     pub(in crate::plan) merged: Vec<Merged>,
     /// WHERE and ON, split at AND
@@ -158,7 +154,7 @@ pub(in crate::plan) enum BlockKind<'a> {
     /// UPDATE
     Update(&'a ast::Update),
     /// DELETE
-    Delete(&'a ast::Delete),
+    Delete,
     /// MERGE
     Merge(&'a ast::Merge),
 }
@@ -221,9 +217,9 @@ pub(in crate::plan) struct BaseColumn {
 
 /// One entry of FROM.
 #[derive(Debug)]
-pub(in crate::plan) struct Item<'a> {
+pub(in crate::plan) struct Item {
     /// what it reads
-    pub(in crate::plan) source: Source<'a>,
+    pub(in crate::plan) source: Source,
     /// the name that qualifies its columns (alias, else the relation's own); `None`: hidden by a join's alias
     pub(in crate::plan) alias: Option<String>,
     /// the schema that may stand before the name (no alias given)
@@ -245,13 +241,11 @@ pub(in crate::plan) enum Side {
 
 /// What a FROM item reads.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::plan) enum Source<'a> {
+pub(in crate::plan) enum Source {
     /// a base table
     Relation(ReferenceId),
     /// a view, looked through
     View {
-        /// the view
-        relation: &'a Relation,
         /// its definition
         query: QueryId,
     },
@@ -268,7 +262,7 @@ pub(in crate::plan) enum Source<'a> {
         query: QueryId,
     },
     /// `excluded` of ON CONFLICT: the row proposed for the target
-    Excluded(ReferenceId),
+    Excluded,
     /// a function, unnest, generate_series, XMLTABLE, …: no table (functions that read tables are in `uses`)
     Function,
 }
@@ -293,8 +287,6 @@ pub(in crate::plan) struct Reference<'a> {
     pub(in crate::plan) placement: Placement,
     /// the level that reads it
     pub(in crate::plan) block: BlockId,
-    /// index in that block's items
-    pub(in crate::plan) item: usize,
     /// read or written
     pub(in crate::plan) role: Role,
 }

@@ -1,0 +1,1 @@
+//! Many clients and large values on a pool of one.
