@@ -181,6 +181,8 @@ async fn a_killed_demo_leaves_nothing_either() {
     let mut demo = Demo::start("killed", &["--shards", "1", "--no-load"]);
     assert!(demo.hear("no workload runs").await, "{}", demo.text());
     assert!(!servers_in(&demo.directory).is_empty(), "no server is seen");
+    // One shard takes everything: no routes to explain, nothing to refuse.
+    assert_eq!(demo.suggestions().len(), 3, "{}", demo.text());
     demo.child.kill().await.unwrap();
     let gone = async {
         while demo.directory.exists() || !servers_in(&demo.directory).is_empty() {

@@ -16,7 +16,7 @@ use super::places::Places;
 use super::proxy::Proxy;
 use super::settings::{self, APP_ROLE, DATABASE};
 use super::signals::Signals;
-use super::suggestions::SUGGESTIONS;
+use super::suggestions;
 use super::table;
 use super::tally::Tally;
 use super::voice::Voice;
@@ -152,7 +152,7 @@ async fn show(options: &DemoOptions, stage: &mut Stage, clusters: &Clusters, voi
     load::load(clusters, &places, stage.clock, voice).await?;
     voice.say("starting the proxy");
     let mut proxy = Proxy::start(&config).await?;
-    let invitation = invitation(&proxy);
+    let invitation = invitation(&proxy, ports.len());
     for line in &invitation {
         voice.say(line);
     }
@@ -219,7 +219,7 @@ fn url(proxy: &Proxy) -> String {
 }
 
 /// How to get in, and what to try.
-fn invitation(proxy: &Proxy) -> Vec<String> {
+fn invitation(proxy: &Proxy, shards: usize) -> Vec<String> {
     let mut lines = vec![
         String::new(),
         "The proxy is ready. In another terminal:".to_owned(),
@@ -227,7 +227,7 @@ fn invitation(proxy: &Proxy) -> Vec<String> {
         format!("  psql \"{}\"", url(proxy)),
         String::new(),
     ];
-    for suggestion in SUGGESTIONS {
+    for suggestion in suggestions::for_shards(shards) {
         lines.push(format!("  -- {}", suggestion.shows));
         lines.push(format!("  {}", suggestion.sql));
     }

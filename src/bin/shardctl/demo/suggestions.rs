@@ -7,7 +7,14 @@ pub(super) struct Suggestion {
     pub(super) sql: &'static str,
 }
 
-pub(super) const SUGGESTIONS: [Suggestion; 5] = [
+/// Those that make sense with so many shards: a single one takes whatever Postgres takes, as it is, and knows no routes.
+pub(super) fn for_shards(shards: usize) -> impl Iterator<Item = Suggestion> {
+    SUGGESTIONS
+        .into_iter()
+        .take(if shards == 1 { 3 } else { SUGGESTIONS.len() })
+}
+
+const SUGGESTIONS: [Suggestion; 5] = [
     Suggestion {
         shows: "one user's orders: one shard answers",
         sql: "SELECT id, instrument, quantity FROM orders WHERE user_id = 42 ORDER BY id;",
