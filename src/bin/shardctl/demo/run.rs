@@ -130,7 +130,14 @@ async fn start(
     if is_stopped {
         return Ok(None);
     }
-    let clusters = clusters.context("starting the servers").map_err(Failure::from)??;
+    let clusters = clusters.context("starting the servers").map_err(Failure::from)?;
+    let clusters = clusters.map_err(|error| match is_denied(&error) {
+        true => Failure::from(error).with_hint(
+            "Started by root, the servers run as user postgres, who must be able to enter every directory above \
+             theirs. --dir names another one.",
+        ),
+        false => Failure::from(error),
+    })?;
     let ports: Vec<String> = clusters.iter().map(|cluster| cluster.port().to_string()).collect();
     let took = stage.clock.now().saturating_duration_since(began);
     voice.say(&format!(
@@ -139,6 +146,13 @@ async fn start(
         took.as_secs_f64()
     ));
     Ok(Some(clusters))
+}
+
+fn is_denied(error: &anyhow::Error) -> bool {
+    let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    kinds
+        .into_iter()
+        .any(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
 /// Rows, proxy, workload. Dropped at any point, it leaves nothing but the clusters and the directory, which aren't its.
