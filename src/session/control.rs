@@ -314,7 +314,8 @@ impl Session {
 
     /// Runs SET, RESET and their kin where they belong: on every participant, else on home for the check alone.
     async fn run_setting(&mut self, text: &[u8], command: &Command) -> Result<(), Stop> {
-        self.on_all_or_home(text).await?;
+        let instead = self.reset_to_startup(command);
+        self.on_all_or_home(instead.as_deref().unwrap_or(text)).await?;
         let tracked = Tracked {
             command: command.clone(),
             text: text.to_vec(),

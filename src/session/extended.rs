@@ -154,6 +154,9 @@ impl Session {
 
     /// EXECUTE and PREPARE in the extended protocol name statements of the session.
     fn edit_for_extended(&mut self, command: &Command, text: &[u8]) -> Option<Vec<u8>> {
+        if let Some(instead) = self.reset_to_startup(command) {
+            return Some(instead);
+        }
         let mut edits = Edits::new();
         match command {
             Command::Execute(execute) => {

@@ -142,9 +142,10 @@ impl Session {
         if let Some(participant) = self.participants.get_mut(at) {
             wire::put_sync(&mut participant.backend.link.out_buffer);
             participant.sync = Sync::Settled;
+            // Its ReadyForQuery is ours to give; notices and ParameterStatus before it are the client's.
             self.queue.push_back(Owed::Backend {
                 kind: Kind::Sync,
-                shown: Shown::No,
+                shown: Shown::Yes,
                 undo: Undo::Nothing,
             });
         }
@@ -216,7 +217,7 @@ impl Session {
                 return Err(gone);
             }
         }
-        self.put_reports();
+        self.tell_news();
         wire::put_ready(&mut self.client.out_buffer, self.block.status());
         self.count_statement();
         Ok(())

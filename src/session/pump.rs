@@ -15,11 +15,13 @@ use std::task::{Context, Poll};
 use bytes::Buf;
 
 use crate::discovery::OidMap;
+use crate::session::defaults::own_tag;
 use crate::session::error::{Failure, Gone, Stop};
 use crate::session::oids;
 use crate::session::prepared::{Agreement, Described};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::{CopyProtocol, Copying, Ended, Session, Skipping, Urgent};
+use crate::session::track::Tracked;
 use crate::sql::Lexing;
 use crate::telemetry::Outcome;
 use crate::transaction::{Life, Sync};
@@ -279,9 +281,15 @@ impl Session {
             }
             (Kind::DescribeStatement(statement), b'T' | b'n') => {
                 let statement = Arc::clone(statement);
-                let rows = if tag == b'T' { Some(self.home_columns(at, whole)?) } else { None };
+                let rows = if tag == b'T' {
+                    Some(self.home_columns(at, whole)?)
+                } else {
+                    None
+                };
                 if shown == Shown::Yes {
-                    self.client.out_buffer.extend_from_slice(rows.as_deref().unwrap_or(whole));
+                    self.client
+                        .out_buffer
+                        .extend_from_slice(rows.as_deref().unwrap_or(whole));
                 }
                 let rows = rows.map(|whole| whole.get(wire::HEADER_BYTES..).unwrap_or_default().to_vec());
                 self.pop();
@@ -295,7 +303,9 @@ impl Session {
             }
             (Kind::Execute(tracked), b'C' | b'I' | b's') => {
                 let tracked = tracked.take();
-                relay(self);
+                if !self.put_own_tag(tracked.as_deref(), tag, body)? {
+                    relay(self);
+                }
                 self.pop();
                 if tag == b'C' {
                     self.count_rows(body);
@@ -315,7 +325,7 @@ impl Session {
                 };
                 if self.hold_tag && shown == Shown::Yes {
                     self.held_tag = Some(whole.to_vec());
-                } else {
+                } else if shown == Shown::No || !self.put_own_tag(first.as_ref(), tag, body)? {
                     relay(self);
                 }
                 if tag == b'C' {
@@ -403,6 +413,19 @@ impl Session {
         Ok(())
     }
 
+    /// The tag of what the client wrote, where something else was sent for it; whether it was given.
+    fn put_own_tag(&mut self, tracked: Option<&Tracked>, tag: u8, body: &[u8]) -> Result<bool, FrameError> {
+        let (Some(tracked), b'C') = (tracked, tag) else {
+            return Ok(false);
+        };
+        let said = CommandComplete::parse(body)?.tag;
+        let Some(own) = own_tag(&tracked.command, said) else {
+            return Ok(false);
+        };
+        wire::put_command_complete(&mut self.client.out_buffer, own);
+        Ok(true)
+    }
+
     fn pop(&mut self) {
         let _done = self.queue.pop_front();
     }
@@ -437,37 +460,35 @@ impl Session {
         Ok(())
     }
 
-    /// A reported setting has a value: the client is told before ReadyForQuery, as Postgres does, unless it knows.
+    /// A server says that a reported setting has a value; the client hears of it before ReadyForQuery.
     pub(super) fn report(&mut self, name: String, value: String) {
-        if self.reported.get(&name) == Some(&value) {
-            return;
-        }
-        if name == "application_name" {
-            self.enrolment.set_application_name(&value);
-        }
         let lexed = name == "standard_conforming_strings" || name == "client_encoding";
-        if !self.unreported.iter().any(|(known, _)| *known == name) {
-            self.unreported.push((name.clone(), self.reported.get(&name).cloned()));
-        }
-        self.reported.insert(name, value);
+        self.news.insert(name, value);
         if lexed {
+            let now = |name: &str| self.news.get(name).or_else(|| self.reported.get(name));
             self.lexing = Lexing::from_settings(
-                self.reported
-                    .get("standard_conforming_strings")
-                    .map_or("on", String::as_str),
-                self.reported.get("client_encoding").map_or("UTF8", String::as_str),
+                now("standard_conforming_strings").map_or("on", String::as_str),
+                now("client_encoding").map_or("UTF8", String::as_str),
             );
         }
     }
 
-    /// Tells the client what has changed since it was told last.
-    pub(super) fn put_reports(&mut self) {
-        for (name, told) in std::mem::take(&mut self.unreported) {
-            if let Some(value) = self.reported.get(&name)
-                && told.as_ref() != Some(value)
-            {
-                wire::put_parameter_status(&mut self.client.out_buffer, name.as_bytes(), value.as_bytes());
+    /// Tells the client of reported settings that have another value than it knows.
+    pub(super) fn tell_news(&mut self) {
+        if self.news.is_empty() {
+            return;
+        }
+        let mut news: Vec<(String, String)> = std::mem::take(&mut self.news).into_iter().collect();
+        news.sort_by_key(|(name, _)| name.to_ascii_lowercase());
+        for (name, value) in news {
+            if self.reported.get(&name) == Some(&value) {
+                continue;
             }
+            wire::put_parameter_status(&mut self.client.out_buffer, name.as_bytes(), value.as_bytes());
+            if name == "application_name" {
+                self.enrolment.set_application_name(&value);
+            }
+            self.reported.insert(name, value);
         }
     }
 
@@ -516,6 +537,7 @@ impl Session {
         {
             fields.add_where(&format!("shard {}", self.world.shard_name(shard)));
         }
+        self.with_client_names(&mut fields);
         wire::put_error(&mut self.client.out_buffer, &fields);
         self.block.fail();
         self.failed = true;
@@ -537,9 +559,32 @@ impl Session {
         Ok(())
     }
 
+    /// A backend knows a prepared statement by a name of ours; the client is told its own.
+    fn with_client_names(&self, fields: &mut ErrorFields) {
+        const OURS: &str = "\"sg_";
+        let message = fields.message().into_owned();
+        let Some((before, rest)) = message.split_once(OURS) else {
+            return;
+        };
+        let Some((digits, after)) = rest.split_once('"') else {
+            return;
+        };
+        let Ok(id) = digits.parse::<u64>() else { return };
+        let name = self.statements.iter().find(|(_, named)| named.statement.id() == id);
+        if let Some((name, _)) = name {
+            let name = String::from_utf8_lossy(name);
+            fields.put(wire::ErrorField::Message, format!("{before}\"{name}\"{after}"));
+        }
+    }
+
     /// After an error in the extended protocol: what was sent up to the next Sync is not answered, and what it changed
     /// here is taken back.
     pub(super) fn skip_to_sync(&mut self) {
+        // A failed unnamed Parse leaves none, not the one before; one that was never reached leaves that.
+        let no_unnamed = matches!(
+            self.queue.front(),
+            Some(Owed::Backend { kind: Kind::Parse, undo: Undo::Statement(name, _), .. }) if name.is_empty()
+        );
         let mut undone = Vec::new();
         loop {
             match self.queue.front() {
@@ -557,6 +602,9 @@ impl Session {
         }
         for undo in undone.into_iter().rev() {
             self.undo(undo);
+        }
+        if no_unnamed {
+            self.unnamed = None;
         }
     }
 

@@ -110,9 +110,15 @@ impl Session {
         }
         let mut tracked = Vec::new();
         let mut edits = Edits::new();
-        for span in sql::split(text, self.lexing)? {
+        // What can't be read here the server will refuse, in its own words.
+        let Ok(spans) = sql::split(text, self.lexing) else {
+            return Ok((Vec::new(), None));
+        };
+        for span in spans {
             let statement = span.of(text);
-            let command = sql::command(statement, self.lexing)?;
+            let Ok(command) = sql::command(statement, self.lexing) else {
+                return Ok((Vec::new(), None));
+            };
             let effect = match &command {
                 Command::Query
                 | Command::Insert
@@ -128,6 +134,9 @@ impl Session {
                 _ => SessionEffect::None,
             };
             let prepares = self.edit_names(&command, statement, span.start, &tracked, &mut edits);
+            if let Some(instead) = self.reset_to_startup(&command) {
+                edits.replace(span, instead);
+            }
             tracked.push(Tracked {
                 command,
                 text: statement.to_vec(),
@@ -171,34 +180,60 @@ impl Session {
     ) -> Option<Arc<Statement>> {
         let shifted = |span: Span| Span::new(span.start.saturating_add(offset), span.end.saturating_add(offset));
         match command {
-            Command::Prepare(prepare) => {
-                let made = self.intern_sql(statement, prepare.name_span, prepare.body);
-                edits.replace(shifted(prepare.name_span), made.backend_name().as_bytes().to_vec());
-                Some(made)
-            }
+            Command::Prepare(prepare) => match self.known_statement(&prepare.name, before) {
+                // The server says so itself, in its turn.
+                Some(known) => {
+                    edits.replace(shifted(prepare.name_span), known.backend_name().as_bytes().to_vec());
+                    None
+                }
+                None => {
+                    let made = self.intern_sql(statement, prepare.name_span, prepare.body);
+                    edits.replace(shifted(prepare.name_span), made.backend_name().as_bytes().to_vec());
+                    Some(made)
+                }
+            },
             Command::Execute(execute) => {
-                let found = before
-                    .iter()
-                    .rev()
-                    .find_map(|t| match &t.command {
-                        Command::Prepare(p) if p.name == execute.name => t.prepares.clone(),
-                        _ => None,
-                    })
-                    .or_else(|| {
-                        self.statements
-                            .get(execute.name.as_bytes())
-                            .map(|n| Arc::clone(&n.statement))
-                    })?;
+                let found = self.known_statement(&execute.name, before)?;
                 edits.replace(shifted(execute.name_span), found.backend_name().as_bytes().to_vec());
                 None
             }
+            Command::Explain(explain) => {
+                let body = explain.body.of(statement);
+                if let Ok(Command::Execute(execute)) = sql::command(body, self.lexing) {
+                    let found = self.known_statement(&execute.name, before)?;
+                    let at = offset.saturating_add(explain.body.start);
+                    let span = Span::new(
+                        execute.name_span.start.saturating_add(at),
+                        execute.name_span.end.saturating_add(at),
+                    );
+                    edits.replace(span, found.backend_name().as_bytes().to_vec());
+                }
+                None
+            }
             Command::Deallocate(DeallocateTarget::Name { name, span }) => {
-                let found = self.statements.get(name.as_bytes()).map(|n| Arc::clone(&n.statement))?;
+                let found = self.known_statement(name, before)?;
                 edits.replace(shifted(*span), found.backend_name().as_bytes().to_vec());
                 None
             }
             _ => None,
         }
+    }
+
+    /// The statement of this name, as it will be when the statements before in the same message have run.
+    fn known_statement(&self, name: &str, before: &[Tracked]) -> Option<Arc<Statement>> {
+        for tracked in before.iter().rev() {
+            match &tracked.command {
+                Command::Prepare(prepare) if prepare.name == name && tracked.prepares.is_some() => {
+                    return tracked.prepares.clone();
+                }
+                Command::Deallocate(DeallocateTarget::All) | Command::Discard(sql::Discard::All) => return None,
+                Command::Deallocate(DeallocateTarget::Name { name: gone, .. }) if gone == name => return None,
+                _ => {}
+            }
+        }
+        self.statements
+            .get(name.as_bytes())
+            .map(|named| Arc::clone(&named.statement))
     }
 
     /// A statement made by SQL PREPARE.
@@ -221,15 +256,20 @@ impl Session {
     async fn ensure_all(&mut self, at: usize, tracked: &[Tracked], _text: &[u8]) -> Result<(), Stop> {
         for one in tracked {
             let name = match &one.command {
-                Command::Execute(execute) => &execute.name,
-                Command::Deallocate(DeallocateTarget::Name { name, .. }) => name,
-                Command::Prepare(_) => {
+                Command::Execute(execute) => execute.name.clone(),
+                Command::Deallocate(DeallocateTarget::Name { name, .. }) => name.clone(),
+                Command::Prepare(prepare) => match &one.prepares {
                     // Prepared there for somebody else: under its one name it may not be prepared twice.
-                    if let Some(statement) = &one.prepares {
+                    Some(statement) => {
                         self.forget_on_backend(at, statement).await?;
+                        continue;
                     }
-                    continue;
-                }
+                    None => prepare.name.clone(),
+                },
+                Command::Explain(explain) => match sql::command(explain.body.of(&one.text), self.lexing) {
+                    Ok(Command::Execute(execute)) => execute.name,
+                    Ok(_) | Err(_) => continue,
+                },
                 _ => continue,
             };
             if let Some(statement) = self.statements.get(name.as_bytes()).map(|n| Arc::clone(&n.statement)) {

@@ -130,6 +130,10 @@ pub(super) struct Session {
     pub(super) lexing: Lexing,
     /// what the client was told by ParameterStatus
     pub(super) reported: BTreeMap<String, String>,
+    /// what servers reported since: told before ReadyForQuery, as Postgres does
+    pub(super) news: BTreeMap<String, String>,
+    /// names that opaque code may have set
+    pub(super) suspects: std::collections::BTreeSet<String>,
     pub(super) block: Block<Saved>,
     pub(super) participants: Participants,
     /// answers owed, in stream order
@@ -174,8 +178,6 @@ pub(super) struct Session {
     pub(super) last_words: Option<Box<ErrorFields>>,
     /// why cancels were sent for the statement under way
     pub(super) cancelled_by: Option<Failure>,
-    /// reported settings that changed since the client was told, and what it was told
-    pub(super) unreported: Vec<(String, Option<String>)>,
     /// reported settings may have gone back to other values: they are asked for before ReadyForQuery
     pub(super) recheck: Stale,
     /// rows of the statement under way
