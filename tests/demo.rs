@@ -101,7 +101,10 @@ fn servers_in(directory: &Path) -> Vec<String> {
         .collect()
 }
 
-#[expect(clippy::disallowed_methods, reason = "it ends with the client, and nobody needs its result")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it ends with the client, and nobody needs its result"
+)]
 async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::task::spawn(connection);
