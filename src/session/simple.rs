@@ -321,7 +321,15 @@ impl Session {
         }
         // Split only if all of it can be read (sessions.md 1): a text that Postgres would reject as a whole runs nothing.
         self.parse_check(snapshot, text, spans).await?;
+        let lexing = self.lexing;
         for (index, span) in spans.iter().enumerate() {
+            if self.lexing != lexing {
+                // Postgres has read the whole message under the settings at its arrival.
+                return Err(Failure::NotInThisVersion {
+                    construct: "a statement behind SET standard_conforming_strings or client_encoding in one message",
+                }
+                .into());
+            }
             let saved = self.saved();
             self.block.enter_implicit(&saved, self.effective.default_isolation);
             self.wrapping = Wrapping::Yes;
