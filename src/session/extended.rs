@@ -110,6 +110,12 @@ impl Session {
             (true, Lead::Write) => Command::Insert,
             (true, Lead::Empty | Lead::Other) => sql::command(parse.text, self.lexing).unwrap_or(Command::Query),
         };
+        if self.transparent && matches!(command, Command::Prepare(_)) {
+            return Err(Failure::NotInThisVersion {
+                construct: "PREPARE by the extended protocol",
+            }
+            .into());
+        }
         let edited = if self.transparent {
             self.edit_for_extended(&command, parse.text)
         } else {
@@ -162,6 +168,10 @@ impl Session {
             Command::Execute(execute) => {
                 let found = self.statements.get(execute.name.as_bytes())?;
                 edits.replace(execute.name_span, found.statement.backend_name().as_bytes().to_vec());
+            }
+            Command::Deallocate(crate::sql::DeallocateTarget::Name { name, span }) => {
+                let found = self.statements.get(name.as_bytes())?;
+                edits.replace(*span, found.statement.backend_name().as_bytes().to_vec());
             }
             _ => return None,
         }
@@ -527,6 +537,15 @@ impl Session {
             Work::One(shard) => self.bind_on(shard, plan.access, plan.effect, &statement, &bind).await,
             Work::Many(fan) => {
                 self.place_deferred().await?;
+                let (given, wanted) = (bind.values.count(), statement.described().map(|d| d.parameters.len()));
+                if let Some(wanted) = wanted.filter(|wanted| *wanted != given) {
+                    return Err(Failure::ParameterCount {
+                        name: String::from_utf8_lossy(bind.statement).into_owned(),
+                        given,
+                        wanted,
+                    }
+                    .into());
+                }
                 let place = Place::Fan {
                     plan: fan,
                     parameters: Bound::of(&bind),
@@ -1040,6 +1059,7 @@ impl Session {
             }
             Target::Portal => {
                 let before = self.portals.remove(close.name);
+                let home = self.snapshot().topology().home();
                 let shard = match &before {
                     Some(Portal {
                         place: Place::Backend { shard, .. },
@@ -1049,10 +1069,11 @@ impl Session {
                 };
                 let undo = Undo::Portal(close.name.to_vec(), before.map(Box::new));
                 // A cursor of SQL is a portal too, and may live on any held backend.
-                let at =
-                    shard
-                        .and_then(|s| self.participants.find(s))
-                        .or(if self.transparent { self.active } else { None });
+                let at = shard.and_then(|s| self.participants.find(s)).or(if self.transparent {
+                    self.participants.find(home)
+                } else {
+                    None
+                });
                 match at {
                     Some(at) => {
                         self.switch_away(Some(at)).await?;

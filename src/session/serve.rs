@@ -116,6 +116,7 @@ impl Session {
             stale: Stale::No,
             lexing,
             reported,
+            notifications: Vec::new(),
             block: Block::default(),
             participants,
             queue: VecDeque::new(),

@@ -313,6 +313,7 @@ impl Session {
     async fn several(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], spans: &[Span]) -> Result<(), Stop> {
         // Split only if all of it can be read (sessions.md 1): a text that Postgres would reject as a whole runs nothing.
         self.parse_check(snapshot, text, spans).await?;
+<<<<<<< HEAD
         self.run_several(text, spans, 0).await
     }
 
@@ -321,6 +322,17 @@ impl Session {
     async fn run_several(&mut self, text: &[u8], spans: &[Span], from: usize) -> Result<(), Stop> {
         for (index, span) in spans.iter().enumerate().skip(from) {
             let snapshot = self.snapshot();
+=======
+        let lexing = self.lexing;
+        for (index, span) in spans.iter().enumerate() {
+            if self.lexing != lexing {
+                // Postgres has read the whole message under the settings at its arrival.
+                return Err(Failure::NotInThisVersion {
+                    construct: "a statement behind SET standard_conforming_strings or client_encoding in one message",
+                }
+                .into());
+            }
+>>>>>>> sessions
             let saved = self.saved();
             self.block.enter_implicit(&saved, self.effective.default_isolation);
             self.wrapping = Wrapping::Yes;

@@ -132,6 +132,8 @@ pub(super) struct Session {
     pub(super) lexing: Lexing,
     /// what the client was told by ParameterStatus
     pub(super) reported: BTreeMap<String, String>,
+    /// notifications that came with COMMIT: they follow its tag
+    pub(super) notifications: Vec<u8>,
     pub(super) block: Block<Saved>,
     pub(super) participants: Participants,
     /// answers owed, in stream order
