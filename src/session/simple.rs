@@ -313,18 +313,14 @@ impl Session {
     async fn several(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], spans: &[Span]) -> Result<(), Stop> {
         // Split only if all of it can be read (sessions.md 1): a text that Postgres would reject as a whole runs nothing.
         self.parse_check(snapshot, text, spans).await?;
-<<<<<<< HEAD
         self.run_several(text, spans, 0).await
     }
 
     /// The statements of a message from one of them on. A COPY FROM STDIN among them waits for its data; the rest is
     /// kept until they have come.
     async fn run_several(&mut self, text: &[u8], spans: &[Span], from: usize) -> Result<(), Stop> {
-        for (index, span) in spans.iter().enumerate().skip(from) {
-            let snapshot = self.snapshot();
-=======
         let lexing = self.lexing;
-        for (index, span) in spans.iter().enumerate() {
+        for (index, span) in spans.iter().enumerate().skip(from) {
             if self.lexing != lexing {
                 // Postgres has read the whole message under the settings at its arrival.
                 return Err(Failure::NotInThisVersion {
@@ -332,7 +328,7 @@ impl Session {
                 }
                 .into());
             }
->>>>>>> sessions
+            let snapshot = self.snapshot();
             let saved = self.saved();
             self.block.enter_implicit(&saved, self.effective.default_isolation);
             self.wrapping = Wrapping::Yes;
