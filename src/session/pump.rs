@@ -492,6 +492,13 @@ impl Session {
             self.pop();
             return Ok(());
         }
+        if let Some(Owed::Backend {
+            kind: Kind::Query(tracked),
+            ..
+        }) = self.queue.front()
+        {
+            self.call_by_own_name(tracked, &mut fields);
+        }
         let from_query = matches!(
             self.queue.front(),
             Some(Owed::Backend {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::plan::{Access, Ask, Compiled, Facts, Parameters, Plan, Request, RouteStep, Snapshot, Verdict};
+use crate::plan::{Access, Ask, Compiled, Facts, Parameters, Plan, Refusal, Request, RouteStep, Snapshot, Verdict};
 use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
 use crate::session::prepared::Statement;
@@ -32,6 +32,11 @@ pub(super) struct Question<'a> {
     pub(super) statement: Option<&'a Arc<Statement>>,
 }
 
+/// Errors that parse analysis raises whichever server reads the text: not those of a name that home alone may lack.
+fn is_wrong_anywhere(code: wire::SqlState) -> bool {
+    matches!(code.as_str(), "42601" | "42703" | "42803" | "42804" | "42P10" | "42P20")
+}
+
 impl Session {
     /// The picture for the next statement.
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
@@ -53,11 +58,26 @@ impl Session {
                 .and_then(|compiled| compiled.bind(snapshot, &request, &question.parameters, &facts));
             match planned {
                 Ok(plan) => return self.planned(plan),
-                Err(Verdict::Refused(refusal)) => return Err(Failure::Refused(refusal).into()),
+                Err(Verdict::Refused(refusal)) => return Err(self.refused(snapshot, question, refusal).await),
                 Err(Verdict::Ask(ask)) => self.answer(snapshot, question, ask, &mut facts).await?,
             }
         }
         Err(Failure::Bug("a plan asks without end").into())
+    }
+
+    /// A refusal, or Postgres's own error if the text is wrong on any server: the client is told of its mistake, not of
+    /// ours. A text that came by Parse has been read by a server before it is bound.
+    async fn refused(&mut self, snapshot: &Arc<Snapshot>, question: &Question<'_>, refusal: Box<Refusal>) -> Stop {
+        if question.statement.is_some() {
+            return Failure::Refused(refusal).into();
+        }
+        match self.ask_parameter_types(snapshot, question).await {
+            Err(Stop::Failed(Failure::Shard(fields))) if is_wrong_anywhere(fields.code()) => {
+                Failure::Shard(fields).into()
+            }
+            Err(Stop::Failed(Failure::Shard(_))) | Ok(_) => Failure::Refused(refusal).into(),
+            Err(stop) => stop,
+        }
     }
 
     /// The route of a statement without its keys: for Parse, where parameters aren't known yet.

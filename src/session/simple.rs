@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::execute::Describe;
-use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Work};
+use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Verdict, Work};
 use crate::session::error::{Failure, Gone, Stop};
 use crate::session::prepared::{Draft, Origin, Statement};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
@@ -94,7 +94,7 @@ impl Session {
             return Ok((Vec::new(), None));
         }
         if count == Statements::One && matches!(lead, Lead::Query | Lead::Write) {
-            let effect = self.effect_of(snapshot, text);
+            let effect = self.effect_of(snapshot, text)?;
             if effect == SessionEffect::None {
                 return Ok((Vec::new(), None));
             }
@@ -124,7 +124,8 @@ impl Session {
                 | Command::Copy(_)
                 | Command::Explain(_)
                 | Command::Declare(_)
-                | Command::Execute(_) => self.effect_of(snapshot, statement),
+                | Command::Prepare(_)
+                | Command::Execute(_) => self.effect_of(snapshot, statement)?,
                 _ => SessionEffect::None,
             };
             let prepares = self.edit_names(&command, statement, span.start, &tracked, &mut edits);
@@ -144,7 +145,8 @@ impl Session {
     }
 
     /// What a statement may leave in the session, as far as the planner can tell on one shard.
-    fn effect_of(&self, snapshot: &Arc<Snapshot>, text: &[u8]) -> SessionEffect {
+    /// What an answer of a pooled backend's would get wrong is refused there too.
+    fn effect_of(&self, snapshot: &Arc<Snapshot>, text: &[u8]) -> Result<SessionEffect, Stop> {
         let request = crate::plan::Request {
             text,
             parameter_types: &[],
@@ -155,8 +157,9 @@ impl Session {
             .compile(&request, &facts)
             .and_then(|compiled| compiled.bind(snapshot, &request, &Parameters::default(), &facts))
         {
-            Ok(plan) => plan.effect,
-            Err(_) => SessionEffect::Opaque,
+            Ok(plan) => Ok(plan.effect),
+            Err(Verdict::Refused(refusal)) if refusal.is_about_backend() => Err(Failure::Refused(refusal).into()),
+            Err(Verdict::Refused(_) | Verdict::Ask(_)) => Ok(SessionEffect::Opaque),
         }
     }
 
@@ -172,6 +175,11 @@ impl Session {
         let shifted = |span: Span| Span::new(span.start.saturating_add(offset), span.end.saturating_add(offset));
         match command {
             Command::Prepare(prepare) => {
+                if let Some(there) = self.named_before(&prepare.name, before) {
+                    // The server is to say so in its place, which it does if that one is prepared there.
+                    edits.replace(shifted(prepare.name_span), there.backend_name().as_bytes().to_vec());
+                    return None;
+                }
                 let made = self.intern_sql(statement, prepare.name_span, prepare.body);
                 edits.replace(shifted(prepare.name_span), made.backend_name().as_bytes().to_vec());
                 Some(made)
@@ -201,6 +209,43 @@ impl Session {
         }
     }
 
+    /// The statement that has a name after these of the same text.
+    fn named_before(&self, name: &str, before: &[Tracked]) -> Option<Arc<Statement>> {
+        for earlier in before.iter().rev() {
+            match &earlier.command {
+                Command::Prepare(prepare) if prepare.name == name => return earlier.prepares.clone(),
+                Command::Deallocate(DeallocateTarget::All) => return None,
+                Command::Deallocate(DeallocateTarget::Name { name: gone, .. }) if gone == name => return None,
+                _ => {}
+            }
+        }
+        self.statements.get(name.as_bytes()).map(|n| Arc::clone(&n.statement))
+    }
+
+    /// An error about a prepared statement calls it as the client does.
+    pub(super) fn call_by_own_name(&self, tracked: &[Tracked], fields: &mut wire::ErrorFields) {
+        for one in tracked {
+            let name = match &one.command {
+                Command::Prepare(prepare) => &prepare.name,
+                Command::Execute(execute) => &execute.name,
+                Command::Deallocate(DeallocateTarget::Name { name, .. }) => name,
+                _ => continue,
+            };
+            let known = one
+                .prepares
+                .as_ref()
+                .or_else(|| self.statements.get(name.as_bytes()).map(|n| &n.statement));
+            let Some(statement) = known else { continue };
+            let backends = format!("prepared statement \"{}\"", statement.backend_name());
+            let message = fields.message().into_owned();
+            if message.contains(&backends) {
+                let own = message.replace(&backends, &format!("prepared statement \"{name}\""));
+                fields.put(wire::ErrorField::Message, own);
+                return;
+            }
+        }
+    }
+
     /// A statement made by SQL PREPARE.
     pub(super) fn intern_sql(&mut self, text: &[u8], name: Span, body: Span) -> Arc<Statement> {
         let command = sql::command(body.of(text), self.lexing).unwrap_or(Command::Query);
@@ -223,6 +268,7 @@ impl Session {
             let name = match &one.command {
                 Command::Execute(execute) => &execute.name,
                 Command::Deallocate(DeallocateTarget::Name { name, .. }) => name,
+                Command::Prepare(prepare) if one.prepares.is_none() => &prepare.name,
                 Command::Prepare(_) => {
                     // Prepared there for somebody else: under its one name it may not be prepared twice.
                     if let Some(statement) = &one.prepares {
