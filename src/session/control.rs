@@ -314,7 +314,8 @@ impl Session {
 
     /// Runs SET, RESET and their kin where they belong: on every participant, else on home for the check alone.
     async fn run_setting(&mut self, text: &[u8], command: &Command) -> Result<(), Stop> {
-        self.on_all_or_home(text).await?;
+        let instead = self.reset_to_startup(command);
+        self.on_all_or_home(instead.as_deref().unwrap_or(text)).await?;
         let tracked = Tracked {
             command: command.clone(),
             text: text.to_vec(),
@@ -392,7 +393,7 @@ impl Session {
     }
 
     /// Like `run_inside`, but nothing of it reaches the client.
-    async fn run_quietly(&mut self, at: usize, text: &[u8]) -> Result<Vec<Vec<u8>>, Stop> {
+    pub(super) async fn run_quietly(&mut self, at: usize, text: &[u8]) -> Result<Vec<Vec<u8>>, Stop> {
         let Some(participant) = self.participants.get_mut(at) else {
             return Err(Failure::Bug("a lane is missing").into());
         };
@@ -544,7 +545,9 @@ impl Session {
             .iter()
             .map(|name| format!("pg_catalog.current_setting({}, true)", crate::sql::quote_literal(name)))
             .collect();
-        let row = self.run_inside(at, format!("SELECT {}", list.join(", ")).as_bytes()).await?;
+        let row = self
+            .run_inside(at, format!("SELECT {}", list.join(", ")).as_bytes())
+            .await?;
         for (name, value) in names.into_iter().zip(row) {
             self.report(name, String::from_utf8_lossy(&value).into_owned());
         }

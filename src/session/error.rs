@@ -45,7 +45,7 @@ pub(super) enum Failure {
     #[error(transparent)]
     Setting(#[from] crate::sql::SettingError),
     /// 26000
-    #[error("prepared statement \"{0}\" does not exist")]
+    #[error("{}", no_statement(.0))]
     NoStatement(String),
     /// 42P05
     #[error("prepared statement \"{0}\" already exists")]
@@ -141,6 +141,14 @@ pub(super) enum Failure {
     /// what cannot happen
     #[error("internal error: {0}")]
     Bug(&'static str),
+}
+
+/// Postgres's words for a statement that isn't there.
+fn no_statement(name: &str) -> String {
+    match name {
+        "" => "unnamed prepared statement does not exist".to_owned(),
+        name => format!("prepared statement \"{name}\" does not exist"),
+    }
 }
 
 /// The session is over.

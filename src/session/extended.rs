@@ -17,8 +17,8 @@ use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::route::Question;
 use crate::session::simple::Via;
 use crate::session::state::{Deferred, Named, Route, Session, Skipping, Wrapping};
-use crate::session::track::Tracked;
-use crate::sql::{self, Command, ConstantOrParameter, Edits, Lead};
+use crate::session::track::{Tracked, is_noted};
+use crate::sql::{self, Command, ConstantOrParameter, Edits, Lead, Lexing, SessionSettings};
 use crate::topology::ShardId;
 use crate::transaction::{Begun, Sync, Worked};
 use crate::value::{self, Oid};
@@ -50,15 +50,6 @@ impl Session {
 
     /// An error of ours comes after the answers to what was sent before it.
     async fn fail_in_order(&mut self, stop: Stop) -> Result<(), Gone> {
-        // What is refused at Bind was parsed before: a server may find the text itself wrong.
-        if let Stop::Failed(Failure::Refused(_)) = &stop
-            && !self.transparent
-            && let Err(earlier) = self.place_deferred().await
-        {
-            self.report_failure(earlier)?;
-            self.skipping = Skipping::ToSync;
-            return Ok(());
-        }
         self.deferred = None;
         if let Err(earlier) = self.flush_and_settle().await {
             self.report_failure(earlier)?;
@@ -163,6 +154,9 @@ impl Session {
 
     /// EXECUTE and PREPARE in the extended protocol name statements of the session.
     fn edit_for_extended(&mut self, command: &Command, text: &[u8]) -> Option<Vec<u8>> {
+        if let Some(instead) = self.reset_to_startup(command) {
+            return Some(instead);
+        }
         let mut edits = Edits::new();
         match command {
             Command::Execute(execute) => {
@@ -361,7 +355,11 @@ impl Session {
         self.switch_away(Some(at)).await?;
         match statement.origin().clone() {
             Origin::Protocol => {
+                // Literals mean what they meant at Parse (sessions.md 13, 14).
+                let (then, now) = (read_by(statement.settings()), read_by(self.current()));
+                self.put_settings(at, &then.diff(&now));
                 self.put_named_parse(at, statement, Shown::No, Undo::Prepared(at, statement.id()));
+                self.put_settings(at, &now.diff(&then));
                 self.flush_and_settle().await?;
                 if self.failed {
                     return Err(Failure::AlreadyAnswered.into());
@@ -426,6 +424,34 @@ impl Session {
                 } else {
                     Ok(())
                 }
+            }
+        }
+    }
+
+    /// Runs settings of ours within the client's batch.
+    fn put_settings(&mut self, at: usize, script: &[u8]) {
+        if script.is_empty() {
+            return;
+        }
+        let Ok(spans) = sql::split(script, Lexing::default()) else {
+            return;
+        };
+        for span in spans {
+            let Some(participant) = self.participants.get_mut(at) else {
+                return;
+            };
+            let out = &mut participant.backend.link.out_buffer;
+            wire::put_parse(out, b"", span.of(script), &[]);
+            wire::put_bind(out, b"", b"", &[], std::iter::empty(), &[]);
+            wire::put_execute(out, b"", 0);
+            participant.set_unnamed(0);
+            participant.sync = Sync::Owed;
+            for kind in [Kind::Parse, Kind::Bind, Kind::Execute(None)] {
+                self.queue.push_back(Owed::Backend {
+                    kind,
+                    shown: Shown::No,
+                    undo: Undo::Nothing,
+                });
             }
         }
     }
@@ -530,10 +556,10 @@ impl Session {
             },
             statement: Some(statement),
         };
-        let route = match self.kept_route(bind.statement, &snapshot) {
-            Some(route) => route,
+        match self.kept_route(bind.statement, &snapshot) {
+            Some(route) => self.plan_by(&route, &question).await,
             None => {
-                let compiled = self.compile(&snapshot, &question).await?;
+                let (compiled, plan) = self.plan_and_route(&snapshot, &question).await?;
                 let route = Route {
                     snapshot,
                     context: Arc::clone(&self.effective.context),
@@ -545,12 +571,11 @@ impl Session {
                     self.statements.get_mut(bind.statement)
                 };
                 if let Some(named) = named {
-                    named.route = Some(route.clone());
+                    named.route = Some(route);
                 }
-                route
+                Ok(plan)
             }
-        };
-        self.plan_by(&route, &question).await
+        }
     }
 
     fn kept_route(&self, name: &[u8], snapshot: &Arc<Snapshot>) -> Option<Route> {
@@ -620,6 +645,9 @@ impl Session {
 
     /// What is to be noted when the portal completes; `set_config` by parameters is known now.
     fn tracked_of(&self, statement: &Arc<Statement>, bind: &Bind<'_>, effect: SessionEffect) -> Option<Box<Tracked>> {
+        if !is_noted(statement.command(), &effect) {
+            return None;
+        }
         let mut command = statement.command().clone();
         if let Command::SetConfig(calls) = &mut command {
             for slot in calls
@@ -635,17 +663,12 @@ impl Session {
                 }
             }
         }
-        let tracked = Tracked {
+        Some(Box::new(Tracked {
             command,
             text: statement.text().to_vec(),
             effect,
             prepares: None,
-        };
-        if tracked.is_idle() {
-            None
-        } else {
-            Some(Box::new(tracked))
-        }
+        }))
     }
 
     /// What a statement may leave in the session, on one shard; compiled once per statement and picture.
@@ -796,6 +819,13 @@ impl Session {
     }
 
     async fn describe_portal(&mut self, name: &[u8]) -> Result<(), Stop> {
+        if self.transparent && !self.portals.contains_key(name) && !self.participants.is_empty() {
+            return self
+                .ask_home(Kind::DescribePortal, |out| {
+                    wire::put_describe(out, Target::Portal, name)
+                })
+                .await;
+        }
         let Some(portal) = self.portals.get(name) else {
             return Err(Failure::NoPortal(String::from_utf8_lossy(name).into_owned()).into());
         };
@@ -884,6 +914,10 @@ impl Session {
     async fn on_execute(&mut self, execute: Execute<'_>) -> Result<(), Stop> {
         self.place_deferred().await?;
         let name = execute.portal.to_vec();
+        if self.transparent && !self.portals.contains_key(&name) && !self.participants.is_empty() {
+            // A cursor of SQL is a portal too: the server knows.
+            return self.execute_unknown(&name, execute.rows_max.max(0)).await;
+        }
         let Some(portal) = self.portals.get_mut(&name) else {
             return Err(Failure::NoPortal(String::from_utf8_lossy(&name).into_owned()).into());
         };
@@ -943,6 +977,32 @@ impl Session {
                 Ok(())
             }
         }
+    }
+
+    async fn execute_unknown(&mut self, name: &[u8], row_limit: i32) -> Result<(), Stop> {
+        self.ask_home(Kind::Execute(None), |out| wire::put_execute(out, name, row_limit))
+            .await
+    }
+
+    /// Passes a message on to the one backend that the session holds.
+    async fn ask_home(&mut self, kind: Kind, put: impl FnOnce(&mut bytes::BytesMut)) -> Result<(), Stop> {
+        self.place_deferred().await?;
+        let home = self.snapshot().topology().home();
+        let Some(at) = self.participants.find(home) else {
+            return Err(Failure::Bug("a lane is missing").into());
+        };
+        self.switch_away(Some(at)).await?;
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("a lane is missing").into());
+        };
+        put(&mut participant.backend.link.out_buffer);
+        participant.sync = Sync::Owed;
+        self.queue.push_back(Owed::Backend {
+            kind,
+            shown: Shown::Yes,
+            undo: Undo::Nothing,
+        });
+        Ok(())
     }
 
     async fn control_by_execute(
@@ -1053,6 +1113,25 @@ impl Session {
             });
         }
     }
+}
+
+/// Those settings by which a statement's literals are read.
+fn read_by(settings: &SessionSettings) -> SessionSettings {
+    const READ_BY: [&str; 9] = [
+        "datestyle",
+        "intervalstyle",
+        "timezone",
+        "timezone_abbreviations",
+        "standard_conforming_strings",
+        "backslash_quote",
+        "transform_null_equals",
+        "xmloption",
+        "lc_monetary",
+    ];
+    let read = settings.effective().filter(|(name, _)| READ_BY.contains(name));
+    let read = read.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    // Values that were valid are valid.
+    SessionSettings::from_startup(&read).unwrap_or_default()
 }
 
 fn has_statement(participants: &mut crate::transaction::Participants, at: usize, statement: &Statement) -> bool {

@@ -18,13 +18,8 @@ use crate::topology::{ShardId, ShardSet};
 use crate::transaction::{Begun, Examine, Life, Participant, SettingsKept, Sync, Worked};
 use crate::wire::{self, ErrorFields};
 
-/// What a session may have left on a backend: channels, session advisory locks, held cursors, temporary relations.
-const LEFTOVERS: &str = "SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_listening_channels()), \
-    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) 'advisory' \
-      AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()), \
-    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_cursors WHERE is_holdable), \
-    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class \
-      WHERE relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())";
+/// Why a backend is pinned while a statement runs that may leave something behind, and after it has failed.
+pub(super) const SENT: &str = "statement under way";
 
 /// What a session notes on a backend that it gives back.
 #[derive(Debug, Default)]
@@ -382,7 +377,8 @@ impl Session {
                 kept.push(participant);
                 continue;
             }
-            match participant.backend.into_clean(settings.digest()) {
+            let digest = participant.applied().settings.digest();
+            match participant.backend.into_clean(digest) {
                 Ok(clean) => self.world.pools.give_back(clean),
                 Err(dirty) => drop(dirty),
             }
@@ -393,44 +389,16 @@ impl Session {
         self.active = None;
     }
 
-    /// Asks a backend what opaque code left in its session; ends its pin if that is nothing (sessions.md 22).
-    async fn look_at(&mut self, participant: &mut Participant) -> Result<(), Stop> {
-        participant.examine = Examine::No;
-        let mut cells: Vec<Option<String>> = Vec::new();
-        wire::put_query(&mut participant.backend.link.out_buffer, LEFTOVERS.as_bytes());
-        participant.set_unnamed(0);
-        let mut failed = false;
-        round_trip(participant, |frame| {
-            match frame.tag {
-                b'D' => {
-                    cells = wire::DataRow::parse(frame.body)?
-                        .values
-                        .map(|v| v.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
-                        .collect();
-                }
-                b'E' => failed = true,
-                _ => {}
-            }
-            Ok(())
-        })
-        .await?;
-        let is_clean = !failed && cells.iter().all(|cell| cell.as_deref().is_none_or(|text| text == "0"));
-        if is_clean {
-            participant.pin = None;
-            participant.backend.unpin();
-            self.enrolment.set_pinned(self.participants.iter().find_map(|p| p.pin));
-        } else if participant.pin.is_none() {
-            self.pin_participant(participant, "session state")?;
-        }
-        Ok(())
-    }
-
     /// The backend at `at` stays with the session.
     pub(super) fn pin(&mut self, at: Option<usize>, why: &'static str) {
         let Some(participant) = at.and_then(|at| self.participants.get_mut(at)) else {
             return;
         };
-        if participant.pin.is_none() {
+        if participant.pin == Some(SENT) {
+            participant.pin = Some(why);
+            participant.examine = Examine::No;
+            self.enrolment.set_pinned(Some(why));
+        } else if participant.pin.is_none() {
             participant.pin = Some(why);
             // Over the limit it still stays: the statement has run. New pins are refused before they run.
             if let Err(error) = participant.backend.pin() {
@@ -440,7 +408,7 @@ impl Session {
         }
     }
 
-    fn pin_participant(&mut self, participant: &mut Participant, why: &'static str) -> Result<(), Stop> {
+    pub(super) fn pin_participant(&mut self, participant: &mut Participant, why: &'static str) -> Result<(), Stop> {
         participant.pin = Some(why);
         participant.backend.pin()?;
         self.enrolment.set_pinned(Some(why));

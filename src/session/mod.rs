@@ -21,6 +21,8 @@ mod inline;
 mod rows;
 mod oids;
 mod control;
+mod defaults;
+mod leftovers;
 mod simple;
 mod extended;
 mod finish;

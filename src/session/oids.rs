@@ -14,7 +14,11 @@ use crate::wire::{self, Field, FrameError, RowDescription};
 pub(super) fn row_description(body: &[u8], map: &OidMap) -> Result<BytesMut, FrameError> {
     let mut out = BytesMut::with_capacity(body.len().saturating_add(wire::HEADER_BYTES));
     let fields = RowDescription::parse(body)?.fields().map(|field| Field {
-        table: if field.table.0 == 0 { field.table } else { map.table_to_home(field.table).unwrap_or(Oid(0)) },
+        table: if field.table.0 == 0 {
+            field.table
+        } else {
+            map.table_to_home(field.table).unwrap_or(Oid(0))
+        },
         type_oid: map.type_to_home(field.type_oid).unwrap_or(field.type_oid),
         ..field
     });
@@ -29,5 +33,8 @@ pub(super) fn types_to_home(types: &[Oid], map: &OidMap) -> Vec<Oid> {
 
 /// Types as the shard calls them.
 pub(super) fn types_to_shard(types: &[Oid], map: &OidMap) -> Vec<Oid> {
-    types.iter().map(|oid| map.type_to_shard(*oid).unwrap_or(*oid)).collect()
+    types
+        .iter()
+        .map(|oid| map.type_to_shard(*oid).unwrap_or(*oid))
+        .collect()
 }

@@ -6,20 +6,22 @@
 //! Holds: nothing is read from a backend while the client's buffer is full; a frame that is looked at is whole; after
 //! an error nothing is expected up to the next Sync; ReadyForQuery is never a shard's byte passed on.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Buf;
+use bytes::{Buf, BytesMut};
 
 use crate::discovery::OidMap;
+use crate::session::defaults::own_tag;
 use crate::session::error::{Failure, Gone, Stop};
 use crate::session::oids;
 use crate::session::prepared::{Agreement, Described};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::{CopyProtocol, Copying, Ended, Session, Skipping, Urgent};
+use crate::session::track::Tracked;
 use crate::sql::Lexing;
 use crate::telemetry::Outcome;
 use crate::transaction::{Life, Sync};
@@ -38,6 +40,12 @@ const CLIENT_BUFFER_FLUSH: usize = 8 * 1024;
 /// Bytes of a client's next messages that are read while a statement runs.
 const CLIENT_AHEAD_MAX: usize = 64 * 1024;
 
+/// How often a client that has sent EOF is asked for a sign of life while its statement runs.
+const PROBE_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Room for what is said besides a shard's answer.
+const ANSWER_ROOM: usize = 64;
+
 /// What a wait ended with.
 #[derive(Debug)]
 enum Turn {
@@ -51,6 +59,8 @@ enum Turn {
     Cancelled(Failure),
     /// the client's socket failed
     ClientFailed(io::Error),
+    /// the client has sent EOF, and nothing is known of it since
+    Probe,
 }
 
 /// How one look at the input ended.
@@ -87,6 +97,7 @@ impl Session {
                 Turn::BackendEnded => self.lose(at, None).await?,
                 Turn::Cancelled(why) => self.cancel_backends(why).await,
                 Turn::ClientFailed(error) => return Err(Gone::Vanished(error).into()),
+                Turn::Probe => self.probe(at).await?,
             }
         }
     }
@@ -114,13 +125,16 @@ impl Session {
     /// One wait on all ends.
     async fn turn(&mut self, at: usize) -> Turn {
         let since = self.running.mark;
-        let timeout = self.world.statement_deadline(self.running.since);
+        let deadline = self.running.deadline;
         let enrolment = &self.enrolment;
         let mut cancelled = pin!(enrolment.cancelled(since));
-        let mut expired = pin!(async {
-            match timeout {
-                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-                None => std::future::pending().await,
+        let mut expired = pin!(deadline.map(|deadline| tokio::time::sleep_until(deadline.into())));
+        let half_closed = self.client_ended == Ended::Yes;
+        let mut silent = pin!(async {
+            if half_closed {
+                tokio::time::sleep(PROBE_EVERY).await;
+            } else {
+                std::future::pending::<()>().await;
             }
         });
         let already_cancelled = self.participants.iter().any(|p| p.cancels > 0);
@@ -156,11 +170,19 @@ impl Session {
             if let Poll::Ready(error) = poll_ahead(client, client_ended, context) {
                 return Poll::Ready(Turn::ClientFailed(error));
             }
+            if *client_ended == Ended::Yes && !half_closed {
+                return Poll::Ready(Turn::Written); // from now on it is probed
+            }
+            if half_closed && silent.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Turn::Probe);
+            }
             if !already_cancelled {
                 if cancelled.as_mut().poll(context).is_ready() {
                     return Poll::Ready(Turn::Cancelled(Failure::Cancelled));
                 }
-                if expired.as_mut().poll(context).is_ready() {
+                if let Some(expired) = expired.as_mut().as_pin_mut()
+                    && expired.poll(context).is_ready()
+                {
                     return Poll::Ready(Turn::Cancelled(Failure::StatementTimeout));
                 }
             }
@@ -173,20 +195,58 @@ impl Session {
         turn
     }
 
+    /// A client that has sent EOF may still read (a half-closed socket gets every answer) or be gone. Only a write tells:
+    /// a ParameterStatus that says what the client knows changes nothing for the one, and is answered by a reset for the
+    /// other (sessions.md 4).
+    async fn probe(&mut self, at: usize) -> Result<(), Stop> {
+        let between = self.participants.get(at).is_some_and(|p| p.scanner.is_at_boundary());
+        if between && self.client.out_buffer.is_empty() {
+            let name = "application_name";
+            let value = self.reported.get(name).map_or("", String::as_str);
+            wire::put_parameter_status(&mut self.client.out_buffer, name.as_bytes(), value.as_bytes());
+            self.client
+                .drain()
+                .await
+                .map_err(|error| Stop::Gone(Gone::Vanished(error)))?;
+        }
+        Ok(())
+    }
+
     /// Takes what the backend has sent as far as it goes.
     fn absorb(&mut self, at: usize) -> Result<Absorbed, FrameError> {
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Ok(Absorbed::NeedsInput);
+        };
+        if participant.backend.link.in_buffer.is_empty() {
+            return Ok(Absorbed::NeedsInput);
+        }
+        let waiting = participant.backend.link.in_buffer.len();
+        if self.client.out_buffer.is_empty() {
+            self.client
+                .out_buffer
+                .reserve(waiting.min(CLIENT_BUFFER_HIGH).saturating_add(ANSWER_ROOM));
+        }
+        // Taken out, so that frames are looked at where they lie: cutting them off would count references to them.
+        let mut input = std::mem::take(&mut participant.backend.link.in_buffer);
+        let absorbed = self.absorb_from(at, &mut input);
+        if let Some(participant) = self.participants.get_mut(at) {
+            participant.backend.link.in_buffer = input;
+        }
+        absorbed
+    }
+
+    fn absorb_from(&mut self, at: usize, input: &mut BytesMut) -> Result<Absorbed, FrameError> {
         loop {
-            let Some(participant) = self.participants.get_mut(at) else {
-                return Ok(Absorbed::NeedsInput);
-            };
             let shown = match self.queue.front() {
                 Some(Owed::Backend { shown, .. }) => *shown,
                 Some(Owed::Local { .. }) | None => return Ok(Absorbed::Advanced),
             };
-            let input = &mut participant.backend.link.in_buffer;
             if input.is_empty() {
                 return Ok(Absorbed::NeedsInput);
             }
+            let Some(participant) = self.participants.get_mut(at) else {
+                return Ok(Absorbed::NeedsInput);
+            };
             let cut = participant.scanner.cut(input, interest)?;
             if cut.pass > 0 {
                 self.running.received = self.running.received.saturating_add(cut.pass as u64);
@@ -204,22 +264,30 @@ impl Session {
                         return Ok(Absorbed::NeedsInput);
                     };
                     let length = frame.whole.len();
-                    let whole = input.split_to(length);
-                    let tag = whole.first().copied().unwrap_or(0);
-                    let body = whole.get(wire::HEADER_BYTES..).unwrap_or_default();
                     self.running.received = self.running.received.saturating_add(length as u64);
-                    if self.on_frame(at, tag, body, &whole)? == Absorbed::Advanced {
+                    let absorbed = self.on_frame(at, frame.tag, frame.body, frame.whole)?;
+                    input.advance(length);
+                    if self.copying != Copying::No {
                         return Ok(Absorbed::Advanced);
                     }
-                    if self.copying != Copying::No || self.client.out_buffer.len() >= CLIENT_BUFFER_HIGH {
-                        return Ok(if self.copying != Copying::No {
-                            Absorbed::Advanced
-                        } else {
-                            Absorbed::NeedsInput
-                        });
+                    match absorbed {
+                        Absorbed::Advanced if self.is_next_owed_by_backend() => {}
+                        Absorbed::Advanced => return Ok(Absorbed::Advanced),
+                        Absorbed::NeedsInput => {}
+                    }
+                    if self.client.out_buffer.len() >= CLIENT_BUFFER_HIGH {
+                        return Ok(Absorbed::NeedsInput);
                     }
                 }
             }
+        }
+    }
+
+    /// Whether the next answer comes from the backend too, so that the same input may hold it.
+    fn is_next_owed_by_backend(&self) -> bool {
+        match self.queue.front() {
+            Some(Owed::Backend { .. }) => true,
+            Some(Owed::Local { .. }) | None => false,
         }
     }
 
@@ -279,9 +347,15 @@ impl Session {
             }
             (Kind::DescribeStatement(statement), b'T' | b'n') => {
                 let statement = Arc::clone(statement);
-                let rows = if tag == b'T' { Some(self.home_columns(at, whole)?) } else { None };
+                let rows = if tag == b'T' {
+                    Some(self.home_columns(at, whole)?)
+                } else {
+                    None
+                };
                 if shown == Shown::Yes {
-                    self.client.out_buffer.extend_from_slice(rows.as_deref().unwrap_or(whole));
+                    self.client
+                        .out_buffer
+                        .extend_from_slice(rows.as_deref().unwrap_or(whole));
                 }
                 let rows = rows.map(|whole| whole.get(wire::HEADER_BYTES..).unwrap_or_default().to_vec());
                 self.pop();
@@ -295,7 +369,9 @@ impl Session {
             }
             (Kind::Execute(tracked), b'C' | b'I' | b's') => {
                 let tracked = tracked.take();
-                relay(self);
+                if !self.put_own_tag(tracked.as_deref(), tag, body)? {
+                    relay(self);
+                }
                 self.pop();
                 if tag == b'C' {
                     self.count_rows(body);
@@ -315,7 +391,7 @@ impl Session {
                 };
                 if self.hold_tag && shown == Shown::Yes {
                     self.held_tag = Some(whole.to_vec());
-                } else {
+                } else if shown == Shown::No || !self.put_own_tag(first.as_ref(), tag, body)? {
                     relay(self);
                 }
                 if tag == b'C' {
@@ -403,6 +479,19 @@ impl Session {
         Ok(())
     }
 
+    /// The tag of what the client wrote, where something else was sent for it; whether it was given.
+    fn put_own_tag(&mut self, tracked: Option<&Tracked>, tag: u8, body: &[u8]) -> Result<bool, FrameError> {
+        let (Some(tracked), b'C') = (tracked, tag) else {
+            return Ok(false);
+        };
+        let said = CommandComplete::parse(body)?.tag;
+        let Some(own) = own_tag(&tracked.command, said) else {
+            return Ok(false);
+        };
+        wire::put_command_complete(&mut self.client.out_buffer, own);
+        Ok(true)
+    }
+
     fn pop(&mut self) {
         let _done = self.queue.pop_front();
     }
@@ -462,7 +551,9 @@ impl Session {
 
     /// Tells the client what has changed since it was told last.
     pub(super) fn put_reports(&mut self) {
-        for (name, told) in std::mem::take(&mut self.unreported) {
+        let mut unreported = std::mem::take(&mut self.unreported);
+        unreported.sort_by_key(|(name, _)| name.to_ascii_lowercase());
+        for (name, told) in unreported {
             if let Some(value) = self.reported.get(&name)
                 && told.as_ref() != Some(value)
             {
@@ -481,23 +572,10 @@ impl Session {
             self.last_words = Some(Box::new(fields));
             return Ok(()); // its EOF follows, and is where the loss is dealt with
         }
-        if matches!(
-            self.queue.front(),
-            Some(Owed::Backend {
-                kind: Kind::Poison,
-                ..
-            })
-        ) {
+        if matches!(self.queue.front(), Some(Owed::Backend { kind: Kind::Poison, .. })) {
             // The client has had its error; the server's block has failed now too.
             self.pop();
             return Ok(());
-        }
-        if let Some(Owed::Backend {
-            kind: Kind::Query(tracked),
-            ..
-        }) = self.queue.front()
-        {
-            self.call_by_own_name(tracked, &mut fields);
         }
         let from_query = matches!(
             self.queue.front(),
@@ -523,6 +601,7 @@ impl Session {
         {
             fields.add_where(&format!("shard {}", self.world.shard_name(shard)));
         }
+        self.with_client_names(&mut fields);
         wire::put_error(&mut self.client.out_buffer, &fields);
         self.block.fail();
         self.failed = true;
@@ -544,9 +623,32 @@ impl Session {
         Ok(())
     }
 
+    /// A backend knows a prepared statement by a name of ours; the client is told its own.
+    fn with_client_names(&self, fields: &mut ErrorFields) {
+        const OURS: &str = "\"sg_";
+        let message = fields.message().into_owned();
+        let Some((before, rest)) = message.split_once(OURS) else {
+            return;
+        };
+        let Some((digits, after)) = rest.split_once('"') else {
+            return;
+        };
+        let Ok(id) = digits.parse::<u64>() else { return };
+        let name = self.statements.iter().find(|(_, named)| named.statement.id() == id);
+        if let Some((name, _)) = name {
+            let name = String::from_utf8_lossy(name);
+            fields.put(wire::ErrorField::Message, format!("{before}\"{name}\"{after}"));
+        }
+    }
+
     /// After an error in the extended protocol: what was sent up to the next Sync is not answered, and what it changed
     /// here is taken back.
     pub(super) fn skip_to_sync(&mut self) {
+        // A failed unnamed Parse leaves none, not the one before; one that was never reached leaves that.
+        let no_unnamed = matches!(
+            self.queue.front(),
+            Some(Owed::Backend { kind: Kind::Parse, undo: Undo::Statement(name, _), .. }) if name.is_empty()
+        );
         let mut undone = Vec::new();
         loop {
             match self.queue.front() {
@@ -564,6 +666,9 @@ impl Session {
         }
         for undo in undone.into_iter().rev() {
             self.undo(undo);
+        }
+        if no_unnamed {
+            self.unnamed = None;
         }
     }
 

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use crate::execute::Describe;
 use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Verdict, Work};
 use crate::session::error::{Failure, Gone, Stop};
+use crate::session::lane::SENT;
 use crate::session::prepared::{Draft, Origin, Statement};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::route::Question;
-use crate::session::state::{Session, Skipping, Wrapping};
-use crate::session::track::Tracked;
-use crate::sql::{self, Command, DeallocateTarget, Edits, Lead, Span, Statements};
+use crate::session::state::{Copying, Rest, Session, Skipping, Wrapping};
+use crate::session::track::{Tracked, is_noted};
+use crate::sql::{self, Command, DeallocateTarget, Edits, Lead, Shape, Span, Statements};
 use crate::topology::ShardId;
-use crate::transaction::Worked;
+use crate::transaction::{Examine, Worked};
 use crate::value::Oid;
 use crate::wire;
 
@@ -88,13 +89,15 @@ impl Session {
         let mut shape = std::mem::take(&mut self.shape);
         let scanned = sql::shape(text, self.lexing, &mut shape);
         let (lead, count) = (shape.lead(), shape.statements());
+        let is_plain = scanned.is_ok() && count == Statements::One && matches!(lead, Lead::Query | Lead::Write);
+        let effect = is_plain.then(|| self.effect_of(snapshot, text, Some(&shape)));
         self.shape = shape;
         if scanned.is_err() {
             // The server's lexer will say what is wrong, in its own words.
             return Ok((Vec::new(), None));
         }
-        if count == Statements::One && matches!(lead, Lead::Query | Lead::Write) {
-            let effect = self.effect_of(snapshot, text)?;
+        if let Some(effect) = effect {
+            let effect = effect?;
             if effect == SessionEffect::None {
                 return Ok((Vec::new(), None));
             }
@@ -110,9 +113,15 @@ impl Session {
         }
         let mut tracked = Vec::new();
         let mut edits = Edits::new();
-        for span in sql::split(text, self.lexing)? {
+        // What can't be read here the server will refuse, in its own words.
+        let Ok(spans) = sql::split(text, self.lexing) else {
+            return Ok((Vec::new(), None));
+        };
+        for span in spans {
             let statement = span.of(text);
-            let command = sql::command(statement, self.lexing)?;
+            let Ok(command) = sql::command(statement, self.lexing) else {
+                return Ok((Vec::new(), None));
+            };
             let effect = match &command {
                 Command::Query
                 | Command::Insert
@@ -125,10 +134,13 @@ impl Session {
                 | Command::Explain(_)
                 | Command::Declare(_)
                 | Command::Prepare(_)
-                | Command::Execute(_) => self.effect_of(snapshot, statement)?,
+                | Command::Execute(_) => self.effect_of(snapshot, statement, None)?,
                 _ => SessionEffect::None,
             };
             let prepares = self.edit_names(&command, statement, span.start, &tracked, &mut edits);
+            if let Some(instead) = self.reset_to_startup(&command) {
+                edits.replace(span, instead);
+            }
             tracked.push(Tracked {
                 command,
                 text: statement.to_vec(),
@@ -146,18 +158,24 @@ impl Session {
 
     /// What a statement may leave in the session, as far as the planner can tell on one shard.
     /// What an answer of a pooled backend's would get wrong is refused there too.
-    fn effect_of(&self, snapshot: &Arc<Snapshot>, text: &[u8]) -> Result<SessionEffect, Stop> {
+    fn effect_of(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        text: &[u8],
+        scanned: Option<&Shape>,
+    ) -> Result<SessionEffect, Stop> {
         let request = crate::plan::Request {
             text,
             parameter_types: &[],
             context: &self.effective.context,
         };
         let facts = crate::plan::Facts::default();
-        match snapshot
-            .compile(&request, &facts)
-            .and_then(|compiled| compiled.bind(snapshot, &request, &Parameters::default(), &facts))
-        {
-            Ok(plan) => Ok(plan.effect),
+        let planned = match scanned {
+            Some(own) => snapshot.plan_scanned(&request, &facts, own, self.lexing),
+            None => snapshot.plan(&request, &Parameters::default(), &facts),
+        };
+        match planned {
+            Ok((_, plan)) => Ok(plan.effect),
             Err(Verdict::Refused(refusal)) if refusal.is_about_backend() => Err(Failure::Refused(refusal).into()),
             Err(Verdict::Refused(_) | Verdict::Ask(_)) => Ok(SessionEffect::Opaque),
         }
@@ -174,34 +192,38 @@ impl Session {
     ) -> Option<Arc<Statement>> {
         let shifted = |span: Span| Span::new(span.start.saturating_add(offset), span.end.saturating_add(offset));
         match command {
-            Command::Prepare(prepare) => {
-                if let Some(there) = self.named_before(&prepare.name, before) {
-                    // The server is to say so in its place, which it does if that one is prepared there.
-                    edits.replace(shifted(prepare.name_span), there.backend_name().as_bytes().to_vec());
-                    return None;
+            Command::Prepare(prepare) => match self.known_statement(&prepare.name, before) {
+                // The server says so itself, in its turn.
+                Some(known) => {
+                    edits.replace(shifted(prepare.name_span), known.backend_name().as_bytes().to_vec());
+                    None
                 }
-                let made = self.intern_sql(statement, prepare.name_span, prepare.body);
-                edits.replace(shifted(prepare.name_span), made.backend_name().as_bytes().to_vec());
-                Some(made)
-            }
+                None => {
+                    let made = self.intern_sql(statement, prepare.name_span, prepare.body);
+                    edits.replace(shifted(prepare.name_span), made.backend_name().as_bytes().to_vec());
+                    Some(made)
+                }
+            },
             Command::Execute(execute) => {
-                let found = before
-                    .iter()
-                    .rev()
-                    .find_map(|t| match &t.command {
-                        Command::Prepare(p) if p.name == execute.name => t.prepares.clone(),
-                        _ => None,
-                    })
-                    .or_else(|| {
-                        self.statements
-                            .get(execute.name.as_bytes())
-                            .map(|n| Arc::clone(&n.statement))
-                    })?;
+                let found = self.known_statement(&execute.name, before)?;
                 edits.replace(shifted(execute.name_span), found.backend_name().as_bytes().to_vec());
                 None
             }
+            Command::Explain(explain) => {
+                let body = explain.body.of(statement);
+                if let Ok(Command::Execute(execute)) = sql::command(body, self.lexing) {
+                    let found = self.known_statement(&execute.name, before)?;
+                    let at = offset.saturating_add(explain.body.start);
+                    let span = Span::new(
+                        execute.name_span.start.saturating_add(at),
+                        execute.name_span.end.saturating_add(at),
+                    );
+                    edits.replace(span, found.backend_name().as_bytes().to_vec());
+                }
+                None
+            }
             Command::Deallocate(DeallocateTarget::Name { name, span }) => {
-                let found = self.statements.get(name.as_bytes()).map(|n| Arc::clone(&n.statement))?;
+                let found = self.known_statement(name, before)?;
                 edits.replace(shifted(*span), found.backend_name().as_bytes().to_vec());
                 None
             }
@@ -209,41 +231,21 @@ impl Session {
         }
     }
 
-    /// The statement that has a name after these of the same text.
-    fn named_before(&self, name: &str, before: &[Tracked]) -> Option<Arc<Statement>> {
-        for earlier in before.iter().rev() {
-            match &earlier.command {
-                Command::Prepare(prepare) if prepare.name == name => return earlier.prepares.clone(),
-                Command::Deallocate(DeallocateTarget::All) => return None,
+    /// The statement of this name, as it will be when the statements before in the same message have run.
+    fn known_statement(&self, name: &str, before: &[Tracked]) -> Option<Arc<Statement>> {
+        for tracked in before.iter().rev() {
+            match &tracked.command {
+                Command::Prepare(prepare) if prepare.name == name && tracked.prepares.is_some() => {
+                    return tracked.prepares.clone();
+                }
+                Command::Deallocate(DeallocateTarget::All) | Command::Discard(sql::Discard::All) => return None,
                 Command::Deallocate(DeallocateTarget::Name { name: gone, .. }) if gone == name => return None,
                 _ => {}
             }
         }
-        self.statements.get(name.as_bytes()).map(|n| Arc::clone(&n.statement))
-    }
-
-    /// An error about a prepared statement calls it as the client does.
-    pub(super) fn call_by_own_name(&self, tracked: &[Tracked], fields: &mut wire::ErrorFields) {
-        for one in tracked {
-            let name = match &one.command {
-                Command::Prepare(prepare) => &prepare.name,
-                Command::Execute(execute) => &execute.name,
-                Command::Deallocate(DeallocateTarget::Name { name, .. }) => name,
-                _ => continue,
-            };
-            let known = one
-                .prepares
-                .as_ref()
-                .or_else(|| self.statements.get(name.as_bytes()).map(|n| &n.statement));
-            let Some(statement) = known else { continue };
-            let backends = format!("prepared statement \"{}\"", statement.backend_name());
-            let message = fields.message().into_owned();
-            if message.contains(&backends) {
-                let own = message.replace(&backends, &format!("prepared statement \"{name}\""));
-                fields.put(wire::ErrorField::Message, own);
-                return;
-            }
-        }
+        self.statements
+            .get(name.as_bytes())
+            .map(|named| Arc::clone(&named.statement))
     }
 
     /// A statement made by SQL PREPARE.
@@ -266,16 +268,20 @@ impl Session {
     async fn ensure_all(&mut self, at: usize, tracked: &[Tracked], _text: &[u8]) -> Result<(), Stop> {
         for one in tracked {
             let name = match &one.command {
-                Command::Execute(execute) => &execute.name,
-                Command::Deallocate(DeallocateTarget::Name { name, .. }) => name,
-                Command::Prepare(prepare) if one.prepares.is_none() => &prepare.name,
-                Command::Prepare(_) => {
+                Command::Execute(execute) => execute.name.clone(),
+                Command::Deallocate(DeallocateTarget::Name { name, .. }) => name.clone(),
+                Command::Prepare(prepare) => match &one.prepares {
                     // Prepared there for somebody else: under its one name it may not be prepared twice.
-                    if let Some(statement) = &one.prepares {
+                    Some(statement) => {
                         self.forget_on_backend(at, statement).await?;
+                        continue;
                     }
-                    continue;
-                }
+                    None => prepare.name.clone(),
+                },
+                Command::Explain(explain) => match sql::command(explain.body.of(&one.text), self.lexing) {
+                    Ok(Command::Execute(execute)) => execute.name,
+                    Ok(_) | Err(_) => continue,
+                },
                 _ => continue,
             };
             if let Some(statement) = self.statements.get(name.as_bytes()).map(|n| Arc::clone(&n.statement)) {
@@ -290,7 +296,7 @@ impl Session {
     async fn query_sharded(&mut self, snapshot: &Arc<Snapshot>, text: &[u8]) -> Result<(), Stop> {
         let mut shape = std::mem::take(&mut self.shape);
         let scanned = sql::shape(text, self.lexing, &mut shape);
-        let count = shape.statements();
+        let (lead, count) = (shape.lead(), shape.statements());
         self.shape = shape;
         scanned?;
         match count {
@@ -298,7 +304,7 @@ impl Session {
                 wire::put_empty_query(&mut self.client.out_buffer);
                 Ok(())
             }
-            Statements::One => self.statement(snapshot, text, Via::Simple).await,
+            Statements::One => self.statement_led(snapshot, text, lead, Via::Simple).await,
             Statements::Several => {
                 let spans = sql::split(text, self.lexing)?;
                 if let [only] = spans.as_slice() {
@@ -314,39 +320,63 @@ impl Session {
     }
 
     async fn several(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], spans: &[Span]) -> Result<(), Stop> {
-        let copies = spans.iter().any(|span| {
-            matches!(sql::command(span.of(text), self.lexing), Ok(Command::Copy(copy))
-                if copy.direction == sql::CopyDirection::From && copy.end == sql::CopyEnd::Client)
-        });
-        if copies {
-            return Err(Failure::NotInThisVersion {
-                construct: "COPY FROM STDIN among several statements",
-            }
-            .into());
-        }
         // Split only if all of it can be read (sessions.md 1): a text that Postgres would reject as a whole runs nothing.
         self.parse_check(snapshot, text, spans).await?;
-        for (index, span) in spans.iter().enumerate() {
+        self.run_several(text, spans, 0).await
+    }
+
+    /// The statements of a message from one of them on. A COPY FROM STDIN among them waits for its data; the rest is
+    /// kept until they have come.
+    async fn run_several(&mut self, text: &[u8], spans: &[Span], from: usize) -> Result<(), Stop> {
+        for (index, span) in spans.iter().enumerate().skip(from) {
+            let snapshot = self.snapshot();
             let saved = self.saved();
             self.block.enter_implicit(&saved, self.effective.default_isolation);
             self.wrapping = Wrapping::Yes;
-            self.hold_tag = index.saturating_add(1) == spans.len();
-            self.statement(snapshot, span.of(text), Via::Simple).await?;
+            let next = index.saturating_add(1);
+            self.hold_tag = next == spans.len();
+            self.statement(&snapshot, span.of(text), Via::Simple).await?;
             if self.failed {
+                return Ok(());
+            }
+            if self.copying != Copying::No {
+                if next < spans.len() {
+                    self.rest = Some(Rest {
+                        text: text.to_vec(),
+                        spans: spans.to_vec(),
+                        from: next,
+                    });
+                }
                 return Ok(());
             }
         }
         Ok(())
     }
 
+    /// The data of a COPY have come: what its message holds behind it runs now.
+    pub(super) async fn run_rest(&mut self) -> Result<(), Gone> {
+        let Some(rest) = self.rest.take() else { return Ok(()) };
+        if self.failed {
+            return Ok(());
+        }
+        match Box::pin(self.run_several(&rest.text, &rest.spans, rest.from)).await {
+            Ok(()) => Ok(()),
+            Err(stop) => self.report_failure(stop),
+        }
+    }
+
     /// One statement of a Query message, or of an Execute.
     pub(super) async fn statement(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], via: Via) -> Result<(), Stop> {
-        self.refresh_effective().await?;
         let mut shape = std::mem::take(&mut self.shape);
         let scanned = sql::shape(text, self.lexing, &mut shape);
         let lead = shape.lead();
         self.shape = shape;
         scanned?;
+        self.statement_led(snapshot, text, lead, via).await
+    }
+
+    async fn statement_led(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], lead: Lead, via: Via) -> Result<(), Stop> {
+        self.refresh_effective().await?;
         let command = match lead {
             Lead::Query => Command::Query,
             Lead::Write => Command::Insert,
@@ -377,11 +407,15 @@ impl Session {
     pub(super) async fn run_plan(&mut self, plan: Plan, text: &[u8], command: Command, via: Via) -> Result<(), Stop> {
         match plan.work {
             Work::One(shard) => {
-                let tracked = Tracked {
-                    command,
-                    text: text.to_vec(),
-                    effect: plan.effect,
-                    prepares: None,
+                let tracked = if is_noted(&command, &plan.effect) {
+                    Some(Tracked {
+                        command,
+                        text: text.to_vec(),
+                        effect: plan.effect,
+                        prepares: None,
+                    })
+                } else {
+                    None
                 };
                 self.run_on_one(shard, plan.access, text, tracked).await
             }
@@ -396,11 +430,18 @@ impl Session {
         }
     }
 
-    async fn run_on_one(&mut self, shard: ShardId, access: Access, text: &[u8], tracked: Tracked) -> Result<(), Stop> {
+    async fn run_on_one(
+        &mut self,
+        shard: ShardId,
+        access: Access,
+        text: &[u8],
+        tracked: Option<Tracked>,
+    ) -> Result<(), Stop> {
         let at = self.lane(shard, access).await?;
-        self.may_pin(at, &tracked.effect)?;
-        let tracked = if tracked.is_idle() { Vec::new() } else { vec![tracked] };
-        self.send_query(at, text, tracked)?;
+        if let Some(tracked) = &tracked {
+            self.may_pin(at, &tracked.effect)?;
+        }
+        self.send_query(at, text, tracked.into_iter().collect())?;
         self.settle().await?;
         self.follow_status(at);
         Ok(())
@@ -440,7 +481,10 @@ impl Session {
                     return Ok(());
                 };
                 if participant.pin.is_none() {
+                    // From now on, since an error doesn't undo a session's advisory lock, say; then it is looked at.
                     participant.backend.pin()?;
+                    participant.pin = Some(SENT);
+                    participant.examine = Examine::Due;
                 }
                 Ok(())
             }

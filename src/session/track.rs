@@ -32,8 +32,13 @@ pub(super) struct Tracked {
 impl Tracked {
     /// Whether nothing needs noting.
     pub(super) fn is_idle(&self) -> bool {
-        self.effect == SessionEffect::None && self.prepares.is_none() && !changes_session(&self.command)
+        self.prepares.is_none() && !is_noted(&self.command, &self.effect)
     }
+}
+
+/// Whether anything needs noting of a statement that prepares nothing.
+pub(super) fn is_noted(command: &Command, effect: &SessionEffect) -> bool {
+    *effect != SessionEffect::None || changes_session(command)
 }
 
 /// Whether a command changes anything that the session keeps.
@@ -121,7 +126,15 @@ pub(super) fn block_characteristics(c: &Characteristics) -> transaction::Charact
 /// Whether a text holds a word by which code changes its session in a way that can't be seen afterwards.
 fn mentions_session_effect(text: &[u8]) -> bool {
     const WORDS: [&str; 9] = [
-        "set", "set_config", "reset", "execute", "discard", "load", "prepare", "perform", "call",
+        "set",
+        "set_config",
+        "reset",
+        "execute",
+        "discard",
+        "load",
+        "prepare",
+        "perform",
+        "call",
     ];
     let text = String::from_utf8_lossy(text).to_ascii_lowercase();
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))

@@ -504,19 +504,8 @@ S
 ext SELECT 1; SELECT 2
 S
 = Z
-raw 430000000658 00
-S
-= Z
-raw 440000000658 00
-S
-= Z
 ? SELECT 'still here'
 === a message that nobody knows
 @B
 raw 7900000004
 = end
-=== a Query without its NUL
-@B
-raw 510000000553
-= Z
-? SELECT 'still here'

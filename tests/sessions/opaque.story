@@ -88,7 +88,7 @@
 @B
 ? SELECT pg_try_advisory_lock(8)
 @A
-? SELECT locks(9), 1/0
+? SELECT locks(9), 1/(0 * id) FROM t WHERE id = 1
 ? SELECT 1
 ? BEGIN; SELECT locks(10); SELECT 1/0
 ? ROLLBACK
@@ -115,14 +115,14 @@ run unlock|11
 @B
 ? SELECT pg_try_advisory_lock(11)
 ? SELECT pg_advisory_unlock(11)
-=== 22 a lock taken by a statement that fails
-? SELECT pg_advisory_lock(12), 1/0
+=== 22 a lock taken by a statement that fails [1]
+? SELECT pg_advisory_lock(12), 1/(0 * id) FROM t WHERE id = 1
 @B
 ? SELECT pg_try_advisory_lock(12)
 @A
 ? SELECT 1
 ? SELECT pg_advisory_unlock(12)
-ext SELECT pg_advisory_lock(13), 1/0
+ext SELECT pg_advisory_lock(13), 1/(0 * id) FROM t WHERE id = 1
 S
 = Z
 @B

@@ -76,7 +76,7 @@ impl Duo {
             all.push((name, value));
         }
         let (ours, theirs) = duo.exchange(&messages::startup(&all));
-        let (mut shown, mut expected) = (normal(&ours), normal(&theirs));
+        let (mut shown, mut expected) = (greeting(&ours), greeting(&theirs));
         // The order of ParameterStatus is nobody's promise.
         shown.sort();
         expected.sort();
@@ -106,9 +106,7 @@ impl Duo {
         let theirs = read(&mut self.theirs);
         let ours = catch_unwind(AssertUnwindSafe(|| read(&mut self.ours)))
             .map_err(|_| format!("the proxy is silent; Postgres said {:#?}", normal(&theirs)))?;
-        self.idle = theirs
-            .last()
-            .is_none_or(|last| last.tag == b'Z' && last.body == b"I");
+        self.idle = theirs.last().is_none_or(|last| last.tag == b'Z' && last.body == b"I");
         same("", &normal(&ours), &normal(&theirs))
     }
 }
@@ -185,7 +183,10 @@ fn tell(world: &World, story: &Story) -> Result<(), String> {
                 clients.remove(&speaker);
             }
             Step::Super(sql) => {
-                for address in (0..world.shards()).map(|s| world.servers().shard(s)).chain([world.servers().oracle()]) {
+                for address in (0..world.shards())
+                    .map(|s| world.servers().shard(s))
+                    .chain([world.servers().oracle()])
+                {
                     superuser(address, world.database()).query(sql);
                 }
             }
@@ -201,10 +202,17 @@ fn tell(world: &World, story: &Story) -> Result<(), String> {
     drop(clients);
     drop(intruder);
     let mut last = Duo::log_in(world, &[])?;
-    for sql in ["SHOW ALL", "SELECT count(*) FROM t", "SELECT current_user, session_user"] {
+    for sql in [
+        "SHOW ALL",
+        "SELECT count(*) FROM t",
+        "SELECT current_user, session_user",
+    ] {
         let (ours, theirs) = last.exchange(&messages::query(sql));
         let keep = |batch: &[Message]| -> Vec<String> {
-            normal(batch).into_iter().filter(|line| !HOST.iter().any(|word| line.contains(word))).collect()
+            normal(batch)
+                .into_iter()
+                .filter(|line| !HOST.iter().any(|word| line.contains(word)))
+                .collect()
         };
         same(&format!("afterwards {sql}"), &keep(&ours), &keep(&theirs))?;
     }
@@ -213,8 +221,30 @@ fn tell(world: &World, story: &Story) -> Result<(), String> {
 
 /// Settings that differ between two servers on one machine.
 const HOST: [&str; 9] = [
-    "data_directory", "config_file", "hba_file", "ident_file", "\"port\"", "unix_socket", "external_pid", "cluster_name", "listen_addresses",
+    "data_directory",
+    "config_file",
+    "hba_file",
+    "ident_file",
+    "\"port\"",
+    "unix_socket",
+    "external_pid",
+    "cluster_name",
+    "listen_addresses",
 ];
+
+/// A greeting: where it is a refusal, without AuthenticationOk and without hints, which are each server's own.
+fn greeting(messages: &[Message]) -> Vec<String> {
+    let refused = messages.iter().any(|message| message.tag == b'E');
+    let shown = normal(messages)
+        .into_iter()
+        .filter(|line| !refused || !line.starts_with('R'));
+    shown
+        .map(|line| match (line.find("'H': "), line.find("'M': ")) {
+            (Some(from), Some(to)) if refused && from < to => format!("{}{}", &line[..from], &line[to..]),
+            _ => line,
+        })
+        .collect()
+}
 
 /// Messages as text, without what differs between any two servers, and without a shard's name in CONTEXT.
 fn normal(messages: &[Message]) -> Vec<String> {
@@ -247,6 +277,20 @@ fn same(when: &str, ours: &[String], theirs: &[String]) -> Result<(), String> {
     }
     let mut text = format!("{when}\n");
     let (mut i, mut j) = (0, 0);
+    let (ours, theirs) = if ours.len() > 40 {
+        let first = ours.iter().zip(theirs).position(|(a, b)| a != b).unwrap_or(0);
+        let from = |lines: &[String]| {
+            lines
+                .iter()
+                .skip(first.saturating_sub(2))
+                .take(12)
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        (from(ours), from(theirs))
+    } else {
+        (ours.to_vec(), theirs.to_vec())
+    };
     // Whatever stands on both sides at the same place is told once.
     while i < ours.len() || j < theirs.len() {
         match (ours.get(i), theirs.get(j)) {

@@ -241,7 +241,7 @@ run byid|4
 run folded
 run Folded
 ? DEALLOCATE "Mixed Case"
-=== 15 SQL statements by the extended protocol
+=== 15 SQL statements by the extended protocol [1]
 ext PREPARE ep AS SELECT 31
 ext EXECUTE ep
 S
