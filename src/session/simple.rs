@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::execute::Describe;
-use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Work};
+use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Verdict, Work};
 use crate::session::error::{Failure, Gone, Stop};
 use crate::session::lane::SENT;
 use crate::session::prepared::{Draft, Origin, Statement};
@@ -97,6 +97,7 @@ impl Session {
             return Ok((Vec::new(), None));
         }
         if let Some(effect) = effect {
+            let effect = effect?;
             if effect == SessionEffect::None {
                 return Ok((Vec::new(), None));
             }
@@ -132,7 +133,8 @@ impl Session {
                 | Command::Copy(_)
                 | Command::Explain(_)
                 | Command::Declare(_)
-                | Command::Execute(_) => self.effect_of(snapshot, statement, None),
+                | Command::Prepare(_)
+                | Command::Execute(_) => self.effect_of(snapshot, statement, None)?,
                 _ => SessionEffect::None,
             };
             let prepares = self.edit_names(&command, statement, span.start, &tracked, &mut edits);
@@ -155,7 +157,13 @@ impl Session {
     }
 
     /// What a statement may leave in the session, as far as the planner can tell on one shard.
-    fn effect_of(&self, snapshot: &Arc<Snapshot>, text: &[u8], scanned: Option<&Shape>) -> SessionEffect {
+    /// What an answer of a pooled backend's would get wrong is refused there too.
+    fn effect_of(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        text: &[u8],
+        scanned: Option<&Shape>,
+    ) -> Result<SessionEffect, Stop> {
         let request = crate::plan::Request {
             text,
             parameter_types: &[],
@@ -167,8 +175,9 @@ impl Session {
             None => snapshot.plan(&request, &Parameters::default(), &facts),
         };
         match planned {
-            Ok((_, plan)) => plan.effect,
-            Err(_) => SessionEffect::Opaque,
+            Ok((_, plan)) => Ok(plan.effect),
+            Err(Verdict::Refused(refusal)) if refusal.is_about_backend() => Err(Failure::Refused(refusal).into()),
+            Err(Verdict::Refused(_) | Verdict::Ask(_)) => Ok(SessionEffect::Opaque),
         }
     }
 
