@@ -140,7 +140,7 @@ impl Session {
         };
         let undo = self.name_statement(parse.statement, Arc::clone(&statement));
         if !self.transparent && is_local(statement.command()) {
-            self.local(|out| wire::put_parse_complete(out), undo);
+            self.local(wire::put_parse_complete, undo);
             return Ok(());
         }
         self.deferred = Some(Deferred { statement, undo });
@@ -274,7 +274,7 @@ impl Session {
             return Ok(());
         }
         if participant.backend.prepared.touch(statement.id()) {
-            self.local(|out| wire::put_parse_complete(out), undo);
+            self.local(wire::put_parse_complete, undo);
             return Ok(());
         }
         self.put_named_parse(at, &statement, Shown::Yes, undo);
@@ -524,7 +524,7 @@ impl Session {
         if !self.transparent && is_local(statement.command()) {
             let bound = Bound::of(&bind);
             let undo = self.open_portal(bind.portal, &statement, &bind, Place::Control(bound));
-            self.local(|out| wire::put_bind_complete(out), undo);
+            self.local(wire::put_bind_complete, undo);
             return Ok(());
         }
         if self.transparent {
@@ -551,7 +551,7 @@ impl Session {
                     parameters: Bound::of(&bind),
                 };
                 let undo = self.open_portal(bind.portal, &statement, &bind, place);
-                self.local(|out| wire::put_bind_complete(out), undo);
+                self.local(wire::put_bind_complete, undo);
                 Ok(())
             }
         }
@@ -868,7 +868,7 @@ impl Session {
                 Ok(())
             }
             Place::Control(_) | Place::Finished => {
-                self.local(|out| wire::put_no_data(out), Undo::Nothing);
+                self.local(wire::put_no_data, Undo::Nothing);
                 Ok(())
             }
             Place::Fan { .. } | Place::Suspended(_) => {
@@ -1055,7 +1055,7 @@ impl Session {
                     )
                 };
                 // Backends keep it: other sessions may know it, and unused ones are closed in their turn.
-                self.local(|out| wire::put_close_complete(out), undo);
+                self.local(wire::put_close_complete, undo);
                 Ok(())
             }
             Target::Portal => {
@@ -1089,7 +1089,7 @@ impl Session {
                             undo,
                         });
                     }
-                    None => self.local(|out| wire::put_close_complete(out), undo),
+                    None => self.local(wire::put_close_complete, undo),
                 }
                 Ok(())
             }

@@ -112,6 +112,10 @@ pub(super) struct Running {
 
 /// One client's session.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the message under way; no two of them make a state together"
+)]
 pub(super) struct Session {
     pub(super) world: Arc<World>,
     pub(super) client: Link,
