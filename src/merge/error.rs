@@ -14,13 +14,13 @@ pub enum MergeError {
         column: usize,
     },
     /// A column's type has no order that the proxy knows (0A000).
-    #[error("cannot merge rows by a value of type {type_oid:?}")]
+    #[error("cannot merge rows by a value of the type with OID {}", .type_oid.0)]
     NoOrder {
         /// the type
         type_oid: Oid,
     },
     /// A column's type cannot be folded or encoded here (0A000).
-    #[error("cannot combine partial results of type {type_oid:?}")]
+    #[error("cannot combine partial results of the type with OID {}", .type_oid.0)]
     NoFold {
         /// the type
         type_oid: Oid,

@@ -229,6 +229,7 @@ fn merge_fields(merge: &MergeError) -> ErrorFields {
             .with_hint("shardctl check shows where they differ."),
         MergeError::NoOrder { .. } | MergeError::NoFold { .. } | MergeError::Incomparable => {
             error(SqlState::FEATURE_NOT_SUPPORTED, merge.to_string())
+                .with_detail("For values of this type or collation the proxy has no comparison that is proven equal to Postgres's.")
                 .with_hint("Order or group by a column of a type with byte order, number or time, or filter one key.")
         }
         MergeError::RowTooLong => error(SqlState::PROGRAM_LIMIT_EXCEEDED, merge.to_string()),

@@ -412,7 +412,7 @@ impl Session {
     }
 
     /// Like `run_inside`, but nothing of it reaches the client.
-    async fn run_quietly(&mut self, at: usize, text: &[u8]) -> Result<Vec<Vec<u8>>, Stop> {
+    pub(super) async fn run_quietly(&mut self, at: usize, text: &[u8]) -> Result<Vec<Vec<u8>>, Stop> {
         let Some(participant) = self.participants.get_mut(at) else {
             return Err(Failure::Bug("a lane is missing").into());
         };

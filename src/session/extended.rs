@@ -17,7 +17,7 @@ use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::route::Question;
 use crate::session::simple::Via;
 use crate::session::state::{Deferred, Named, Route, Session, Skipping, Wrapping};
-use crate::session::track::Tracked;
+use crate::session::track::{Tracked, is_noted};
 use crate::sql::{self, Command, ConstantOrParameter, Edits, Lead, Lexing, SessionSettings};
 use crate::topology::ShardId;
 use crate::transaction::{Begun, Sync, Worked};
@@ -575,10 +575,10 @@ impl Session {
             },
             statement: Some(statement),
         };
-        let route = match self.kept_route(bind.statement, &snapshot) {
-            Some(route) => route,
+        match self.kept_route(bind.statement, &snapshot) {
+            Some(route) => self.plan_by(&route, &question).await,
             None => {
-                let compiled = self.compile(&snapshot, &question).await?;
+                let (compiled, plan) = self.plan_and_route(&snapshot, &question).await?;
                 let route = Route {
                     snapshot,
                     context: Arc::clone(&self.effective.context),
@@ -590,12 +590,11 @@ impl Session {
                     self.statements.get_mut(bind.statement)
                 };
                 if let Some(named) = named {
-                    named.route = Some(route.clone());
+                    named.route = Some(route);
                 }
-                route
+                Ok(plan)
             }
-        };
-        self.plan_by(&route, &question).await
+        }
     }
 
     fn kept_route(&self, name: &[u8], snapshot: &Arc<Snapshot>) -> Option<Route> {
@@ -665,6 +664,9 @@ impl Session {
 
     /// What is to be noted when the portal completes; `set_config` by parameters is known now.
     fn tracked_of(&self, statement: &Arc<Statement>, bind: &Bind<'_>, effect: SessionEffect) -> Option<Box<Tracked>> {
+        if !is_noted(statement.command(), &effect) {
+            return None;
+        }
         let mut command = statement.command().clone();
         if let Command::SetConfig(calls) = &mut command {
             for slot in calls
@@ -680,17 +682,12 @@ impl Session {
                 }
             }
         }
-        let tracked = Tracked {
+        Some(Box::new(Tracked {
             command,
             text: statement.text().to_vec(),
             effect,
             prepares: None,
-        };
-        if tracked.is_idle() {
-            None
-        } else {
-            Some(Box::new(tracked))
-        }
+        }))
     }
 
     /// What a statement may leave in the session, on one shard; compiled once per statement and picture.

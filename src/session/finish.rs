@@ -19,7 +19,11 @@ use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::{Copying, Ended, Running, Session, Skipping, Stale, Wrapping};
 use crate::session::track::Outcome;
 use crate::telemetry::{CacheUse, StatementEvent, StatementKind};
+<<<<<<< HEAD
+use crate::transaction::{Begun, Participant, State, Sync, Worked};
+=======
 use crate::transaction::{Begun, SettingsKept, State, Sync};
+>>>>>>> sessions
 use crate::value::Format;
 use crate::wire;
 
@@ -41,8 +45,10 @@ impl Session {
         self.failed = false;
         self.cancelled_by = None;
         self.rows = 0;
+        let now = self.world.clock.now();
         self.running = Running {
-            since: self.world.clock.now(),
+            since: now,
+            deadline: self.world.statement_deadline(now),
             mark: self.enrolment.cancel_mark(),
             kind: StatementKind::Unplanned,
             shard: None,
@@ -120,8 +126,15 @@ impl Session {
             done = Err(stop);
         }
         for at in 0..self.participants.len() {
+<<<<<<< HEAD
+            if self.copying != Copying::No {
+                break; // whatever was sent behind the COPY is swallowed
+            }
+            if self.owes(at) {
+=======
             // A COPY that has begun has swallowed its Sync: the next one is the client's.
             if self.copying == Copying::No && self.owes(at) {
+>>>>>>> sessions
                 self.put_sync(at);
                 self.active = Some(at);
                 if let Err(stop) = self.settle().await {
@@ -345,13 +358,20 @@ impl Session {
         portal: String,
         row_limit: i32,
     ) -> Result<Fan, Stop> {
-        // Work of this batch on other backends must share its transaction with this read.
-        let has_work = self.participants.iter().any(|p| p.sync == Sync::Owed);
-        if !self.block.is_explicit() && has_work {
-            let saved = self.saved();
-            self.block.enter_implicit(&saved, self.effective.default_isolation);
-            self.adopt_batch().await?;
-            self.wrapping = Wrapping::Yes;
+        // Work of this batch on other backends must share its transaction with this read; a Parse alone is no work.
+        if !self.block.is_explicit() {
+            let owes = |p: &Participant| p.sync == Sync::Owed;
+            let worked = self.participants.iter().any(|p| owes(p) && p.worked == Worked::Yes);
+            if worked {
+                let saved = self.saved();
+                self.block.enter_implicit(&saved, self.effective.default_isolation);
+            }
+            if self.participants.iter().any(owes) {
+                self.adopt_batch().await?;
+            }
+            if worked {
+                self.wrapping = Wrapping::Yes;
+            }
         }
         let mut lanes = Vec::with_capacity(plan.shards.len());
         for shard in &plan.shards {
@@ -374,11 +394,11 @@ impl Session {
         };
         for at in &lanes {
             if let Some(participant) = self.participants.get_mut(*at) {
-                participant.worked = crate::transaction::Worked::Yes;
+                participant.worked = Worked::Yes;
                 participant.set_unnamed(0);
             }
         }
-        let deadline = self.world.statement_deadline(self.running.since);
+        let deadline = self.running.deadline;
         let mut sink = ClientSink::new(
             &mut self.client,
             &mut self.client_ended,
@@ -392,7 +412,7 @@ impl Session {
     }
 
     async fn emit(&mut self, fan: &mut Fan, limit: u64) -> Result<Given, Stop> {
-        let deadline = self.world.statement_deadline(self.running.since);
+        let deadline = self.running.deadline;
         let mut sink = ClientSink::new(
             &mut self.client,
             &mut self.client_ended,
@@ -411,10 +431,7 @@ impl Session {
 
     fn fan_failed(&mut self, error: ExecuteError) -> Stop {
         self.active = None;
-        let expired = self
-            .world
-            .statement_deadline(self.running.since)
-            .is_some_and(|d| self.world.clock.now() >= d);
+        let expired = self.running.deadline.is_some_and(|d| self.world.clock.now() >= d);
         match error {
             ExecuteError::Interrupted(Interrupt::ClientGone(error)) => Gone::Vanished(error).into(),
             ExecuteError::Interrupted(Interrupt::Cancelled) if expired => Failure::StatementTimeout.into(),

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::plan::{Access, Ask, Compiled, Facts, Parameters, Plan, Request, RouteStep, Snapshot, Verdict};
+use crate::plan::{Access, Ask, Compiled, Facts, Parameters, Plan, Refusal, Request, RouteStep, Snapshot, Verdict};
 use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
 use crate::session::prepared::Statement;
@@ -14,10 +14,17 @@ use crate::telemetry::StatementKind;
 use crate::topology::ShardId;
 use crate::transaction::{Isolation, Participant};
 use crate::value::Oid;
-use crate::wire;
+use crate::wire::{self, SqlState};
 
 /// Rounds of questions that a plan may take.
 const ROUNDS_MAX: usize = 3;
+
+/// SQLSTATEs of a text that is wrong wherever it is read. Not among them: a relation, function or type that isn't there,
+/// since home has not everything.
+const REJECTIONS: [&str; 19] = [
+    "22007", "22008", "22P02", "42601", "42702", "42703", "42712", "42725", "42803", "42804", "42846", "42P02", "42P08",
+    "42P09", "42P10", "42P18", "42P19", "42P20", "42P21",
+];
 
 /// What is to be planned.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +47,16 @@ impl Session {
 
     /// The plan of a statement.
     pub(super) async fn plan(&mut self, snapshot: &Arc<Snapshot>, question: &Question<'_>) -> Result<Plan, Stop> {
+        let (_, plan) = self.plan_and_route(snapshot, question).await?;
+        Ok(plan)
+    }
+
+    /// The plan of a statement, and the route that serves its next values too.
+    pub(super) async fn plan_and_route(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        question: &Question<'_>,
+    ) -> Result<(Arc<Compiled>, Plan), Stop> {
         let mut facts = self.facts(question);
         for _ in 0..=ROUNDS_MAX {
             let context = Arc::clone(&self.effective.context);
@@ -48,12 +65,9 @@ impl Session {
                 parameter_types: question.declared,
                 context: &context,
             };
-            let planned = snapshot
-                .compile(&request, &facts)
-                .and_then(|compiled| compiled.bind(snapshot, &request, &question.parameters, &facts));
-            match planned {
-                Ok(plan) => return self.planned(plan),
-                Err(Verdict::Refused(refusal)) => return Err(Failure::Refused(refusal).into()),
+            match snapshot.plan(&request, &question.parameters, &facts) {
+                Ok((compiled, plan)) => return Ok((compiled, self.planned(plan)?)),
+                Err(Verdict::Refused(refusal)) => return Err(self.refused(snapshot, question, refusal).await),
                 Err(Verdict::Ask(ask)) => self.answer(snapshot, question, ask, &mut facts).await?,
             }
         }
@@ -97,7 +111,7 @@ impl Session {
                 .bind(&route.snapshot, &request, &question.parameters, &facts)
             {
                 Ok(plan) => return self.planned(plan),
-                Err(Verdict::Refused(refusal)) => return Err(Failure::Refused(refusal).into()),
+                Err(Verdict::Refused(refusal)) => return Err(self.refused(&route.snapshot, question, refusal).await),
                 Err(Verdict::Ask(ask)) => {
                     let snapshot = Arc::clone(&route.snapshot);
                     self.answer(&snapshot, question, ask, &mut facts).await?;
@@ -105,6 +119,23 @@ impl Session {
             }
         }
         Err(Failure::Bug("a plan asks without end").into())
+    }
+
+    /// A refusal; or Postgres's own error, where it rejects the text before any row is looked at.
+    async fn refused(&mut self, snapshot: &Arc<Snapshot>, question: &Question<'_>, refusal: Box<Refusal>) -> Stop {
+        let parsed_before = question.statement.is_some_and(|s| s.described().is_some());
+        // Home need not see what temporary tables hide.
+        let home_can_tell = self.effective.context.temporary.is_empty();
+        if parsed_before || !home_can_tell || refusal.code != SqlState::FEATURE_NOT_SUPPORTED.as_str() {
+            return Failure::Refused(refusal).into();
+        }
+        match self.ask_parameter_types(snapshot, question).await {
+            Err(Stop::Failed(Failure::Shard(fields))) if REJECTIONS.contains(&fields.code().as_str()) => {
+                Failure::Shard(fields).into()
+            }
+            Ok(_) | Err(Stop::Failed(Failure::Shard(_) | Failure::Backend(_))) => Failure::Refused(refusal).into(),
+            Err(stop) => stop,
+        }
     }
 
     fn planned(&mut self, plan: Plan) -> Result<Plan, Stop> {

@@ -12,9 +12,9 @@ use crate::session::lane::SENT;
 use crate::session::prepared::{Draft, Origin, Statement};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::route::Question;
-use crate::session::state::{Session, Skipping, Wrapping};
-use crate::session::track::Tracked;
-use crate::sql::{self, Command, DeallocateTarget, Edits, Lead, Span, Statements};
+use crate::session::state::{Copying, Rest, Session, Skipping, Wrapping};
+use crate::session::track::{Tracked, is_noted};
+use crate::sql::{self, Command, DeallocateTarget, Edits, Lead, Shape, Span, Statements};
 use crate::topology::ShardId;
 use crate::transaction::{Examine, Worked};
 use crate::value::Oid;
@@ -89,13 +89,14 @@ impl Session {
         let mut shape = std::mem::take(&mut self.shape);
         let scanned = sql::shape(text, self.lexing, &mut shape);
         let (lead, count) = (shape.lead(), shape.statements());
+        let is_plain = scanned.is_ok() && count == Statements::One && matches!(lead, Lead::Query | Lead::Write);
+        let effect = is_plain.then(|| self.effect_of(snapshot, text, Some(&shape)));
         self.shape = shape;
         if scanned.is_err() {
             // The server's lexer will say what is wrong, in its own words.
             return Ok((Vec::new(), None));
         }
-        if count == Statements::One && matches!(lead, Lead::Query | Lead::Write) {
-            let effect = self.effect_of(snapshot, text);
+        if let Some(effect) = effect {
             if effect == SessionEffect::None {
                 return Ok((Vec::new(), None));
             }
@@ -131,7 +132,7 @@ impl Session {
                 | Command::Copy(_)
                 | Command::Explain(_)
                 | Command::Declare(_)
-                | Command::Execute(_) => self.effect_of(snapshot, statement),
+                | Command::Execute(_) => self.effect_of(snapshot, statement, None),
                 _ => SessionEffect::None,
             };
             let prepares = self.edit_names(&command, statement, span.start, &tracked, &mut edits);
@@ -154,18 +155,19 @@ impl Session {
     }
 
     /// What a statement may leave in the session, as far as the planner can tell on one shard.
-    fn effect_of(&self, snapshot: &Arc<Snapshot>, text: &[u8]) -> SessionEffect {
+    fn effect_of(&self, snapshot: &Arc<Snapshot>, text: &[u8], scanned: Option<&Shape>) -> SessionEffect {
         let request = crate::plan::Request {
             text,
             parameter_types: &[],
             context: &self.effective.context,
         };
         let facts = crate::plan::Facts::default();
-        match snapshot
-            .compile(&request, &facts)
-            .and_then(|compiled| compiled.bind(snapshot, &request, &Parameters::default(), &facts))
-        {
-            Ok(plan) => plan.effect,
+        let planned = match scanned {
+            Some(own) => snapshot.plan_scanned(&request, &facts, own, self.lexing),
+            None => snapshot.plan(&request, &Parameters::default(), &facts),
+        };
+        match planned {
+            Ok((_, plan)) => plan.effect,
             Err(_) => SessionEffect::Opaque,
         }
     }
@@ -285,7 +287,7 @@ impl Session {
     async fn query_sharded(&mut self, snapshot: &Arc<Snapshot>, text: &[u8]) -> Result<(), Stop> {
         let mut shape = std::mem::take(&mut self.shape);
         let scanned = sql::shape(text, self.lexing, &mut shape);
-        let count = shape.statements();
+        let (lead, count) = (shape.lead(), shape.statements());
         self.shape = shape;
         scanned?;
         match count {
@@ -293,7 +295,7 @@ impl Session {
                 wire::put_empty_query(&mut self.client.out_buffer);
                 Ok(())
             }
-            Statements::One => self.statement(snapshot, text, Via::Simple).await,
+            Statements::One => self.statement_led(snapshot, text, lead, Via::Simple).await,
             Statements::Several => {
                 let spans = sql::split(text, self.lexing)?;
                 if let [only] = spans.as_slice() {
@@ -309,18 +311,18 @@ impl Session {
     }
 
     async fn several(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], spans: &[Span]) -> Result<(), Stop> {
-        let copies = spans.iter().any(|span| {
-            matches!(sql::command(span.of(text), self.lexing), Ok(Command::Copy(copy))
-                if copy.direction == sql::CopyDirection::From && copy.end == sql::CopyEnd::Client)
-        });
-        if copies {
-            return Err(Failure::NotInThisVersion {
-                construct: "COPY FROM STDIN among several statements",
-            }
-            .into());
-        }
         // Split only if all of it can be read (sessions.md 1): a text that Postgres would reject as a whole runs nothing.
         self.parse_check(snapshot, text, spans).await?;
+<<<<<<< HEAD
+        self.run_several(text, spans, 0).await
+    }
+
+    /// The statements of a message from one of them on. A COPY FROM STDIN among them waits for its data; the rest is
+    /// kept until they have come.
+    async fn run_several(&mut self, text: &[u8], spans: &[Span], from: usize) -> Result<(), Stop> {
+        for (index, span) in spans.iter().enumerate().skip(from) {
+            let snapshot = self.snapshot();
+=======
         let lexing = self.lexing;
         for (index, span) in spans.iter().enumerate() {
             if self.lexing != lexing {
@@ -330,26 +332,54 @@ impl Session {
                 }
                 .into());
             }
+>>>>>>> sessions
             let saved = self.saved();
             self.block.enter_implicit(&saved, self.effective.default_isolation);
             self.wrapping = Wrapping::Yes;
-            self.hold_tag = index.saturating_add(1) == spans.len();
-            self.statement(snapshot, span.of(text), Via::Simple).await?;
+            let next = index.saturating_add(1);
+            self.hold_tag = next == spans.len();
+            self.statement(&snapshot, span.of(text), Via::Simple).await?;
             if self.failed {
+                return Ok(());
+            }
+            if self.copying != Copying::No {
+                if next < spans.len() {
+                    self.rest = Some(Rest {
+                        text: text.to_vec(),
+                        spans: spans.to_vec(),
+                        from: next,
+                    });
+                }
                 return Ok(());
             }
         }
         Ok(())
     }
 
+    /// The data of a COPY have come: what its message holds behind it runs now.
+    pub(super) async fn run_rest(&mut self) -> Result<(), Gone> {
+        let Some(rest) = self.rest.take() else { return Ok(()) };
+        if self.failed {
+            return Ok(());
+        }
+        match Box::pin(self.run_several(&rest.text, &rest.spans, rest.from)).await {
+            Ok(()) => Ok(()),
+            Err(stop) => self.report_failure(stop),
+        }
+    }
+
     /// One statement of a Query message, or of an Execute.
     pub(super) async fn statement(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], via: Via) -> Result<(), Stop> {
-        self.refresh_effective().await?;
         let mut shape = std::mem::take(&mut self.shape);
         let scanned = sql::shape(text, self.lexing, &mut shape);
         let lead = shape.lead();
         self.shape = shape;
         scanned?;
+        self.statement_led(snapshot, text, lead, via).await
+    }
+
+    async fn statement_led(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], lead: Lead, via: Via) -> Result<(), Stop> {
+        self.refresh_effective().await?;
         let command = match lead {
             Lead::Query => Command::Query,
             Lead::Write => Command::Insert,
@@ -380,11 +410,15 @@ impl Session {
     pub(super) async fn run_plan(&mut self, plan: Plan, text: &[u8], command: Command, via: Via) -> Result<(), Stop> {
         match plan.work {
             Work::One(shard) => {
-                let tracked = Tracked {
-                    command,
-                    text: text.to_vec(),
-                    effect: plan.effect,
-                    prepares: None,
+                let tracked = if is_noted(&command, &plan.effect) {
+                    Some(Tracked {
+                        command,
+                        text: text.to_vec(),
+                        effect: plan.effect,
+                        prepares: None,
+                    })
+                } else {
+                    None
                 };
                 self.run_on_one(shard, plan.access, text, tracked).await
             }
@@ -399,11 +433,18 @@ impl Session {
         }
     }
 
-    async fn run_on_one(&mut self, shard: ShardId, access: Access, text: &[u8], tracked: Tracked) -> Result<(), Stop> {
+    async fn run_on_one(
+        &mut self,
+        shard: ShardId,
+        access: Access,
+        text: &[u8],
+        tracked: Option<Tracked>,
+    ) -> Result<(), Stop> {
         let at = self.lane(shard, access).await?;
-        self.may_pin(at, &tracked.effect)?;
-        let tracked = if tracked.is_idle() { Vec::new() } else { vec![tracked] };
-        self.send_query(at, text, tracked)?;
+        if let Some(tracked) = &tracked {
+            self.may_pin(at, &tracked.effect)?;
+        }
+        self.send_query(at, text, tracked.into_iter().collect())?;
         self.settle().await?;
         self.follow_status(at);
         Ok(())

@@ -15,7 +15,7 @@ use crate::session::portal::Portal;
 use crate::session::prepared::Statement;
 use crate::session::queue::{Owed, Undo};
 use crate::session::world::World;
-use crate::sql::{Lexing, Scope, SessionSettings, Shape};
+use crate::sql::{Lexing, Scope, SessionSettings, Shape, Span};
 use crate::transaction::{Block, Isolation, Participants};
 use crate::value::Oid;
 use crate::wire::ErrorFields;
@@ -92,6 +92,8 @@ pub(super) enum CopyProtocol {
 pub(super) struct Running {
     /// when it arrived
     pub(super) since: Instant,
+    /// when it must be over; `None`: never
+    pub(super) deadline: Option<Instant>,
     /// cancel requests before it don't count
     pub(super) mark: CancelMark,
     /// what became of it
@@ -184,8 +186,21 @@ pub(super) struct Session {
     pub(super) rows: u64,
     /// DDL has run since the picture was taken
     pub(super) ddl: bool,
+    /// what a Query message holds behind a COPY FROM STDIN
+    pub(super) rest: Option<Rest>,
     /// between a batch's first message and its ReadyForQuery
     pub(super) in_batch: bool,
+}
+
+/// Statements of a Query message that wait for a COPY's data.
+#[derive(Debug)]
+pub(super) struct Rest {
+    /// the whole message
+    pub(super) text: Vec<u8>,
+    /// its statements
+    pub(super) spans: Vec<Span>,
+    /// the next one
+    pub(super) from: usize,
 }
 
 /// A Parse that waits for its shard.

@@ -32,8 +32,13 @@ pub(super) struct Tracked {
 impl Tracked {
     /// Whether nothing needs noting.
     pub(super) fn is_idle(&self) -> bool {
-        self.effect == SessionEffect::None && self.prepares.is_none() && !changes_session(&self.command)
+        self.prepares.is_none() && !is_noted(&self.command, &self.effect)
     }
+}
+
+/// Whether anything needs noting of a statement that prepares nothing.
+pub(super) fn is_noted(command: &Command, effect: &SessionEffect) -> bool {
+    *effect != SessionEffect::None || changes_session(command)
 }
 
 /// Whether a command changes anything that the session keeps.

@@ -116,9 +116,12 @@ fn negative(clause: &'static str) -> Box<Refusal> {
 }
 
 fn count(expr: &Expr, clause: &'static str) -> Result<Count, Box<Refusal>> {
-    let expr = match unnested(expr) {
-        Expr::Cast { expr, data_type, .. } if is_integer(data_type) => unnested(expr),
-        expr => expr,
+    let (expr, most) = match unnested(expr) {
+        Expr::Cast { expr, data_type, .. } => match integer_most(data_type) {
+            Some(most) => (unnested(expr), most),
+            None => return Err(refuse(RefusalId::FanOutLimit, &[clause])),
+        },
+        expr => (expr, i64::MAX),
     };
     if let Expr::Value(value) = expr {
         match &value.value {
@@ -131,11 +134,20 @@ fn count(expr: &Expr, clause: &'static str) -> Result<Count, Box<Refusal>> {
                     .map(Count::Parameter)
                     .ok_or_else(|| refuse(RefusalId::FanOutLimit, &[clause]));
             }
+            // of unknown type: it becomes the integer that the clause or the cast wants
+            Value::SingleQuotedString(text) => {
+                return digits(text, most)
+                    .map(Count::Fixed)
+                    .ok_or_else(|| refuse(RefusalId::FanOutLimit, &[clause]));
+            }
             _ => {}
         }
     }
     if let Some(number) = plain_integer(expr) {
-        return Ok(Count::Fixed(number));
+        return match i64::try_from(number).is_ok_and(|number| number <= most) {
+            true => Ok(Count::Fixed(number)),
+            false => Err(refuse(RefusalId::FanOutLimit, &[clause])),
+        };
     }
     if let Expr::UnaryOp {
         op: UnaryOperator::Minus,
@@ -148,10 +160,21 @@ fn count(expr: &Expr, clause: &'static str) -> Result<Count, Box<Refusal>> {
     Err(refuse(RefusalId::FanOutLimit, &[clause]))
 }
 
-fn is_integer(data_type: &DataType) -> bool {
-    type_name(data_type).is_some_and(|named| {
-        named.schema.is_none() && named.dimensions == 0 && matches!(named.name.as_str(), "int4" | "int8")
-    })
+/// The largest number of an integer type.
+fn integer_most(data_type: &DataType) -> Option<i64> {
+    let named = type_name(data_type).filter(|named| named.schema.is_none() && named.dimensions == 0)?;
+    match named.name.as_str() {
+        "int4" => Some(i64::from(i32::MAX)),
+        "int8" => Some(i64::MAX),
+        _ => None,
+    }
+}
+
+/// A number of nothing but digits, up to `most`.
+fn digits(text: &str, most: i64) -> Option<u64> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = plain.then(|| text.parse::<i64>().ok())??;
+    u64::try_from(number).ok().filter(|_| number <= most)
 }
 
 /// The value of an unsigned integer literal that fits an int8.

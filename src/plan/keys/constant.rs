@@ -259,7 +259,7 @@ impl Constant {
     }
 }
 
-/// A string read as a key of the type; a timestamptz without an offset is asked for.
+/// A string read as a key of the type; a date or an instant in a form of the session's own is asked for.
 pub(in crate::plan) fn read(key_type: KeyType, text: &[u8], facts: &Facts) -> Result<Key, Outcome> {
     match Key::parse_text(key_type, text) {
         Ok(key) => Ok(key),
@@ -267,7 +267,12 @@ pub(in crate::plan) fn read(key_type: KeyType, text: &[u8], facts: &Facts) -> Re
             Err(Outcome::Rejected)
         }
         Err(KeyError::Ambiguous { .. }) => match key_type {
-            KeyType::Timestamptz => instant(text, facts),
+            KeyType::Date => {
+                let days = ask_time(text, facts, "pg_catalog.date")?.checked_div(DAY).ok_or(Outcome::Unclear)?;
+                i32::try_from(days).map(Key::Date).map_err(|_| Outcome::Unclear)
+            }
+            KeyType::Timestamp => ask_time(text, facts, "pg_catalog.timestamp").map(Key::Timestamp),
+            KeyType::Timestamptz => ask_time(text, facts, "pg_catalog.timestamptz").map(Key::Timestamptz),
             KeyType::Int2
             | KeyType::Int4
             | KeyType::Int8
@@ -275,27 +280,30 @@ pub(in crate::plan) fn read(key_type: KeyType, text: &[u8], facts: &Facts) -> Re
             | KeyType::Varchar
             | KeyType::Bpchar
             | KeyType::Uuid
-            | KeyType::Date
-            | KeyType::Timestamp
             | KeyType::Numeric => Err(Outcome::Unclear),
         },
     }
 }
 
-/// Microseconds between 1970 and 2000, the epochs of `extract` and of the type.
+/// Microseconds between 1970 and 2000, the epochs of `extract` and of the types.
 const EPOCHS_APART: i64 = 946_684_800_000_000;
 
-/// An instant written without an offset means what the session's time zone says. Words such as `now` and `today` are
-/// left alone: they would be another instant when the statement runs.
-fn instant(text: &[u8], facts: &Facts) -> Result<Key, Outcome> {
+/// Microseconds of a day.
+const DAY: i64 = 86_400_000_000;
+
+/// What the input routines read as the time of the statement: another when it runs.
+const MOVING_WORDS: [&str; 4] = ["now", "today", "tomorrow", "yesterday"];
+
+/// Microseconds from 2000 to what the text means under the session's time zone and DateStyle.
+fn ask_time(text: &[u8], facts: &Facts, type_name: &str) -> Result<i64, Outcome> {
     let text = std::str::from_utf8(text).map_err(|_| Outcome::Unclear)?;
-    let begins_with_digit = text.trim_start().starts_with(|c: char| c.is_ascii_digit());
-    let has_word = text.chars().filter(|c| c.is_ascii_alphabetic()).count() > 1;
-    if !begins_with_digit || has_word {
+    let lower = text.to_ascii_lowercase();
+    let moves = MOVING_WORDS.iter().any(|word| lower.contains(word));
+    if moves || !text.contains(|c: char| c.is_ascii_digit()) {
         return Err(Outcome::Unclear);
     }
     let expression = format!(
-        "(extract(epoch from {}::pg_catalog.timestamptz) * 1000000)::pg_catalog.text",
+        "(extract(epoch from {}::{type_name}) OPERATOR(pg_catalog.*) 1000000)::pg_catalog.text",
         quote_literal(text)
     );
     match facts.constants.get(&expression) {
@@ -304,10 +312,7 @@ fn instant(text: &[u8], facts: &Facts) -> Result<Key, Outcome> {
         Some(Some(answer)) => {
             let whole = answer.split('.').next().unwrap_or_default();
             let microseconds = whole.parse::<i64>().map_err(|_| Outcome::Unclear)?;
-            microseconds
-                .checked_sub(EPOCHS_APART)
-                .map(Key::Timestamptz)
-                .ok_or(Outcome::Unclear)
+            microseconds.checked_sub(EPOCHS_APART).ok_or(Outcome::Unclear)
         }
     }
 }
