@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Work};
+use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Verdict, Work};
 use crate::session::error::{Failure, Gone, Stop};
 use crate::session::oids;
 use crate::session::portal::{Bound, Place, Portal};
@@ -529,7 +529,7 @@ impl Session {
         }
         if self.transparent {
             let shard = self.snapshot().topology().home();
-            let effect = self.effect_in_transparent(bind.statement);
+            let effect = self.effect_in_transparent(bind.statement)?;
             return self.bind_on(shard, Access::Read, effect, &statement, &bind).await;
         }
         let plan = self.plan_bind(&statement, &bind).await?;
@@ -691,7 +691,7 @@ impl Session {
     }
 
     /// What a statement may leave in the session, on one shard; compiled once per statement and picture.
-    fn effect_in_transparent(&mut self, name: &[u8]) -> SessionEffect {
+    fn effect_in_transparent(&mut self, name: &[u8]) -> Result<SessionEffect, Stop> {
         let snapshot = self.snapshot();
         let context = Arc::clone(&self.effective.context);
         let named = if name.is_empty() {
@@ -699,7 +699,7 @@ impl Session {
         } else {
             self.statements.get_mut(name)
         };
-        let Some(named) = named else { return SessionEffect::None };
+        let Some(named) = named else { return Ok(SessionEffect::None) };
         let statement = Arc::clone(&named.statement);
         let request = crate::plan::Request {
             text: statement.text(),
@@ -718,16 +718,17 @@ impl Session {
                     });
                     compiled
                 }
-                Err(_) => return SessionEffect::Opaque,
+                Err(_) => return Ok(SessionEffect::Opaque),
             },
         };
         match compiled.bind(&snapshot, &request, &Parameters::default(), &facts) {
             Ok(plan) => {
                 self.running.kind = crate::telemetry::StatementKind::from(plan.kind);
                 self.running.shard = Some(snapshot.topology().home());
-                plan.effect
+                Ok(plan.effect)
             }
-            Err(_) => SessionEffect::Opaque,
+            Err(Verdict::Refused(refusal)) if refusal.is_about_backend() => Err(Failure::Refused(refusal).into()),
+            Err(Verdict::Refused(_) | Verdict::Ask(_)) => Ok(SessionEffect::Opaque),
         }
     }
 

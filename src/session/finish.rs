@@ -19,11 +19,7 @@ use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::{Copying, Ended, Running, Session, Skipping, Stale, Wrapping};
 use crate::session::track::Outcome;
 use crate::telemetry::{CacheUse, StatementEvent, StatementKind};
-<<<<<<< HEAD
-use crate::transaction::{Begun, Participant, State, Sync, Worked};
-=======
-use crate::transaction::{Begun, SettingsKept, State, Sync};
->>>>>>> sessions
+use crate::transaction::{Begun, Participant, SettingsKept, State, Sync, Worked};
 use crate::value::Format;
 use crate::wire;
 
@@ -126,15 +122,10 @@ impl Session {
             done = Err(stop);
         }
         for at in 0..self.participants.len() {
-<<<<<<< HEAD
             if self.copying != Copying::No {
                 break; // whatever was sent behind the COPY is swallowed
             }
             if self.owes(at) {
-=======
-            // A COPY that has begun has swallowed its Sync: the next one is the client's.
-            if self.copying == Copying::No && self.owes(at) {
->>>>>>> sessions
                 self.put_sync(at);
                 self.active = Some(at);
                 if let Err(stop) = self.settle().await {

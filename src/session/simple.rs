@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::execute::Describe;
-use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Work};
+use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Verdict, Work};
 use crate::session::error::{Failure, Gone, Stop};
 use crate::session::lane::SENT;
 use crate::session::prepared::{Draft, Origin, Statement};
@@ -97,6 +97,7 @@ impl Session {
             return Ok((Vec::new(), None));
         }
         if let Some(effect) = effect {
+            let effect = effect?;
             if effect == SessionEffect::None {
                 return Ok((Vec::new(), None));
             }
@@ -132,7 +133,8 @@ impl Session {
                 | Command::Copy(_)
                 | Command::Explain(_)
                 | Command::Declare(_)
-                | Command::Execute(_) => self.effect_of(snapshot, statement, None),
+                | Command::Prepare(_)
+                | Command::Execute(_) => self.effect_of(snapshot, statement, None)?,
                 _ => SessionEffect::None,
             };
             let prepares = self.edit_names(&command, statement, span.start, &tracked, &mut edits);
@@ -155,7 +157,13 @@ impl Session {
     }
 
     /// What a statement may leave in the session, as far as the planner can tell on one shard.
-    fn effect_of(&self, snapshot: &Arc<Snapshot>, text: &[u8], scanned: Option<&Shape>) -> SessionEffect {
+    /// What an answer of a pooled backend's would get wrong is refused there too.
+    fn effect_of(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        text: &[u8],
+        scanned: Option<&Shape>,
+    ) -> Result<SessionEffect, Stop> {
         let request = crate::plan::Request {
             text,
             parameter_types: &[],
@@ -167,8 +175,9 @@ impl Session {
             None => snapshot.plan(&request, &Parameters::default(), &facts),
         };
         match planned {
-            Ok((_, plan)) => plan.effect,
-            Err(_) => SessionEffect::Opaque,
+            Ok((_, plan)) => Ok(plan.effect),
+            Err(Verdict::Refused(refusal)) if refusal.is_about_backend() => Err(Failure::Refused(refusal).into()),
+            Err(Verdict::Refused(_) | Verdict::Ask(_)) => Ok(SessionEffect::Opaque),
         }
     }
 
@@ -313,18 +322,14 @@ impl Session {
     async fn several(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], spans: &[Span]) -> Result<(), Stop> {
         // Split only if all of it can be read (sessions.md 1): a text that Postgres would reject as a whole runs nothing.
         self.parse_check(snapshot, text, spans).await?;
-<<<<<<< HEAD
         self.run_several(text, spans, 0).await
     }
 
     /// The statements of a message from one of them on. A COPY FROM STDIN among them waits for its data; the rest is
     /// kept until they have come.
     async fn run_several(&mut self, text: &[u8], spans: &[Span], from: usize) -> Result<(), Stop> {
-        for (index, span) in spans.iter().enumerate().skip(from) {
-            let snapshot = self.snapshot();
-=======
         let lexing = self.lexing;
-        for (index, span) in spans.iter().enumerate() {
+        for (index, span) in spans.iter().enumerate().skip(from) {
             if self.lexing != lexing {
                 // Postgres has read the whole message under the settings at its arrival.
                 return Err(Failure::NotInThisVersion {
@@ -332,7 +337,7 @@ impl Session {
                 }
                 .into());
             }
->>>>>>> sessions
+            let snapshot = self.snapshot();
             let saved = self.saved();
             self.block.enter_implicit(&saved, self.effective.default_isolation);
             self.wrapping = Wrapping::Yes;
