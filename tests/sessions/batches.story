@@ -367,6 +367,7 @@ S
 ? SHOW transaction_isolation
 ? COMMIT
 ? SHOW transaction_isolation
+=== 7 AND CHAIN behind SET TRANSACTION [1]
 ? BEGIN
 ? SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
 ? COMMIT AND CHAIN
