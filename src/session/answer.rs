@@ -227,6 +227,9 @@ fn merge_fields(merge: &MergeError) -> ErrorFields {
         MergeError::Disagreement { .. } => error(SqlState::FEATURE_NOT_SUPPORTED, merge.to_string())
             .with_detail("The table's columns differ between shards; a change may be under way.")
             .with_hint("shardctl check shows where they differ."),
+        MergeError::BinaryUserType { .. } => error(SqlState::FEATURE_NOT_SUPPORTED, merge.to_string())
+            .with_detail("Such a value may hold OIDs of the database that it comes from, and the shards' differ.")
+            .with_hint("Ask for the column as text, or filter by one key."),
         MergeError::NoOrder { .. } | MergeError::NoFold { .. } | MergeError::Incomparable => {
             error(SqlState::FEATURE_NOT_SUPPORTED, merge.to_string())
                 .with_detail("For values of this type or collation the proxy has no comparison that is proven equal to Postgres's.")
