@@ -337,7 +337,8 @@ impl Session {
         self.on_all_or_home(instead.as_deref().unwrap_or(text)).await?;
         let tracked = Tracked {
             command: command.clone(),
-            text: text.to_vec(),
+            // A shard that joins later repeats what was run, not what a backend of its own would make of the client's text.
+            text: instead.as_deref().unwrap_or(text).to_vec(),
             effect: SessionEffect::None,
             prepares: None,
         };
