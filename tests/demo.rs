@@ -1,5 +1,7 @@
 //! `shardctl demo` as a stranger meets it: what it suggests runs, what it says is so, and nothing is left behind.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -99,6 +101,10 @@ fn servers_in(directory: &Path) -> Vec<String> {
         .collect()
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it ends with the client, and nobody needs its result"
+)]
 async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::task::spawn(connection);

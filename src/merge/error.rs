@@ -13,6 +13,12 @@ pub enum MergeError {
         /// ordinal of the column, from 1; one past the last when the count differs
         column: usize,
     },
+    /// A user type's binary form may hold OIDs, and they differ between the shards (0A000).
+    #[error("column {column} is of a user type and wanted in binary over several shards")]
+    BinaryUserType {
+        /// ordinal of the column, from 1
+        column: usize,
+    },
     /// A column's type has no order that the proxy knows (0A000).
     #[error("cannot merge rows by a value of the type with OID {}", .type_oid.0)]
     NoOrder {

@@ -57,6 +57,7 @@ fn spec(visible: usize, hidden: usize, method: Method) -> MergeSpec {
         visible,
         hidden,
         enums: Vec::new(),
+        user_types: Vec::new(),
         method,
     }))
 }

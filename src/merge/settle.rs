@@ -62,6 +62,10 @@ impl Settled {
 /// Checks that every shard's answer has the columns of the plan, with the same types and typmods, and settles what the
 /// plan left to them.
 pub fn settle(spec: &Arc<MergeSpec>, answers: &[RowDescription<'_>]) -> Result<Settled, MergeError> {
+    let formats: Vec<crate::wire::Format> = match answers.first() {
+        Some(first) => first.fields().map(|field| field.format).collect(),
+        None => Vec::new(),
+    };
     let types = |answer: &RowDescription<'_>| {
         let column = |field: Field<'_>| ColumnType {
             type_oid: field.type_oid,
@@ -83,8 +87,9 @@ pub fn settle(spec: &Arc<MergeSpec>, answers: &[RowDescription<'_>]) -> Result<S
     }
     for (index, other) in others.iter().enumerate() {
         let differ = |(column, (a, b)): (usize, (&ColumnType, &ColumnType))| {
-            let enums = form.enums.contains(&column) && is_user_type(a.type_oid) && is_user_type(b.type_oid);
-            a.typmod != b.typmod || (a.type_oid != b.type_oid && !enums)
+            let known = form.enums.contains(&column) || form.user_types.contains(&column);
+            let by_name = known && is_user_type(a.type_oid) && is_user_type(b.type_oid);
+            a.typmod != b.typmod || (a.type_oid != b.type_oid && !by_name)
         };
         let differs = first.iter().zip(other).enumerate().position(differ);
         let differs = differs.or((first.len() != other.len()).then_some(first.len().min(other.len())));
@@ -92,6 +97,15 @@ pub fn settle(spec: &Arc<MergeSpec>, answers: &[RowDescription<'_>]) -> Result<S
             let source_index = index.saturating_add(1);
             return Err(MergeError::Disagreement {
                 source_index,
+                column: column.saturating_add(1),
+            });
+        }
+        let holds_oids = |column: &&usize| {
+            let differ = first.get(**column).map(|a| a.type_oid) != other.get(**column).map(|b| b.type_oid);
+            differ && formats.get(**column).copied() != Some(crate::wire::Format::Text)
+        };
+        if let Some(column) = form.user_types.iter().find(holds_oids) {
+            return Err(MergeError::BinaryUserType {
                 column: column.saturating_add(1),
             });
         }

@@ -76,7 +76,31 @@ fn session_refusal(failure: &Failure) -> Option<&'static str> {
         Failure::IsolationAcrossShards { .. } => Some("isolation-across-shards"),
         Failure::NoFunctionCall => Some("function-call-message"),
         Failure::NotInThisVersion { .. } => Some("session-command"),
-        _ => None,
+        Failure::Refused(_)
+        | Failure::Shard(_)
+        | Failure::Lost { .. }
+        | Failure::Backend(_)
+        | Failure::Block(_)
+        | Failure::Merge(_)
+        | Failure::Discovery(_)
+        | Failure::Scan(_)
+        | Failure::Setting(_)
+        | Failure::NoStatement(_)
+        | Failure::StatementExists(_)
+        | Failure::NoPortal(_)
+        | Failure::PortalExists(_)
+        | Failure::ParameterCount { .. }
+        | Failure::Cancelled
+        | Failure::StatementTimeout
+        | Failure::ResultTypeChanged
+        | Failure::PoolDeadlock { .. }
+        | Failure::CommitUnknown { .. }
+        | Failure::CommitRolledBack
+        | Failure::NoCursor(_)
+        | Failure::ArgumentCount { .. }
+        | Failure::AlreadyAnswered
+        | Failure::Admin(_)
+        | Failure::Bug(_) => None,
     }
 }
 
@@ -227,6 +251,9 @@ fn merge_fields(merge: &MergeError) -> ErrorFields {
         MergeError::Disagreement { .. } => error(SqlState::FEATURE_NOT_SUPPORTED, merge.to_string())
             .with_detail("The table's columns differ between shards; a change may be under way.")
             .with_hint("shardctl check shows where they differ."),
+        MergeError::BinaryUserType { .. } => error(SqlState::FEATURE_NOT_SUPPORTED, merge.to_string())
+            .with_detail("Such a value may hold OIDs of the database that it comes from, and the shards' differ.")
+            .with_hint("Ask for the column as text, or filter by one key."),
         MergeError::NoOrder { .. } | MergeError::NoFold { .. } | MergeError::Incomparable => {
             error(SqlState::FEATURE_NOT_SUPPORTED, merge.to_string())
                 .with_detail("For values of this type or collation the proxy has no comparison that is proven equal to Postgres's.")

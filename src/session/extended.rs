@@ -110,6 +110,12 @@ impl Session {
             (true, Lead::Write) => Command::Insert,
             (true, Lead::Empty | Lead::Other) => sql::command(parse.text, self.lexing).unwrap_or(Command::Query),
         };
+        if self.transparent && matches!(command, Command::Prepare(_)) {
+            return Err(Failure::NotInThisVersion {
+                construct: "PREPARE by the extended protocol",
+            }
+            .into());
+        }
         let edited = if self.transparent {
             self.edit_for_extended(&command, parse.text)
         } else {
@@ -134,7 +140,7 @@ impl Session {
         };
         let undo = self.name_statement(parse.statement, Arc::clone(&statement));
         if !self.transparent && is_local(statement.command()) {
-            self.local(|out| wire::put_parse_complete(out), undo);
+            self.local(wire::put_parse_complete, undo);
             return Ok(());
         }
         self.deferred = Some(Deferred { statement, undo });
@@ -162,6 +168,10 @@ impl Session {
             Command::Execute(execute) => {
                 let found = self.statements.get(execute.name.as_bytes())?;
                 edits.replace(execute.name_span, found.statement.backend_name().as_bytes().to_vec());
+            }
+            Command::Deallocate(crate::sql::DeallocateTarget::Name { name, span }) => {
+                let found = self.statements.get(name.as_bytes())?;
+                edits.replace(*span, found.statement.backend_name().as_bytes().to_vec());
             }
             _ => return None,
         }
@@ -264,7 +274,7 @@ impl Session {
             return Ok(());
         }
         if participant.backend.prepared.touch(statement.id()) {
-            self.local(|out| wire::put_parse_complete(out), undo);
+            self.local(wire::put_parse_complete, undo);
             return Ok(());
         }
         self.put_named_parse(at, &statement, Shown::Yes, undo);
@@ -514,7 +524,7 @@ impl Session {
         if !self.transparent && is_local(statement.command()) {
             let bound = Bound::of(&bind);
             let undo = self.open_portal(bind.portal, &statement, &bind, Place::Control(bound));
-            self.local(|out| wire::put_bind_complete(out), undo);
+            self.local(wire::put_bind_complete, undo);
             return Ok(());
         }
         if self.transparent {
@@ -527,12 +537,21 @@ impl Session {
             Work::One(shard) => self.bind_on(shard, plan.access, plan.effect, &statement, &bind).await,
             Work::Many(fan) => {
                 self.place_deferred().await?;
+                let (given, wanted) = (bind.values.count(), statement.described().map(|d| d.parameters.len()));
+                if let Some(wanted) = wanted.filter(|wanted| *wanted != given) {
+                    return Err(Failure::ParameterCount {
+                        name: String::from_utf8_lossy(bind.statement).into_owned(),
+                        given,
+                        wanted,
+                    }
+                    .into());
+                }
                 let place = Place::Fan {
                     plan: fan,
                     parameters: Bound::of(&bind),
                 };
                 let undo = self.open_portal(bind.portal, &statement, &bind, place);
-                self.local(|out| wire::put_bind_complete(out), undo);
+                self.local(wire::put_bind_complete, undo);
                 Ok(())
             }
         }
@@ -849,7 +868,7 @@ impl Session {
                 Ok(())
             }
             Place::Control(_) | Place::Finished => {
-                self.local(|out| wire::put_no_data(out), Undo::Nothing);
+                self.local(wire::put_no_data, Undo::Nothing);
                 Ok(())
             }
             Place::Fan { .. } | Place::Suspended(_) => {
@@ -1036,11 +1055,12 @@ impl Session {
                     )
                 };
                 // Backends keep it: other sessions may know it, and unused ones are closed in their turn.
-                self.local(|out| wire::put_close_complete(out), undo);
+                self.local(wire::put_close_complete, undo);
                 Ok(())
             }
             Target::Portal => {
                 let before = self.portals.remove(close.name);
+                let home = self.snapshot().topology().home();
                 let shard = match &before {
                     Some(Portal {
                         place: Place::Backend { shard, .. },
@@ -1050,10 +1070,11 @@ impl Session {
                 };
                 let undo = Undo::Portal(close.name.to_vec(), before.map(Box::new));
                 // A cursor of SQL is a portal too, and may live on any held backend.
-                let at =
-                    shard
-                        .and_then(|s| self.participants.find(s))
-                        .or(if self.transparent { self.active } else { None });
+                let at = shard.and_then(|s| self.participants.find(s)).or(if self.transparent {
+                    self.participants.find(home)
+                } else {
+                    None
+                });
                 match at {
                     Some(at) => {
                         self.switch_away(Some(at)).await?;
@@ -1068,7 +1089,7 @@ impl Session {
                             undo,
                         });
                     }
-                    None => self.local(|out| wire::put_close_complete(out), undo),
+                    None => self.local(wire::put_close_complete, undo),
                 }
                 Ok(())
             }

@@ -19,7 +19,7 @@ use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::{Copying, Ended, Running, Session, Skipping, Stale, Wrapping};
 use crate::session::track::Outcome;
 use crate::telemetry::{CacheUse, StatementEvent, StatementKind};
-use crate::transaction::{Begun, Participant, State, Sync, Worked};
+use crate::transaction::{Begun, Participant, SettingsKept, State, Sync, Worked};
 use crate::value::Format;
 use crate::wire;
 
@@ -208,7 +208,9 @@ impl Session {
         }
         if !self.block.is_explicit() {
             self.portals.clear();
+            self.keep_whole_datestyle();
         }
+        let discarded = self.participants.iter().any(|p| p.settings_kept == SettingsKept::No);
         self.release().await;
         if !self.block.is_explicit() {
             // Cursors end with the transaction, but those WITH HOLD, which live on a backend that stays.
@@ -216,16 +218,29 @@ impl Session {
             self.cursors.retain(|_, shard| participants.find(*shard).is_some());
         }
         self.show_shards();
-        if self.recheck == Stale::Yes && !self.transparent {
+        if (self.recheck == Stale::Yes && !self.transparent) || discarded {
             self.recheck = Stale::No;
             if let Err(Stop::Gone(gone)) = self.ask_reports().await {
                 return Err(gone);
             }
         }
         self.put_reports();
+        let notifications = std::mem::take(&mut self.notifications);
+        self.client.out_buffer.extend_from_slice(&notifications);
         wire::put_ready(&mut self.client.out_buffer, self.block.status());
         self.count_statement();
         Ok(())
+    }
+
+    /// `SET DateStyle = 'ISO'` leaves the order of day and month as it was: only what the server reported can be replayed.
+    fn keep_whole_datestyle(&mut self) {
+        const REPORTED_AS: &str = "DateStyle";
+        if let (Some(kept), Some(whole)) = (self.settings.get(REPORTED_AS), self.reported.get(REPORTED_AS))
+            && kept != whole
+            && let Ok(settings) = self.settings.with_value(REPORTED_AS, whole)
+        {
+            self.settings = settings;
+        }
     }
 
     /// On one shard the block is what the server says.

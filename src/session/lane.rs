@@ -283,18 +283,20 @@ impl Session {
             wire::put_query(&mut participant.backend.link.out_buffer, sql);
             let mut failed = None;
             let mut rolled_back = false;
-            let mut notices = Vec::new();
+            let (mut notices, mut notifications) = (Vec::new(), Vec::new());
             let trip = round_trips(participant, syncs, |frame| {
                 match frame.tag {
                     b'E' => failed = Some(Box::new(ErrorFields::parse(frame.body)?)),
                     b'C' if how == EndHow::Commit && frame.body.starts_with(b"ROLLBACK") => rolled_back = true,
-                    b'N' | b'A' => notices.extend_from_slice(frame.whole),
+                    b'N' => notices.extend_from_slice(frame.whole),
+                    b'A' => notifications.extend_from_slice(frame.whole),
                     _ => {}
                 }
                 Ok(())
             })
             .await;
             self.client.out_buffer.extend_from_slice(&notices);
+            self.notifications.extend_from_slice(&notifications);
             match (trip, failed) {
                 (Ok(()), None) if rolled_back => {
                     how = EndHow::Rollback;

@@ -116,6 +116,7 @@ impl Session {
             stale: Stale::No,
             lexing,
             reported,
+            notifications: Vec::new(),
             block: Block::default(),
             participants,
             queue: VecDeque::new(),
@@ -547,7 +548,7 @@ impl Session {
                 }
             })
             .await;
-            let answered = participant.backend.link.in_buffer.first().is_some();
+            let answered = !participant.backend.link.in_buffer.is_empty();
             // The message under way is finished first: both ends must agree on where the next one begins.
             if (answered && self.copy_left == 0) || !drained {
                 return self.copy_answered(protocol).await;

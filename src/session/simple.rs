@@ -328,7 +328,15 @@ impl Session {
     /// The statements of a message from one of them on. A COPY FROM STDIN among them waits for its data; the rest is
     /// kept until they have come.
     async fn run_several(&mut self, text: &[u8], spans: &[Span], from: usize) -> Result<(), Stop> {
+        let lexing = self.lexing;
         for (index, span) in spans.iter().enumerate().skip(from) {
+            if self.lexing != lexing {
+                // Postgres has read the whole message under the settings at its arrival.
+                return Err(Failure::NotInThisVersion {
+                    construct: "a statement behind SET standard_conforming_strings or client_encoding in one message",
+                }
+                .into());
+            }
             let snapshot = self.snapshot();
             let saved = self.saved();
             self.block.enter_implicit(&saved, self.effective.default_isolation);

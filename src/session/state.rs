@@ -112,6 +112,10 @@ pub(super) struct Running {
 
 /// One client's session.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the message under way; no two of them make a state together"
+)]
 pub(super) struct Session {
     pub(super) world: Arc<World>,
     pub(super) client: Link,
@@ -132,6 +136,8 @@ pub(super) struct Session {
     pub(super) lexing: Lexing,
     /// what the client was told by ParameterStatus
     pub(super) reported: BTreeMap<String, String>,
+    /// notifications that came with COMMIT: they follow its tag
+    pub(super) notifications: Vec<u8>,
     pub(super) block: Block<Saved>,
     pub(super) participants: Participants,
     /// answers owed, in stream order

@@ -72,7 +72,11 @@ fn initialises_and_runs_tpcb_on_one_shard() {
             "320/320",
         );
         complete(
-            &pgbench(address, database, &["-n", "-M", mode, "-N", "-C", "-c", "2", "-t", "10"]),
+            &pgbench(
+                address,
+                database,
+                &["-n", "-M", mode, "-N", "-C", "-c", "2", "-t", "10"],
+            ),
             "20/20",
         );
     }

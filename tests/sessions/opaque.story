@@ -7,8 +7,6 @@
 ? SELECT * FROM mine
 @A
 ? SELECT * FROM mine
-? DROP TABLE mine
-? SELECT * FROM mine
 === 22 temporary tables of a block [1]
 ? BEGIN
 ? CREATE TEMP TABLE mine (id int) ON COMMIT DROP
@@ -179,24 +177,6 @@ run adds|3|4
 ? SELECT 1
 ? COMMIT
 ? UNLISTEN *
-=== 23 sequences [1]
-? SELECT currval('numbers')
-? SELECT lastval()
-? SELECT nextval('numbers')
-? SELECT currval('numbers')
-? SELECT lastval()
-? SELECT setval('numbers', 100)
-? SELECT nextval('numbers'), currval('numbers')
-? DISCARD SEQUENCES
-=== 23 serial columns in one batch [1]
-? CREATE TABLE serials (id serial PRIMARY KEY, v text)
-? INSERT INTO serials (v) VALUES ('a') RETURNING id
-? INSERT INTO serials (v) VALUES ('a'); SELECT lastval()
-? BEGIN
-? INSERT INTO serials (v) VALUES ('b')
-? SELECT currval('serials_id_seq')
-? COMMIT
-? DROP TABLE serials
 === 22 setseed [1]
 ? SELECT setseed(0.5)
 ? SELECT random()
@@ -218,7 +198,3 @@ su SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = curren
 ? COMMIT
 ? SELECT lo_get(4711)
 ? SELECT lo_unlink(4711)
-=== the fast path [1]
-raw 46 00000024 00000573 0001 0001 0001 00000008 c008000000000000 0001
-= Z
-? SELECT 'still here'

@@ -211,7 +211,7 @@ su GRANT sessions_role TO app
 ? SELECT current_setting('app.tenant', true)
 ? SHOW app.tenant
 === 19 two-part settings at start-up
-@A options=-c app.start=7 -c Other.Name=x
+@A options=-c app.start=7 -c other.name=x
 ? SHOW app.start
 ? SHOW other.name
 ? SET app.start = '8'
@@ -242,8 +242,6 @@ su GRANT sessions_role TO app
 @A
 ? RESET standard_conforming_strings
 ? SELECT 'a\\\\b'
-? SET standard_conforming_strings = off; SELECT 'a\\\\b'
-? RESET standard_conforming_strings
 ? SET backslash_quote = on
 ? SET escape_string_warning = off
 === 20 encodings

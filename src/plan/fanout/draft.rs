@@ -406,7 +406,8 @@ impl<'r, 'a> Draft<'r, 'a> {
         let form = MergeForm {
             visible: self.outputs.len(),
             hidden: self.hidden.len(),
-            enums: self.enums(),
+            enums: self.of_user_types(|kind| kind == b'e'),
+            user_types: self.of_user_types(|kind| kind != b'e'),
             method,
         };
         super::template_of(
@@ -420,14 +421,14 @@ impl<'r, 'a> Draft<'r, 'a> {
         )
     }
 
-    /// Output columns of an enum type.
-    fn enums(&self) -> Vec<usize> {
-        let is_enum = |output: &usize| {
+    /// Output columns of user types of these kinds (`typtype`).
+    fn of_user_types(&self, wanted: impl Fn(u8) -> bool) -> Vec<usize> {
+        let is_wanted = |output: &usize| {
             let typed = self.output_type(*output);
             let user = typed.and_then(|typed| self.resolved.input.catalog.types.get(&typed.type_oid.0));
-            user.is_some_and(|user| user.kind == b'e')
+            user.is_some_and(|user| wanted(user.kind))
         };
-        (0..self.outputs.len()).filter(is_enum).collect()
+        (0..self.outputs.len()).filter(is_wanted).collect()
     }
 }
 
@@ -553,6 +554,7 @@ pub(super) fn union_form(visible: usize) -> Arc<MergeForm> {
         visible,
         hidden: 0,
         enums: Vec::new(),
+        user_types: Vec::new(),
         method: Method::Concatenate,
     })
 }

@@ -34,6 +34,8 @@ pub struct MergeForm {
     pub hidden: usize,
     /// visible columns of an enum type: each database has its own OID for it, home's is the client's
     pub enums: Vec<usize>,
+    /// visible columns of another user type: so too, and alike on all shards as text alone
+    pub user_types: Vec<usize>,
     /// how
     pub method: Method,
 }
@@ -256,6 +258,7 @@ impl MergeSpec {
             visible,
             hidden: 0,
             enums: Vec::new(),
+            user_types: Vec::new(),
             method: Method::Concatenate,
         }))
     }

@@ -103,6 +103,9 @@ fn through_the_proxy(name: &str) {
         all.push(run::run(&script, &world, shards));
     }
     if std::env::var_os("UPDATE_REFUSALS").is_some() {
+        for reason in all.iter().flat_map(|findings| &findings.reasons).collect::<BTreeSet<_>>() {
+            println!("{name}.slt before the update, {reason}");
+        }
         std::fs::write(&path, script::with_refusals(&text, &refusals(&all))).expect("the script can be written");
         all.iter_mut()
             .for_each(|findings| findings.wrong.retain(|text| !text.contains("; the script says ")));

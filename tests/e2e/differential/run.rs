@@ -18,6 +18,8 @@ pub struct Findings {
     pub wrong: Vec<String>,
     /// records by the line of their head: whether any and whether all runs were refused
     pub refused: BTreeMap<usize, Extent>,
+    /// what the refusals said, for the reviewer of a new one
+    pub reasons: BTreeSet<String>,
 }
 
 /// Runs all records; `world` says who the subject is.
@@ -66,7 +68,10 @@ impl Runner<'_> {
                     runs += 1;
                     match self.run(&run) {
                         Outcome::Same => {}
-                        Outcome::Refused => refusals += 1,
+                        Outcome::Refused(reason) => {
+                            refusals += 1;
+                            findings.reasons.insert(format!("line {}: {reason}", record.line));
+                        }
                         Outcome::Wrong(what) => findings.wrong.push(run.tell(self.shards, &what)),
                     }
                 }
@@ -119,7 +124,7 @@ impl Runner<'_> {
                 oracle.query("DO $$ BEGIN RAISE feature_not_supported; END $$");
             }
             // One that doesn't say why and what now isn't ours, or isn't finished.
-            return incomplete(&ours).map_or(Outcome::Refused, Outcome::Wrong);
+            return incomplete(&ours).map_or_else(|| Outcome::Refused(reason(&ours)), Outcome::Wrong);
         }
         let theirs = read(&run.send(oracle), &mut self.oracle_names, hide);
         // With several shards a refusal before may have made it fail on both sides; that is compared below.
@@ -135,7 +140,7 @@ impl Runner<'_> {
 
 enum Outcome {
     Same,
-    Refused,
+    Refused(String),
     Wrong(String),
 }
 
@@ -147,6 +152,13 @@ fn incomplete(answer: &Answer) -> Option<String> {
         .filter(|letter| fields.get(letter).is_none_or(String::is_empty))
         .collect();
     (!missing.is_empty()).then(|| format!("its refusal lacks the fields {missing:?}: {fields:?}"))
+}
+
+/// A refusal in one line.
+fn reason(answer: &Answer) -> String {
+    let field = |letter| answer.error.as_ref().and_then(|fields| fields.get(&letter));
+    let said: Vec<&str> = "CMDH".chars().filter_map(|letter| field(letter).map(String::as_str)).collect();
+    said.join(" | ")
 }
 
 fn pair(world: &World) -> (Client, Client) {
