@@ -487,11 +487,9 @@ registry! {
 }
 
 impl Refusal {
-    /// Whether it holds on one shard too, where all else is forwarded: an answer of a pooled backend's would be wrong.
+    /// Whether it holds on one shard too, where all else is forwarded: no pin makes a backend's list the session's own.
     pub fn is_about_backend(&self) -> bool {
-        [RefusalId::FunctionRefused, RefusalId::BackendState]
-            .iter()
-            .any(|id| id.kind().id == self.id)
+        self.id == RefusalId::BackendState.kind().id
     }
 }
 

@@ -699,7 +699,9 @@ impl Session {
         } else {
             self.statements.get_mut(name)
         };
-        let Some(named) = named else { return Ok(SessionEffect::None) };
+        let Some(named) = named else {
+            return Ok(SessionEffect::None);
+        };
         let statement = Arc::clone(&named.statement);
         let request = crate::plan::Request {
             text: statement.text(),

@@ -36,7 +36,7 @@ const OID_TYPES: [&str; 9] = [
 ];
 
 /// Views of what one backend holds: no shard's has all of it, or only it.
-const BACKEND_STATE: [&str; 2] = ["pg_prepared_statements", "pg_cursors"];
+pub(super) const BACKEND_STATE: [&str; 2] = ["pg_prepared_statements", "pg_cursors"];
 
 /// Judges all that a statement uses; an undeclared function or operator is refused.
 pub(super) fn usage(resolved: &Resolved<'_>) -> Result<Usage, Box<Refusal>> {
