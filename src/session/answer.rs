@@ -230,11 +230,14 @@ fn merge_fields(merge: &MergeError) -> ErrorFields {
         MergeError::BinaryUserType { .. } => error(SqlState::FEATURE_NOT_SUPPORTED, merge.to_string())
             .with_detail("Such a value may hold OIDs of the database that it comes from, and the shards' differ.")
             .with_hint("Ask for the column as text, or filter by one key."),
-        MergeError::NoOrder { .. } | MergeError::NoFold { .. } | MergeError::Incomparable => {
-            error(SqlState::FEATURE_NOT_SUPPORTED, merge.to_string())
-                .with_detail("For values of this type or collation the proxy has no comparison that is proven equal to Postgres's.")
-                .with_hint("Order or group by a column of a type with byte order, number or time, or filter one key.")
-        }
+        MergeError::NoOrder { .. } | MergeError::NoFold { .. } | MergeError::Incomparable => error(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            merge.to_string(),
+        )
+        .with_detail(
+            "For values of this type or collation the proxy has no comparison that is proven equal to Postgres's.",
+        )
+        .with_hint("Order or group by a column of a type with byte order, number or time, or filter one key."),
         MergeError::RowTooLong => error(SqlState::PROGRAM_LIMIT_EXCEEDED, merge.to_string()),
         MergeError::MalformedRow { .. } => error(SqlState::PROTOCOL_VIOLATION, merge.to_string()),
         MergeError::Value(_) | MergeError::Bug(_) => error(SqlState::INTERNAL_ERROR, merge.to_string()),

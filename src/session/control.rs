@@ -545,7 +545,9 @@ impl Session {
             .iter()
             .map(|name| format!("pg_catalog.current_setting({}, true)", crate::sql::quote_literal(name)))
             .collect();
-        let row = self.run_inside(at, format!("SELECT {}", list.join(", ")).as_bytes()).await?;
+        let row = self
+            .run_inside(at, format!("SELECT {}", list.join(", ")).as_bytes())
+            .await?;
         for (name, value) in names.into_iter().zip(row) {
             self.report(name, String::from_utf8_lossy(&value).into_owned());
         }

@@ -502,13 +502,7 @@ impl Session {
             self.last_words = Some(Box::new(fields));
             return Ok(()); // its EOF follows, and is where the loss is dealt with
         }
-        if matches!(
-            self.queue.front(),
-            Some(Owed::Backend {
-                kind: Kind::Poison,
-                ..
-            })
-        ) {
+        if matches!(self.queue.front(), Some(Owed::Backend { kind: Kind::Poison, .. })) {
             // The client has had its error; the server's block has failed now too.
             self.pop();
             return Ok(());

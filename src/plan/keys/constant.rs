@@ -268,7 +268,9 @@ pub(in crate::plan) fn read(key_type: KeyType, text: &[u8], facts: &Facts) -> Re
         }
         Err(KeyError::Ambiguous { .. }) => match key_type {
             KeyType::Date => {
-                let days = ask_time(text, facts, "pg_catalog.date")?.checked_div(DAY).ok_or(Outcome::Unclear)?;
+                let days = ask_time(text, facts, "pg_catalog.date")?
+                    .checked_div(DAY)
+                    .ok_or(Outcome::Unclear)?;
                 i32::try_from(days).map(Key::Date).map_err(|_| Outcome::Unclear)
             }
             KeyType::Timestamp => ask_time(text, facts, "pg_catalog.timestamp").map(Key::Timestamp),

@@ -103,7 +103,11 @@ fn through_the_proxy(name: &str) {
         all.push(run::run(&script, &world, shards));
     }
     if std::env::var_os("UPDATE_REFUSALS").is_some() {
-        for reason in all.iter().flat_map(|findings| &findings.reasons).collect::<BTreeSet<_>>() {
+        for reason in all
+            .iter()
+            .flat_map(|findings| &findings.reasons)
+            .collect::<BTreeSet<_>>()
+        {
             println!("{name}.slt before the update, {reason}");
         }
         std::fs::write(&path, script::with_refusals(&text, &refusals(&all))).expect("the script can be written");
