@@ -6,7 +6,6 @@
 //! are a Postgres; the only expectations written by hand are which cases are refused, and by which id.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
     reason = "a helper that fails is a failed test, and a test without a server says so"

@@ -161,7 +161,7 @@ impl Backend {
         if is_pinned || self.is_cancel_pending() || !self.link.is_quiet() {
             return Err(self);
         }
-        self.link.release_buffers();
+        self.link.trim_buffers();
         self.digest = digest;
         Ok(Clean { backend: self })
     }

@@ -3,7 +3,7 @@
 //! Sketch, per statement and link: one read, one write. A read asks tokio for readiness first and takes its buffer
 //! after, so an idle connection holds none; `poll_read` clears readiness after a short read, so no read is spent on
 //! finding nothing. A write is tried at once. Relayed bytes go from one link's input straight to the other's socket
-//! ([`Link::poll_relay`]), uncopied. Reads grow from 8 KB to 64 KB only while the peer fills them.
+//! ([`Link::poll_relay`]), uncopied. Reads grow from 1 KB to 64 KB only while the peer fills them.
 //!
 //! Holds: nothing here blocks or reads ahead of what it was asked; back-pressure is the caller not filling.
 
@@ -18,11 +18,16 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
+/// First read of a link without a buffer: most messages fit, and an allocator has such pieces at hand.
+const READ_BYTES_FIRST: usize = 1000;
 const READ_BYTES_SMALL: usize = 8 * 1024;
 const READ_BYTES_LARGE: usize = 64 * 1024;
 
 /// Below this, relayed bytes are copied behind what is queued, so that both leave in one write.
 const JOIN_BYTES_MAX: usize = 16 * 1024;
+
+/// An empty output buffer up to this size is kept by a link that is used again soon.
+const KEPT_BYTES_MAX: usize = 16 * 1024;
 
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -53,7 +58,7 @@ impl Link {
         Ok(Link {
             stream,
             peer,
-            read_bytes: READ_BYTES_SMALL,
+            read_bytes: READ_BYTES_FIRST,
             in_buffer: BytesMut::new(),
             out_buffer: BytesMut::new(),
         })
@@ -74,7 +79,13 @@ impl Link {
         let room = self.room();
         let read = pin!(self.stream.read_buf(&mut self.in_buffer)).poll(cx);
         match read {
-            Poll::Ready(Ok(count)) if count >= room => self.read_bytes = READ_BYTES_LARGE,
+            Poll::Ready(Ok(count)) if count >= room => {
+                self.read_bytes = if self.read_bytes < READ_BYTES_SMALL {
+                    READ_BYTES_SMALL
+                } else {
+                    READ_BYTES_LARGE
+                };
+            }
             Poll::Pending if self.in_buffer.is_empty() => self.in_buffer = BytesMut::new(),
             Poll::Ready(_) | Poll::Pending => (),
         }
@@ -94,7 +105,11 @@ impl Link {
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.out_buffer.advance(count);
+            if count == self.out_buffer.len() {
+                self.out_buffer.clear(); // its whole room stays in sight
+            } else {
+                self.out_buffer.advance(count);
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -146,10 +161,18 @@ impl Link {
     pub fn release_buffers(&mut self) {
         if self.in_buffer.is_empty() {
             self.in_buffer = BytesMut::new();
-            self.read_bytes = READ_BYTES_SMALL;
+            self.read_bytes = READ_BYTES_FIRST;
         }
         if self.out_buffer.is_empty() {
             self.out_buffer = BytesMut::new();
+        }
+    }
+
+    /// Gives empty buffers back if they have grown; call where the number of links is bounded.
+    #[inline]
+    pub fn trim_buffers(&mut self) {
+        if self.read_bytes > READ_BYTES_SMALL || self.out_buffer.capacity() > KEPT_BYTES_MAX {
+            self.release_buffers();
         }
     }
 

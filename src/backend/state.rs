@@ -149,9 +149,13 @@ impl State {
 
     /// The waiter whom a returned backend serves best, unless the first in the queue has been passed over too often.
     pub(super) fn take_waiter_for(&mut self, backend: &Backend) -> Option<Waiter> {
-        self.waiters.retain(|waiter| !waiter.grant.is_closed());
+        while self.waiters.front().is_some_and(|waiter| waiter.grant.is_closed()) {
+            self.waiters.pop_front();
+        }
+        // Whoever has given up further back is passed by, and goes when it comes to the front.
         let fits = |waiter: &Waiter| {
-            backend.login.is_same_key(&waiter.login)
+            !waiter.grant.is_closed()
+                && backend.login.is_same_key(&waiter.login)
                 && (backend.digest == waiter.digest || backend.reuse == Reuse::Replay)
         };
         let at = self.waiters.iter().position(fits)?;

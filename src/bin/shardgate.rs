@@ -12,7 +12,7 @@ use shardgate::admin::{self, Console, HttpBounds, Pending, ProxyId, Registry, Re
 use shardgate::backend::{BackendGauge, Endpoint, PoolGauge, PoolLimits, Pools};
 use shardgate::clock::{Clock, Rng};
 use shardgate::config::{self, Settings, Users};
-use shardgate::discovery::{self, Discovery, Finding, Health, Severity};
+use shardgate::discovery::{self, Finding, Health, Severity};
 use shardgate::plan::{Context, Facts, Parameters, Refusal, Request, RouteStep, Verdict, refusal_kinds};
 use shardgate::session::{self, World, WorldParts};
 use shardgate::telemetry::{Start, Telemetry};
@@ -32,6 +32,7 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A sharding proxy for Postgres: exact answers, or a clear refusal
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "two switches of a command line")]
 #[command(name = "shardgate", version, about, after_help = AFTER_HELP)]
 struct Arguments {
     /// The YAML file that says where to listen and which shards there are

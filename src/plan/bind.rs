@@ -12,7 +12,7 @@ use crate::plan::{
     Access, Facts, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, SessionEffect, Snapshot, Verdict,
     Work, refuse,
 };
-use crate::sql::{Shape, Span, shape};
+use crate::sql::{Lexing, Literal, Shape, Span, shape};
 use crate::topology::{Epoch, ShardId, ShardSet};
 use crate::value::Oid;
 
@@ -25,12 +25,22 @@ pub struct Compiled {
     effect: SessionEffect,
     prepare_on: ShardId,
     literals: Literals,
+    /// whether texts of its shape hold lifted literals
+    lifted: Lifted,
     /// the statement inside, if the route is that of a part
     inner: Option<Box<Compiled>>,
     /// types of `$n`, 0 where unknown
     types: Vec<Oid>,
     /// the text that a fan-out's template was made from
     text: Option<Box<[u8]>>,
+}
+
+/// Do texts of a shape hold lifted literals?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lifted {
+    /// no text of this shape does
+    None,
+    Perhaps,
 }
 
 /// Where keys lead.
@@ -68,10 +78,20 @@ impl Compiled {
             effect,
             prepare_on,
             literals,
+            lifted: Lifted::Perhaps,
             inner,
             types,
             text,
         }
+    }
+
+    /// The same, of a text that was scanned into `own`.
+    pub(in crate::plan) fn of_shape(self, own: &Shape) -> Compiled {
+        let lifted = match own.literals() {
+            [] => Lifted::None,
+            [_, ..] => Lifted::Perhaps,
+        };
+        Compiled { lifted, ..self }
     }
 
     pub(in crate::plan) fn literals(&self) -> Literals {
@@ -117,6 +137,27 @@ impl Compiled {
                     Led::Many(shards) => self.many(keyed, shards, snapshot, request, parameters, facts),
                 }
             }
+        }
+    }
+
+    /// [`Compiled::bind`] where the request's text has been scanned into `own`.
+    pub(in crate::plan) fn bind_shaped(
+        &self,
+        snapshot: &Snapshot,
+        request: &Request<'_>,
+        parameters: &Parameters<'_>,
+        facts: &Facts,
+        own: &Shape,
+    ) -> Result<Plan, Verdict> {
+        let Route::Keyed(keyed) = &self.route else {
+            return self.bind(snapshot, request, parameters, facts);
+        };
+        let lexing = lexing(request.context);
+        let scanned = (request, lexing, own.literals());
+        let (led, _) = led_by(keyed, snapshot, scanned, parameters, facts, Reasons::Unwanted)?;
+        match led {
+            Led::One(shard) => Ok(self.plan(Kind::OneShard, Work::One(shard))),
+            Led::Many(shards) => self.many(keyed, shards, snapshot, request, parameters, facts),
         }
     }
 
@@ -227,6 +268,10 @@ impl Compiled {
         reasons: Reasons,
     ) -> Result<(Led, Vec<String>), Verdict> {
         let lexing = lexing(request.context);
+        match self.lifted {
+            Lifted::None => return led_by(keyed, snapshot, (request, lexing, &[]), parameters, facts, reasons),
+            Lifted::Perhaps => (),
+        }
         snapshot.cache().with_shape(|scratch: &mut Shape| {
             // Literals stand elsewhere in each text of a shape.
             if shape(request.text, lexing, scratch).is_err() {
@@ -235,46 +280,8 @@ impl Compiled {
                     &["text can't be read"],
                 )));
             }
-            let values = Values {
-                text: request.text,
-                lexing,
-                literals: scratch.literals(),
-                parameters,
-                facts,
-            };
-            let evaluation = Evaluation::new(snapshot.topology(), values);
-            let mut evaluation = match reasons {
-                Reasons::Unwanted => evaluation,
-                Reasons::Wanted => evaluation.traced(),
-            };
-            let mut shards = keyed.fixed;
-            for mention in &keyed.mentions {
-                evaluation.set_purpose(mention.purpose);
-                shards = shards.union(mention.pruning.evaluate(mention.keyspace, &mut evaluation));
-            }
-            for written in &keyed.written {
-                match written.evaluate(&mut evaluation) {
-                    Ok(set) => shards = shards.union(set),
-                    Err(unplaced) => {
-                        return Err(Verdict::Refused(unwritten(&written.table, &written.column, unplaced)));
-                    }
-                }
-            }
-            let (asks, reasons) = evaluation.finish();
-            if let Some(ask) = asks.into_ask() {
-                return Err(Verdict::Ask(ask));
-            }
-            let led = match (shards.single(), shards.is_empty()) {
-                (Some(shard), _) => Led::One(shard),
-                (None, true) => Led::One(keyed.otherwise),
-                (None, false) => Led::Many(shards),
-            };
-            match (&led, &keyed.home_only) {
-                (Led::One(shard), Some(what)) if *shard != snapshot.topology().home() => {
-                    Err(Verdict::Refused(refuse(RefusalId::HomeOnly, &[what])))
-                }
-                (Led::One(_) | Led::Many(_), _) => Ok((led, reasons)),
-            }
+            let literals = scratch.literals();
+            led_by(keyed, snapshot, (request, lexing, literals), parameters, facts, reasons)
         })
     }
 
@@ -309,6 +316,57 @@ impl Compiled {
                 }
             }
         }
+    }
+}
+
+/// Evaluates the keys of a text that has been scanned.
+fn led_by(
+    keyed: &Keyed,
+    snapshot: &Snapshot,
+    (request, lexing, literals): (&Request<'_>, Lexing, &[Literal]),
+    parameters: &Parameters<'_>,
+    facts: &Facts,
+    reasons: Reasons,
+) -> Result<(Led, Vec<String>), Verdict> {
+    let values = Values {
+        text: request.text,
+        lexing,
+        literals,
+        parameters,
+        facts,
+    };
+    let evaluation = Evaluation::new(snapshot.topology(), values);
+    let mut evaluation = match reasons {
+        Reasons::Unwanted => evaluation,
+        Reasons::Wanted => evaluation.traced(),
+    };
+    let mut shards = keyed.fixed;
+    for mention in &keyed.mentions {
+        evaluation.set_purpose(mention.purpose);
+        shards = shards.union(mention.pruning.evaluate(mention.keyspace, &mut evaluation));
+    }
+    for written in &keyed.written {
+        match written.evaluate(&mut evaluation) {
+            Ok(set) => shards = shards.union(set),
+            Err(unplaced) => {
+                return Err(Verdict::Refused(unwritten(&written.table, &written.column, unplaced)));
+            }
+        }
+    }
+    let (asks, reasons) = evaluation.finish();
+    if let Some(ask) = asks.into_ask() {
+        return Err(Verdict::Ask(ask));
+    }
+    let led = match (shards.single(), shards.is_empty()) {
+        (Some(shard), _) => Led::One(shard),
+        (None, true) => Led::One(keyed.otherwise),
+        (None, false) => Led::Many(shards),
+    };
+    match (&led, &keyed.home_only) {
+        (Led::One(shard), Some(what)) if *shard != snapshot.topology().home() => {
+            Err(Verdict::Refused(refuse(RefusalId::HomeOnly, &[what])))
+        }
+        (Led::One(_) | Led::Many(_), _) => Ok((led, reasons)),
     }
 }
 

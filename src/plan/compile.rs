@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::plan::cache::{CacheKey, Holds};
 use crate::plan::ladder::{self, Around, Case, Literals, Route, Ruling, Tree};
 use crate::plan::resolve::{Input, Views, resolve};
-use crate::plan::{Access, Compiled, Context, Facts, RefusalId, Request, SessionEffect, Snapshot, Verdict, refuse};
+use crate::plan::{
+    Access, Compiled, Context, Facts, Parameters, Plan, RefusalId, Request, SessionEffect, Snapshot, Verdict, refuse,
+};
 use crate::sql::{Command, Lead, Lexing, ScanErrorKind, Shape, Statements, command, parse, scan, shape, suspicious};
 use crate::value::Oid;
 
@@ -32,23 +34,64 @@ pub(in crate::plan) fn compile(
         if let Err(error) = shape(request.text, lexing, scratch) {
             return Ok(Arc::new(unlexed(snapshot, request, error.kind)));
         }
-        let key = CacheKey {
-            shape: scratch,
-            text: request.text,
-            context: request.context,
-            parameter_types: request.parameter_types,
-        };
-        if let Some(compiled) = snapshot.cache().get(key) {
-            return Ok(compiled);
-        }
-        let compiled = Arc::new(compile_new(snapshot, request, facts, scratch, 0)?);
-        let holds = match compiled.literals() {
-            Literals::Opaque => Holds::ForShape,
-            Literals::Read => Holds::ForText,
-        };
-        snapshot.cache().put(key, holds, &compiled);
-        Ok(compiled)
+        compile_shaped(snapshot, request, facts, scratch)
     })
+}
+
+/// The plan of a statement for the values of this very request, and its route: one scan serves lookup and literals.
+pub(in crate::plan) fn plan(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    parameters: &Parameters<'_>,
+    facts: &Facts,
+) -> Result<(Arc<Compiled>, Plan), Verdict> {
+    let lexing = lexing(request.context);
+    snapshot.cache().with_shape(|scratch| {
+        if let Err(error) = shape(request.text, lexing, scratch) {
+            let compiled = Arc::new(unlexed(snapshot, request, error.kind));
+            let plan = compiled.bind(snapshot, request, parameters, facts)?;
+            return Ok((compiled, plan));
+        }
+        plan_shaped(snapshot, request, parameters, facts, scratch)
+    })
+}
+
+/// The same where the text has been scanned into `own`, lexed as the request's context says.
+pub(in crate::plan) fn plan_shaped(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    parameters: &Parameters<'_>,
+    facts: &Facts,
+    own: &Shape,
+) -> Result<(Arc<Compiled>, Plan), Verdict> {
+    let compiled = compile_shaped(snapshot, request, facts, own)?;
+    let plan = compiled.bind_shaped(snapshot, request, parameters, facts, own)?;
+    Ok((compiled, plan))
+}
+
+/// The same where the text has been scanned into `own`.
+fn compile_shaped(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    facts: &Facts,
+    own: &Shape,
+) -> Result<Arc<Compiled>, Verdict> {
+    let key = CacheKey {
+        shape: own,
+        text: request.text,
+        context: request.context,
+        parameter_types: request.parameter_types,
+    };
+    if let Some(compiled) = snapshot.cache().get(key) {
+        return Ok(compiled);
+    }
+    let compiled = Arc::new(compile_new(snapshot, request, facts, own, 0)?);
+    let holds = match compiled.literals() {
+        Literals::Opaque => Holds::ForShape,
+        Literals::Read => Holds::ForText,
+    };
+    snapshot.cache().put(key, holds, &compiled);
+    Ok(compiled)
 }
 
 /// The route of the very text of a request, past the cache: for a fan-out whose shape was compiled from another text.
@@ -165,8 +208,7 @@ fn compile_new(
         }
     };
     let inner = inner(snapshot, request, facts, &ruling, depth)?;
-    let compiled = Compiled::new(snapshot, request, ruling, inner, types);
-    Ok(compiled)
+    Ok(Compiled::new(snapshot, request, ruling, inner, types).of_shape(own))
 }
 
 /// Compiles the statement inside EXPLAIN, DECLARE or COPY.

@@ -194,6 +194,11 @@ registry! {
         "function {0} is not supported",
         "{1}",
         "Use a query, or RETURNING for values of a sequence." }
+    BackendState { "backend-state" "0A000",
+        "pg_prepared_statements, and pg_cursors on several shards",
+        "{0} can't be read through the proxy",
+        "It shows what one backend holds: prepared statements have the proxy's own names there, other clients' stand beside them, and cursors may be on another shard.",
+        "Keep the names in the application." }
     FunctionBesideTable { "function-beside-table" "0A000",
         "nextval, advisory locks, NOTIFY and unknown volatile functions in a statement that reads tables",
         "{0} can't be called in a statement that reads tables",
@@ -479,6 +484,15 @@ registry! {
         "row locks over several shards",
         "More rows would be locked than the answer has, or only one copy of a row.",
         "Leave LIMIT out, lock sharded rows alone, or filter by one key." }
+}
+
+impl Refusal {
+    /// Whether it holds on one shard too, where all else is forwarded: an answer of a pooled backend's would be wrong.
+    pub fn is_about_backend(&self) -> bool {
+        [RefusalId::FunctionRefused, RefusalId::BackendState]
+            .iter()
+            .any(|id| id.kind().id == self.id)
+    }
 }
 
 /// All entries, in the order of the documentation.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::catalog::Catalog;
 use crate::plan::cache::Cache;
-use crate::plan::compile::{compile, lexing};
-use crate::plan::{Compiled, Facts, Parameters, Request, RouteStep, Verdict};
-use crate::sql::{Command, ExplainKind, command};
+use crate::plan::compile::{compile, lexing, plan, plan_shaped};
+use crate::plan::{Compiled, Facts, Parameters, Plan, Request, RouteStep, Verdict};
+use crate::sql::{Command, ExplainKind, Lexing, Shape, command};
 use crate::topology::Topology;
 
 /// One moment's picture: every statement takes it once and passes it down.
@@ -48,6 +48,33 @@ impl Snapshot {
     /// Fails only with an [`Verdict::Ask`]; a refusal is a route too (see [`Compiled::static_refusal`]).
     pub fn compile(&self, request: &Request<'_>, facts: &Facts) -> Result<Arc<Compiled>, Verdict> {
         compile(self, request, facts)
+    }
+
+    /// [`Snapshot::compile`] and [`Compiled::bind`] in one: the text is scanned once.
+    pub fn plan(
+        &self,
+        request: &Request<'_>,
+        parameters: &Parameters<'_>,
+        facts: &Facts,
+    ) -> Result<(Arc<Compiled>, Plan), Verdict> {
+        plan(self, request, parameters, facts)
+    }
+
+    /// [`Snapshot::plan`] of a text that the caller has scanned into `own`, lexed by `by`; it is scanned anew only if the
+    /// request's context lexes otherwise.
+    pub fn plan_scanned(
+        &self,
+        request: &Request<'_>,
+        facts: &Facts,
+        own: &Shape,
+        by: Lexing,
+    ) -> Result<(Arc<Compiled>, Plan), Verdict> {
+        let parameters = Parameters::default();
+        if by == lexing(request.context) {
+            plan_shaped(self, request, &parameters, facts, own)
+        } else {
+            plan(self, request, &parameters, facts)
+        }
     }
 
     /// What `EXPLAIN (ROUTE)` shows of a statement, given with or without those words; nothing runs.

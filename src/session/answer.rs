@@ -76,7 +76,31 @@ fn session_refusal(failure: &Failure) -> Option<&'static str> {
         Failure::IsolationAcrossShards { .. } => Some("isolation-across-shards"),
         Failure::NoFunctionCall => Some("function-call-message"),
         Failure::NotInThisVersion { .. } => Some("session-command"),
-        _ => None,
+        Failure::Refused(_)
+        | Failure::Shard(_)
+        | Failure::Lost { .. }
+        | Failure::Backend(_)
+        | Failure::Block(_)
+        | Failure::Merge(_)
+        | Failure::Discovery(_)
+        | Failure::Scan(_)
+        | Failure::Setting(_)
+        | Failure::NoStatement(_)
+        | Failure::StatementExists(_)
+        | Failure::NoPortal(_)
+        | Failure::PortalExists(_)
+        | Failure::ParameterCount { .. }
+        | Failure::Cancelled
+        | Failure::StatementTimeout
+        | Failure::ResultTypeChanged
+        | Failure::PoolDeadlock { .. }
+        | Failure::CommitUnknown { .. }
+        | Failure::CommitRolledBack
+        | Failure::NoCursor(_)
+        | Failure::ArgumentCount { .. }
+        | Failure::AlreadyAnswered
+        | Failure::Admin(_)
+        | Failure::Bug(_) => None,
     }
 }
 

@@ -132,7 +132,25 @@ impl Session {
         Ok(())
     }
 
+    /// The chained block takes over what BEGIN said; what SET TRANSACTION said since isn't kept in that form.
+    fn may_chain(&self, chain: Chain) -> Result<(), Stop> {
+        const SET_TRANSACTION: &str = "set transaction";
+        let changed = self.block.log().iter().any(|entry| {
+            let words = String::from_utf8_lossy(&entry.text).to_ascii_lowercase();
+            let words: Vec<&str> = words.split_whitespace().collect();
+            words.join(" ").contains(SET_TRANSACTION)
+        });
+        if chain == Chain::Yes && changed {
+            return Err(Failure::NotInThisVersion {
+                construct: "AND CHAIN behind SET TRANSACTION",
+            }
+            .into());
+        }
+        Ok(())
+    }
+
     async fn commit(&mut self, chain: Chain) -> Result<(), Stop> {
+        self.may_chain(chain)?;
         // What this batch has done so far belongs to the transaction that ends here.
         self.adopt_batch().await?;
         match self.block.commit() {
@@ -180,6 +198,7 @@ impl Session {
     }
 
     async fn rollback(&mut self, chain: Chain) -> Result<(), Stop> {
+        self.may_chain(chain)?;
         self.adopt_batch().await?;
         let end = self.block.rollback();
         if end == End::NoBlock && chain == Chain::Yes {
@@ -393,7 +412,7 @@ impl Session {
     }
 
     /// Like `run_inside`, but nothing of it reaches the client.
-    async fn run_quietly(&mut self, at: usize, text: &[u8]) -> Result<Vec<Vec<u8>>, Stop> {
+    pub(super) async fn run_quietly(&mut self, at: usize, text: &[u8]) -> Result<Vec<Vec<u8>>, Stop> {
         let Some(participant) = self.participants.get_mut(at) else {
             return Err(Failure::Bug("a lane is missing").into());
         };

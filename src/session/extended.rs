@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Work};
+use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Verdict, Work};
 use crate::session::error::{Failure, Gone, Stop};
 use crate::session::oids;
 use crate::session::portal::{Bound, Place, Portal};
@@ -17,8 +17,8 @@ use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::route::Question;
 use crate::session::simple::Via;
 use crate::session::state::{Deferred, Named, Route, Session, Skipping, Wrapping};
-use crate::session::track::Tracked;
-use crate::sql::{self, Command, ConstantOrParameter, Edits, Lead};
+use crate::session::track::{Tracked, is_noted};
+use crate::sql::{self, Command, ConstantOrParameter, Edits, Lead, Lexing, SessionSettings};
 use crate::topology::ShardId;
 use crate::transaction::{Begun, Sync, Worked};
 use crate::value::{self, Oid};
@@ -110,6 +110,12 @@ impl Session {
             (true, Lead::Write) => Command::Insert,
             (true, Lead::Empty | Lead::Other) => sql::command(parse.text, self.lexing).unwrap_or(Command::Query),
         };
+        if self.transparent && matches!(command, Command::Prepare(_)) {
+            return Err(Failure::NotInThisVersion {
+                construct: "PREPARE by the extended protocol",
+            }
+            .into());
+        }
         let edited = if self.transparent {
             self.edit_for_extended(&command, parse.text)
         } else {
@@ -134,7 +140,7 @@ impl Session {
         };
         let undo = self.name_statement(parse.statement, Arc::clone(&statement));
         if !self.transparent && is_local(statement.command()) {
-            self.local(|out| wire::put_parse_complete(out), undo);
+            self.local(wire::put_parse_complete, undo);
             return Ok(());
         }
         self.deferred = Some(Deferred { statement, undo });
@@ -162,6 +168,10 @@ impl Session {
             Command::Execute(execute) => {
                 let found = self.statements.get(execute.name.as_bytes())?;
                 edits.replace(execute.name_span, found.statement.backend_name().as_bytes().to_vec());
+            }
+            Command::Deallocate(crate::sql::DeallocateTarget::Name { name, span }) => {
+                let found = self.statements.get(name.as_bytes())?;
+                edits.replace(*span, found.statement.backend_name().as_bytes().to_vec());
             }
             _ => return None,
         }
@@ -264,7 +274,7 @@ impl Session {
             return Ok(());
         }
         if participant.backend.prepared.touch(statement.id()) {
-            self.local(|out| wire::put_parse_complete(out), undo);
+            self.local(wire::put_parse_complete, undo);
             return Ok(());
         }
         self.put_named_parse(at, &statement, Shown::Yes, undo);
@@ -355,7 +365,11 @@ impl Session {
         self.switch_away(Some(at)).await?;
         match statement.origin().clone() {
             Origin::Protocol => {
+                // Literals mean what they meant at Parse (sessions.md 13, 14).
+                let (then, now) = (read_by(statement.settings()), read_by(self.current()));
+                self.put_settings(at, &then.diff(&now));
                 self.put_named_parse(at, statement, Shown::No, Undo::Prepared(at, statement.id()));
+                self.put_settings(at, &now.diff(&then));
                 self.flush_and_settle().await?;
                 if self.failed {
                     return Err(Failure::AlreadyAnswered.into());
@@ -424,6 +438,34 @@ impl Session {
         }
     }
 
+    /// Runs settings of ours within the client's batch.
+    fn put_settings(&mut self, at: usize, script: &[u8]) {
+        if script.is_empty() {
+            return;
+        }
+        let Ok(spans) = sql::split(script, Lexing::default()) else {
+            return;
+        };
+        for span in spans {
+            let Some(participant) = self.participants.get_mut(at) else {
+                return;
+            };
+            let out = &mut participant.backend.link.out_buffer;
+            wire::put_parse(out, b"", span.of(script), &[]);
+            wire::put_bind(out, b"", b"", &[], std::iter::empty(), &[]);
+            wire::put_execute(out, b"", 0);
+            participant.set_unnamed(0);
+            participant.sync = Sync::Owed;
+            for kind in [Kind::Parse, Kind::Bind, Kind::Execute(None)] {
+                self.queue.push_back(Owed::Backend {
+                    kind,
+                    shown: Shown::No,
+                    undo: Undo::Nothing,
+                });
+            }
+        }
+    }
+
     /// Closes a statement on a backend that has it, so that PREPARE can make it anew.
     pub(super) async fn forget_on_backend(&mut self, at: usize, statement: &Arc<Statement>) -> Result<(), Stop> {
         let Some(participant) = self.participants.get_mut(at) else {
@@ -482,12 +524,12 @@ impl Session {
         if !self.transparent && is_local(statement.command()) {
             let bound = Bound::of(&bind);
             let undo = self.open_portal(bind.portal, &statement, &bind, Place::Control(bound));
-            self.local(|out| wire::put_bind_complete(out), undo);
+            self.local(wire::put_bind_complete, undo);
             return Ok(());
         }
         if self.transparent {
             let shard = self.snapshot().topology().home();
-            let effect = self.effect_in_transparent(bind.statement);
+            let effect = self.effect_in_transparent(bind.statement)?;
             return self.bind_on(shard, Access::Read, effect, &statement, &bind).await;
         }
         let plan = self.plan_bind(&statement, &bind).await?;
@@ -495,12 +537,21 @@ impl Session {
             Work::One(shard) => self.bind_on(shard, plan.access, plan.effect, &statement, &bind).await,
             Work::Many(fan) => {
                 self.place_deferred().await?;
+                let (given, wanted) = (bind.values.count(), statement.described().map(|d| d.parameters.len()));
+                if let Some(wanted) = wanted.filter(|wanted| *wanted != given) {
+                    return Err(Failure::ParameterCount {
+                        name: String::from_utf8_lossy(bind.statement).into_owned(),
+                        given,
+                        wanted,
+                    }
+                    .into());
+                }
                 let place = Place::Fan {
                     plan: fan,
                     parameters: Bound::of(&bind),
                 };
                 let undo = self.open_portal(bind.portal, &statement, &bind, place);
-                self.local(|out| wire::put_bind_complete(out), undo);
+                self.local(wire::put_bind_complete, undo);
                 Ok(())
             }
         }
@@ -524,10 +575,10 @@ impl Session {
             },
             statement: Some(statement),
         };
-        let route = match self.kept_route(bind.statement, &snapshot) {
-            Some(route) => route,
+        match self.kept_route(bind.statement, &snapshot) {
+            Some(route) => self.plan_by(&route, &question).await,
             None => {
-                let compiled = self.compile(&snapshot, &question).await?;
+                let (compiled, plan) = self.plan_and_route(&snapshot, &question).await?;
                 let route = Route {
                     snapshot,
                     context: Arc::clone(&self.effective.context),
@@ -539,12 +590,11 @@ impl Session {
                     self.statements.get_mut(bind.statement)
                 };
                 if let Some(named) = named {
-                    named.route = Some(route.clone());
+                    named.route = Some(route);
                 }
-                route
+                Ok(plan)
             }
-        };
-        self.plan_by(&route, &question).await
+        }
     }
 
     fn kept_route(&self, name: &[u8], snapshot: &Arc<Snapshot>) -> Option<Route> {
@@ -614,6 +664,9 @@ impl Session {
 
     /// What is to be noted when the portal completes; `set_config` by parameters is known now.
     fn tracked_of(&self, statement: &Arc<Statement>, bind: &Bind<'_>, effect: SessionEffect) -> Option<Box<Tracked>> {
+        if !is_noted(statement.command(), &effect) {
+            return None;
+        }
         let mut command = statement.command().clone();
         if let Command::SetConfig(calls) = &mut command {
             for slot in calls
@@ -629,21 +682,16 @@ impl Session {
                 }
             }
         }
-        let tracked = Tracked {
+        Some(Box::new(Tracked {
             command,
             text: statement.text().to_vec(),
             effect,
             prepares: None,
-        };
-        if tracked.is_idle() {
-            None
-        } else {
-            Some(Box::new(tracked))
-        }
+        }))
     }
 
     /// What a statement may leave in the session, on one shard; compiled once per statement and picture.
-    fn effect_in_transparent(&mut self, name: &[u8]) -> SessionEffect {
+    fn effect_in_transparent(&mut self, name: &[u8]) -> Result<SessionEffect, Stop> {
         let snapshot = self.snapshot();
         let context = Arc::clone(&self.effective.context);
         let named = if name.is_empty() {
@@ -651,7 +699,7 @@ impl Session {
         } else {
             self.statements.get_mut(name)
         };
-        let Some(named) = named else { return SessionEffect::None };
+        let Some(named) = named else { return Ok(SessionEffect::None) };
         let statement = Arc::clone(&named.statement);
         let request = crate::plan::Request {
             text: statement.text(),
@@ -670,16 +718,17 @@ impl Session {
                     });
                     compiled
                 }
-                Err(_) => return SessionEffect::Opaque,
+                Err(_) => return Ok(SessionEffect::Opaque),
             },
         };
         match compiled.bind(&snapshot, &request, &Parameters::default(), &facts) {
             Ok(plan) => {
                 self.running.kind = crate::telemetry::StatementKind::from(plan.kind);
                 self.running.shard = Some(snapshot.topology().home());
-                plan.effect
+                Ok(plan.effect)
             }
-            Err(_) => SessionEffect::Opaque,
+            Err(Verdict::Refused(refusal)) if refusal.is_about_backend() => Err(Failure::Refused(refusal).into()),
+            Err(Verdict::Refused(_) | Verdict::Ask(_)) => Ok(SessionEffect::Opaque),
         }
     }
 
@@ -789,6 +838,13 @@ impl Session {
     }
 
     async fn describe_portal(&mut self, name: &[u8]) -> Result<(), Stop> {
+        if self.transparent && !self.portals.contains_key(name) && !self.participants.is_empty() {
+            return self
+                .ask_home(Kind::DescribePortal, |out| {
+                    wire::put_describe(out, Target::Portal, name)
+                })
+                .await;
+        }
         let Some(portal) = self.portals.get(name) else {
             return Err(Failure::NoPortal(String::from_utf8_lossy(name).into_owned()).into());
         };
@@ -812,7 +868,7 @@ impl Session {
                 Ok(())
             }
             Place::Control(_) | Place::Finished => {
-                self.local(|out| wire::put_no_data(out), Undo::Nothing);
+                self.local(wire::put_no_data, Undo::Nothing);
                 Ok(())
             }
             Place::Fan { .. } | Place::Suspended(_) => {
@@ -877,6 +933,10 @@ impl Session {
     async fn on_execute(&mut self, execute: Execute<'_>) -> Result<(), Stop> {
         self.place_deferred().await?;
         let name = execute.portal.to_vec();
+        if self.transparent && !self.portals.contains_key(&name) && !self.participants.is_empty() {
+            // A cursor of SQL is a portal too: the server knows.
+            return self.execute_unknown(&name, execute.rows_max.max(0)).await;
+        }
         let Some(portal) = self.portals.get_mut(&name) else {
             return Err(Failure::NoPortal(String::from_utf8_lossy(&name).into_owned()).into());
         };
@@ -938,6 +998,32 @@ impl Session {
         }
     }
 
+    async fn execute_unknown(&mut self, name: &[u8], row_limit: i32) -> Result<(), Stop> {
+        self.ask_home(Kind::Execute(None), |out| wire::put_execute(out, name, row_limit))
+            .await
+    }
+
+    /// Passes a message on to the one backend that the session holds.
+    async fn ask_home(&mut self, kind: Kind, put: impl FnOnce(&mut bytes::BytesMut)) -> Result<(), Stop> {
+        self.place_deferred().await?;
+        let home = self.snapshot().topology().home();
+        let Some(at) = self.participants.find(home) else {
+            return Err(Failure::Bug("a lane is missing").into());
+        };
+        self.switch_away(Some(at)).await?;
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("a lane is missing").into());
+        };
+        put(&mut participant.backend.link.out_buffer);
+        participant.sync = Sync::Owed;
+        self.queue.push_back(Owed::Backend {
+            kind,
+            shown: Shown::Yes,
+            undo: Undo::Nothing,
+        });
+        Ok(())
+    }
+
     async fn control_by_execute(
         &mut self,
         snapshot: &Arc<Snapshot>,
@@ -969,11 +1055,12 @@ impl Session {
                     )
                 };
                 // Backends keep it: other sessions may know it, and unused ones are closed in their turn.
-                self.local(|out| wire::put_close_complete(out), undo);
+                self.local(wire::put_close_complete, undo);
                 Ok(())
             }
             Target::Portal => {
                 let before = self.portals.remove(close.name);
+                let home = self.snapshot().topology().home();
                 let shard = match &before {
                     Some(Portal {
                         place: Place::Backend { shard, .. },
@@ -983,10 +1070,11 @@ impl Session {
                 };
                 let undo = Undo::Portal(close.name.to_vec(), before.map(Box::new));
                 // A cursor of SQL is a portal too, and may live on any held backend.
-                let at =
-                    shard
-                        .and_then(|s| self.participants.find(s))
-                        .or(if self.transparent { self.active } else { None });
+                let at = shard.and_then(|s| self.participants.find(s)).or(if self.transparent {
+                    self.participants.find(home)
+                } else {
+                    None
+                });
                 match at {
                     Some(at) => {
                         self.switch_away(Some(at)).await?;
@@ -1001,7 +1089,7 @@ impl Session {
                             undo,
                         });
                     }
-                    None => self.local(|out| wire::put_close_complete(out), undo),
+                    None => self.local(wire::put_close_complete, undo),
                 }
                 Ok(())
             }
@@ -1046,6 +1134,25 @@ impl Session {
             });
         }
     }
+}
+
+/// Those settings by which a statement's literals are read.
+fn read_by(settings: &SessionSettings) -> SessionSettings {
+    const READ_BY: [&str; 9] = [
+        "datestyle",
+        "intervalstyle",
+        "timezone",
+        "timezone_abbreviations",
+        "standard_conforming_strings",
+        "backslash_quote",
+        "transform_null_equals",
+        "xmloption",
+        "lc_monetary",
+    ];
+    let read = settings.effective().filter(|(name, _)| READ_BY.contains(name));
+    let read = read.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    // Values that were valid are valid.
+    SessionSettings::from_startup(&read).unwrap_or_default()
 }
 
 fn has_statement(participants: &mut crate::transaction::Participants, at: usize, statement: &Statement) -> bool {

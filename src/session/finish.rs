@@ -19,7 +19,7 @@ use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::{Copying, Ended, Running, Session, Skipping, Stale, Wrapping};
 use crate::session::track::Outcome;
 use crate::telemetry::{CacheUse, StatementEvent, StatementKind};
-use crate::transaction::{Begun, State, Sync};
+use crate::transaction::{Begun, Participant, SettingsKept, State, Sync, Worked};
 use crate::value::Format;
 use crate::wire;
 
@@ -41,8 +41,10 @@ impl Session {
         self.failed = false;
         self.cancelled_by = None;
         self.rows = 0;
+        let now = self.world.clock.now();
         self.running = Running {
-            since: self.world.clock.now(),
+            since: now,
+            deadline: self.world.statement_deadline(now),
             mark: self.enrolment.cancel_mark(),
             kind: StatementKind::Unplanned,
             shard: None,
@@ -120,6 +122,9 @@ impl Session {
             done = Err(stop);
         }
         for at in 0..self.participants.len() {
+            if self.copying != Copying::No {
+                break; // whatever was sent behind the COPY is swallowed
+            }
             if self.owes(at) {
                 self.put_sync(at);
                 self.active = Some(at);
@@ -203,7 +208,9 @@ impl Session {
         }
         if !self.block.is_explicit() {
             self.portals.clear();
+            self.keep_whole_datestyle();
         }
+        let discarded = self.participants.iter().any(|p| p.settings_kept == SettingsKept::No);
         self.release().await;
         if !self.block.is_explicit() {
             // Cursors end with the transaction, but those WITH HOLD, which live on a backend that stays.
@@ -211,16 +218,29 @@ impl Session {
             self.cursors.retain(|_, shard| participants.find(*shard).is_some());
         }
         self.show_shards();
-        if self.recheck == Stale::Yes && !self.transparent {
+        if (self.recheck == Stale::Yes && !self.transparent) || discarded {
             self.recheck = Stale::No;
             if let Err(Stop::Gone(gone)) = self.ask_reports().await {
                 return Err(gone);
             }
         }
-        self.tell_news();
+        self.put_reports();
+        let notifications = std::mem::take(&mut self.notifications);
+        self.client.out_buffer.extend_from_slice(&notifications);
         wire::put_ready(&mut self.client.out_buffer, self.block.status());
         self.count_statement();
         Ok(())
+    }
+
+    /// `SET DateStyle = 'ISO'` leaves the order of day and month as it was: only what the server reported can be replayed.
+    fn keep_whole_datestyle(&mut self) {
+        const REPORTED_AS: &str = "DateStyle";
+        if let (Some(kept), Some(whole)) = (self.settings.get(REPORTED_AS), self.reported.get(REPORTED_AS))
+            && kept != whole
+            && let Ok(settings) = self.settings.with_value(REPORTED_AS, whole)
+        {
+            self.settings = settings;
+        }
     }
 
     /// On one shard the block is what the server says.
@@ -329,13 +349,20 @@ impl Session {
         portal: String,
         row_limit: i32,
     ) -> Result<Fan, Stop> {
-        // Work of this batch on other backends must share its transaction with this read.
-        let has_work = self.participants.iter().any(|p| p.sync == Sync::Owed);
-        if !self.block.is_explicit() && has_work {
-            let saved = self.saved();
-            self.block.enter_implicit(&saved, self.effective.default_isolation);
-            self.adopt_batch().await?;
-            self.wrapping = Wrapping::Yes;
+        // Work of this batch on other backends must share its transaction with this read; a Parse alone is no work.
+        if !self.block.is_explicit() {
+            let owes = |p: &Participant| p.sync == Sync::Owed;
+            let worked = self.participants.iter().any(|p| owes(p) && p.worked == Worked::Yes);
+            if worked {
+                let saved = self.saved();
+                self.block.enter_implicit(&saved, self.effective.default_isolation);
+            }
+            if self.participants.iter().any(owes) {
+                self.adopt_batch().await?;
+            }
+            if worked {
+                self.wrapping = Wrapping::Yes;
+            }
         }
         let mut lanes = Vec::with_capacity(plan.shards.len());
         for shard in &plan.shards {
@@ -358,11 +385,11 @@ impl Session {
         };
         for at in &lanes {
             if let Some(participant) = self.participants.get_mut(*at) {
-                participant.worked = crate::transaction::Worked::Yes;
+                participant.worked = Worked::Yes;
                 participant.set_unnamed(0);
             }
         }
-        let deadline = self.world.statement_deadline(self.running.since);
+        let deadline = self.running.deadline;
         let mut sink = ClientSink::new(
             &mut self.client,
             &mut self.client_ended,
@@ -376,7 +403,7 @@ impl Session {
     }
 
     async fn emit(&mut self, fan: &mut Fan, limit: u64) -> Result<Given, Stop> {
-        let deadline = self.world.statement_deadline(self.running.since);
+        let deadline = self.running.deadline;
         let mut sink = ClientSink::new(
             &mut self.client,
             &mut self.client_ended,
@@ -395,10 +422,7 @@ impl Session {
 
     fn fan_failed(&mut self, error: ExecuteError) -> Stop {
         self.active = None;
-        let expired = self
-            .world
-            .statement_deadline(self.running.since)
-            .is_some_and(|d| self.world.clock.now() >= d);
+        let expired = self.running.deadline.is_some_and(|d| self.world.clock.now() >= d);
         match error {
             ExecuteError::Interrupted(Interrupt::ClientGone(error)) => Gone::Vanished(error).into(),
             ExecuteError::Interrupted(Interrupt::Cancelled) if expired => Failure::StatementTimeout.into(),

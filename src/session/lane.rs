@@ -18,6 +18,9 @@ use crate::topology::{ShardId, ShardSet};
 use crate::transaction::{Begun, Examine, Life, Participant, SettingsKept, Sync, Worked};
 use crate::wire::{self, ErrorFields};
 
+/// Why a backend is pinned while a statement runs that may leave something behind, and after it has failed.
+pub(super) const SENT: &str = "statement under way";
+
 /// What a session notes on a backend that it gives back.
 #[derive(Debug, Default)]
 pub(super) struct Applied {
@@ -280,18 +283,20 @@ impl Session {
             wire::put_query(&mut participant.backend.link.out_buffer, sql);
             let mut failed = None;
             let mut rolled_back = false;
-            let mut notices = Vec::new();
+            let (mut notices, mut notifications) = (Vec::new(), Vec::new());
             let trip = round_trips(participant, syncs, |frame| {
                 match frame.tag {
                     b'E' => failed = Some(Box::new(ErrorFields::parse(frame.body)?)),
                     b'C' if how == EndHow::Commit && frame.body.starts_with(b"ROLLBACK") => rolled_back = true,
-                    b'N' | b'A' => notices.extend_from_slice(frame.whole),
+                    b'N' => notices.extend_from_slice(frame.whole),
+                    b'A' => notifications.extend_from_slice(frame.whole),
                     _ => {}
                 }
                 Ok(())
             })
             .await;
             self.client.out_buffer.extend_from_slice(&notices);
+            self.notifications.extend_from_slice(&notifications);
             match (trip, failed) {
                 (Ok(()), None) if rolled_back => {
                     how = EndHow::Rollback;
@@ -391,7 +396,11 @@ impl Session {
         let Some(participant) = at.and_then(|at| self.participants.get_mut(at)) else {
             return;
         };
-        if participant.pin.is_none() {
+        if participant.pin == Some(SENT) {
+            participant.pin = Some(why);
+            participant.examine = Examine::No;
+            self.enrolment.set_pinned(Some(why));
+        } else if participant.pin.is_none() {
             participant.pin = Some(why);
             // Over the limit it still stays: the statement has run. New pins are refused before they run.
             if let Err(error) = participant.backend.pin() {

@@ -70,8 +70,7 @@ impl Session {
     }
 
     fn settings_question(&self) -> String {
-        let mut names: BTreeSet<String> = self.settings.custom_names().map(str::to_owned).collect();
-        names.extend(self.suspects.iter().cloned());
+        let names = self.settings.custom_names();
         let mut sql = format!(
             "SELECT pg_catalog.lower(name), pg_catalog.current_setting(name) FROM pg_catalog.pg_settings \
              WHERE source OPERATOR(pg_catalog.=) 'session' \
@@ -79,7 +78,7 @@ impl Session {
              UNION ALL SELECT n, pg_catalog.current_setting(n, true) FROM ({NAMED_IN_BODIES}) named(n)"
         );
         for name in names {
-            let name = quote_literal(&name);
+            let name = quote_literal(name);
             sql.push_str(&format!(
                 " UNION ALL SELECT {name}, pg_catalog.current_setting({name}, true)"
             ));
@@ -110,23 +109,6 @@ impl Session {
         }
         if self.settings != before {
             self.stale = Stale::Yes;
-        }
-    }
-
-    /// Remembers what a statement names that could be a setting of two parts.
-    pub(super) fn suspect_names(&mut self, text: &[u8]) {
-        /// More than any sane text names; the rest is asked for when it is seen again.
-        const SUSPECTS_MAX: usize = 256;
-        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'.');
-        for word in text.split(|byte| !is_part(byte)) {
-            let named = word
-                .first()
-                .is_some_and(|first| !first.is_ascii_digit() && *first != b'.')
-                && word.last() != Some(&b'.')
-                && word.contains(&b'.');
-            if named && self.suspects.len() < SUSPECTS_MAX {
-                self.suspects.insert(String::from_utf8_lossy(word).to_ascii_lowercase());
-            }
         }
     }
 }

@@ -6,13 +6,13 @@
 //! Holds: nothing is read from a backend while the client's buffer is full; a frame that is looked at is whole; after
 //! an error nothing is expected up to the next Sync; ReadyForQuery is never a shard's byte passed on.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Buf;
+use bytes::{Buf, BytesMut};
 
 use crate::discovery::OidMap;
 use crate::session::defaults::own_tag;
@@ -40,6 +40,12 @@ const CLIENT_BUFFER_FLUSH: usize = 8 * 1024;
 /// Bytes of a client's next messages that are read while a statement runs.
 const CLIENT_AHEAD_MAX: usize = 64 * 1024;
 
+/// How often a client that has sent EOF is asked for a sign of life while its statement runs.
+const PROBE_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Room for what is said besides a shard's answer.
+const ANSWER_ROOM: usize = 64;
+
 /// What a wait ended with.
 #[derive(Debug)]
 enum Turn {
@@ -53,6 +59,8 @@ enum Turn {
     Cancelled(Failure),
     /// the client's socket failed
     ClientFailed(io::Error),
+    /// the client has sent EOF, and nothing is known of it since
+    Probe,
 }
 
 /// How one look at the input ended.
@@ -89,6 +97,7 @@ impl Session {
                 Turn::BackendEnded => self.lose(at, None).await?,
                 Turn::Cancelled(why) => self.cancel_backends(why).await,
                 Turn::ClientFailed(error) => return Err(Gone::Vanished(error).into()),
+                Turn::Probe => self.probe(at).await?,
             }
         }
     }
@@ -116,13 +125,16 @@ impl Session {
     /// One wait on all ends.
     async fn turn(&mut self, at: usize) -> Turn {
         let since = self.running.mark;
-        let timeout = self.world.statement_deadline(self.running.since);
+        let deadline = self.running.deadline;
         let enrolment = &self.enrolment;
         let mut cancelled = pin!(enrolment.cancelled(since));
-        let mut expired = pin!(async {
-            match timeout {
-                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-                None => std::future::pending().await,
+        let mut expired = pin!(deadline.map(|deadline| tokio::time::sleep_until(deadline.into())));
+        let half_closed = self.client_ended == Ended::Yes;
+        let mut silent = pin!(async {
+            if half_closed {
+                tokio::time::sleep(PROBE_EVERY).await;
+            } else {
+                std::future::pending::<()>().await;
             }
         });
         let already_cancelled = self.participants.iter().any(|p| p.cancels > 0);
@@ -158,11 +170,19 @@ impl Session {
             if let Poll::Ready(error) = poll_ahead(client, client_ended, context) {
                 return Poll::Ready(Turn::ClientFailed(error));
             }
+            if *client_ended == Ended::Yes && !half_closed {
+                return Poll::Ready(Turn::Written); // from now on it is probed
+            }
+            if half_closed && silent.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Turn::Probe);
+            }
             if !already_cancelled {
                 if cancelled.as_mut().poll(context).is_ready() {
                     return Poll::Ready(Turn::Cancelled(Failure::Cancelled));
                 }
-                if expired.as_mut().poll(context).is_ready() {
+                if let Some(expired) = expired.as_mut().as_pin_mut()
+                    && expired.poll(context).is_ready()
+                {
                     return Poll::Ready(Turn::Cancelled(Failure::StatementTimeout));
                 }
             }
@@ -175,20 +195,58 @@ impl Session {
         turn
     }
 
+    /// A client that has sent EOF may still read (a half-closed socket gets every answer) or be gone. Only a write tells:
+    /// a ParameterStatus that says what the client knows changes nothing for the one, and is answered by a reset for the
+    /// other (sessions.md 4).
+    async fn probe(&mut self, at: usize) -> Result<(), Stop> {
+        let between = self.participants.get(at).is_some_and(|p| p.scanner.is_at_boundary());
+        if between && self.client.out_buffer.is_empty() {
+            let name = "application_name";
+            let value = self.reported.get(name).map_or("", String::as_str);
+            wire::put_parameter_status(&mut self.client.out_buffer, name.as_bytes(), value.as_bytes());
+            self.client
+                .drain()
+                .await
+                .map_err(|error| Stop::Gone(Gone::Vanished(error)))?;
+        }
+        Ok(())
+    }
+
     /// Takes what the backend has sent as far as it goes.
     fn absorb(&mut self, at: usize) -> Result<Absorbed, FrameError> {
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Ok(Absorbed::NeedsInput);
+        };
+        if participant.backend.link.in_buffer.is_empty() {
+            return Ok(Absorbed::NeedsInput);
+        }
+        let waiting = participant.backend.link.in_buffer.len();
+        if self.client.out_buffer.is_empty() {
+            self.client
+                .out_buffer
+                .reserve(waiting.min(CLIENT_BUFFER_HIGH).saturating_add(ANSWER_ROOM));
+        }
+        // Taken out, so that frames are looked at where they lie: cutting them off would count references to them.
+        let mut input = std::mem::take(&mut participant.backend.link.in_buffer);
+        let absorbed = self.absorb_from(at, &mut input);
+        if let Some(participant) = self.participants.get_mut(at) {
+            participant.backend.link.in_buffer = input;
+        }
+        absorbed
+    }
+
+    fn absorb_from(&mut self, at: usize, input: &mut BytesMut) -> Result<Absorbed, FrameError> {
         loop {
-            let Some(participant) = self.participants.get_mut(at) else {
-                return Ok(Absorbed::NeedsInput);
-            };
             let shown = match self.queue.front() {
                 Some(Owed::Backend { shown, .. }) => *shown,
                 Some(Owed::Local { .. }) | None => return Ok(Absorbed::Advanced),
             };
-            let input = &mut participant.backend.link.in_buffer;
             if input.is_empty() {
                 return Ok(Absorbed::NeedsInput);
             }
+            let Some(participant) = self.participants.get_mut(at) else {
+                return Ok(Absorbed::NeedsInput);
+            };
             let cut = participant.scanner.cut(input, interest)?;
             if cut.pass > 0 {
                 self.running.received = self.running.received.saturating_add(cut.pass as u64);
@@ -206,22 +264,30 @@ impl Session {
                         return Ok(Absorbed::NeedsInput);
                     };
                     let length = frame.whole.len();
-                    let whole = input.split_to(length);
-                    let tag = whole.first().copied().unwrap_or(0);
-                    let body = whole.get(wire::HEADER_BYTES..).unwrap_or_default();
                     self.running.received = self.running.received.saturating_add(length as u64);
-                    if self.on_frame(at, tag, body, &whole)? == Absorbed::Advanced {
+                    let absorbed = self.on_frame(at, frame.tag, frame.body, frame.whole)?;
+                    input.advance(length);
+                    if self.copying != Copying::No {
                         return Ok(Absorbed::Advanced);
                     }
-                    if self.copying != Copying::No || self.client.out_buffer.len() >= CLIENT_BUFFER_HIGH {
-                        return Ok(if self.copying != Copying::No {
-                            Absorbed::Advanced
-                        } else {
-                            Absorbed::NeedsInput
-                        });
+                    match absorbed {
+                        Absorbed::Advanced if self.is_next_owed_by_backend() => {}
+                        Absorbed::Advanced => return Ok(Absorbed::Advanced),
+                        Absorbed::NeedsInput => {}
+                    }
+                    if self.client.out_buffer.len() >= CLIENT_BUFFER_HIGH {
+                        return Ok(Absorbed::NeedsInput);
                     }
                 }
             }
+        }
+    }
+
+    /// Whether the next answer comes from the backend too, so that the same input may hold it.
+    fn is_next_owed_by_backend(&self) -> bool {
+        match self.queue.front() {
+            Some(Owed::Backend { .. }) => true,
+            Some(Owed::Local { .. }) | None => false,
         }
     }
 
@@ -460,35 +526,39 @@ impl Session {
         Ok(())
     }
 
-    /// A server says that a reported setting has a value; the client hears of it before ReadyForQuery.
+    /// A reported setting has a value: the client is told before ReadyForQuery, as Postgres does, unless it knows.
     pub(super) fn report(&mut self, name: String, value: String) {
+        if self.reported.get(&name) == Some(&value) {
+            return;
+        }
+        if name == "application_name" {
+            self.enrolment.set_application_name(&value);
+        }
         let lexed = name == "standard_conforming_strings" || name == "client_encoding";
-        self.news.insert(name, value);
+        if !self.unreported.iter().any(|(known, _)| *known == name) {
+            self.unreported.push((name.clone(), self.reported.get(&name).cloned()));
+        }
+        self.reported.insert(name, value);
         if lexed {
-            let now = |name: &str| self.news.get(name).or_else(|| self.reported.get(name));
             self.lexing = Lexing::from_settings(
-                now("standard_conforming_strings").map_or("on", String::as_str),
-                now("client_encoding").map_or("UTF8", String::as_str),
+                self.reported
+                    .get("standard_conforming_strings")
+                    .map_or("on", String::as_str),
+                self.reported.get("client_encoding").map_or("UTF8", String::as_str),
             );
         }
     }
 
-    /// Tells the client of reported settings that have another value than it knows.
-    pub(super) fn tell_news(&mut self) {
-        if self.news.is_empty() {
-            return;
-        }
-        let mut news: Vec<(String, String)> = std::mem::take(&mut self.news).into_iter().collect();
-        news.sort_by_key(|(name, _)| name.to_ascii_lowercase());
-        for (name, value) in news {
-            if self.reported.get(&name) == Some(&value) {
-                continue;
+    /// Tells the client what has changed since it was told last.
+    pub(super) fn put_reports(&mut self) {
+        let mut unreported = std::mem::take(&mut self.unreported);
+        unreported.sort_by_key(|(name, _)| name.to_ascii_lowercase());
+        for (name, told) in unreported {
+            if let Some(value) = self.reported.get(&name)
+                && told.as_ref() != Some(value)
+            {
+                wire::put_parameter_status(&mut self.client.out_buffer, name.as_bytes(), value.as_bytes());
             }
-            wire::put_parameter_status(&mut self.client.out_buffer, name.as_bytes(), value.as_bytes());
-            if name == "application_name" {
-                self.enrolment.set_application_name(&value);
-            }
-            self.reported.insert(name, value);
         }
     }
 

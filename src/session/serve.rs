@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::{Buf, BytesMut};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -54,6 +55,9 @@ pub async fn serve(listener: TcpListener, world: Arc<World>, shutdown: impl Futu
     while sessions.join_next().await.is_some() {}
 }
 
+/// A message up to this length is copied out of the buffer in which others follow it.
+const MESSAGE_COPIED_MAX: usize = 4 * 1024;
+
 /// What waiting for the client ended with.
 enum Woken {
     /// it has sent something
@@ -68,6 +72,21 @@ enum Woken {
     Leave,
     /// too long idle inside a transaction
     IdleTooLong,
+}
+
+/// Takes a client's message out of its buffer; the rest stays, and may grow meanwhile.
+///
+/// Cutting a buffer in two makes it a counted one, which costs more than to copy a short message.
+fn take_message(buffer: &mut BytesMut, length: usize) -> BytesMut {
+    if length == buffer.len() {
+        return std::mem::take(buffer);
+    }
+    if length > MESSAGE_COPIED_MAX {
+        return buffer.split_to(length);
+    }
+    let message = BytesMut::from(buffer.get(..length).unwrap_or_default());
+    buffer.advance(length);
+    message
 }
 
 impl Session {
@@ -97,8 +116,7 @@ impl Session {
             stale: Stale::No,
             lexing,
             reported,
-            news: std::collections::BTreeMap::new(),
-            suspects: std::collections::BTreeSet::new(),
+            notifications: Vec::new(),
             block: Block::default(),
             participants,
             queue: VecDeque::new(),
@@ -114,6 +132,7 @@ impl Session {
             urgent: Urgent::No,
             running: Running {
                 since: now,
+                deadline: None,
                 mark,
                 kind: StatementKind::Unplanned,
                 shard: None,
@@ -134,9 +153,11 @@ impl Session {
             result_type_changed: false,
             last_words: None,
             cancelled_by: None,
+            unreported: Vec::new(),
             recheck: Stale::No,
             rows: 0,
             ddl: false,
+            rest: None,
             in_batch: false,
             world,
         }
@@ -190,7 +211,7 @@ impl Session {
             return self.wait().await;
         };
         let length = frame.whole.len();
-        let whole = self.client.in_buffer.split_to(length);
+        let whole = take_message(&mut self.client.in_buffer, length);
         let body = whole.get(wire::HEADER_BYTES..).unwrap_or_default();
         match tag {
             b'Q' => {
@@ -228,7 +249,6 @@ impl Session {
     }
 
     async fn drop_some(&mut self) -> Result<(), Gone> {
-        use bytes::Buf;
         let here = self.drop_left.min(self.client.in_buffer.len());
         self.client.in_buffer.advance(here);
         self.drop_left -= here;
@@ -315,17 +335,15 @@ impl Session {
     }
 
     async fn wake(&mut self, at_least: Leave) -> Woken {
-        let limit = self.world.live().settings.limits.idle_in_transaction_timeout;
-        let watched = self.block.is_explicit() && !self.in_batch && !limit.is_zero();
+        let limit = if self.block.is_explicit() && !self.in_batch {
+            let limit = self.world.live().settings.limits.idle_in_transaction_timeout;
+            (!limit.is_zero()).then_some(limit)
+        } else {
+            None
+        };
         let enrolment = &self.enrolment;
         let mut told = pin!(enrolment.told_to_leave(at_least));
-        let mut expired = pin!(async {
-            if watched {
-                tokio::time::sleep(limit).await;
-            } else {
-                std::future::pending::<()>().await;
-            }
-        });
+        let mut expired = pin!(limit.map(tokio::time::sleep));
         let (client, participants) = (&mut self.client, &mut self.participants);
         poll_fn(|context| {
             match client.poll_fill(context) {
@@ -348,7 +366,9 @@ impl Session {
             if told.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Woken::Leave);
             }
-            if expired.as_mut().poll(context).is_ready() {
+            if let Some(expired) = expired.as_mut().as_pin_mut()
+                && expired.poll(context).is_ready()
+            {
                 return Poll::Ready(Woken::IdleTooLong);
             }
             Poll::Pending
@@ -358,7 +378,6 @@ impl Session {
 
     /// What a held backend sends without being asked.
     fn unasked(&mut self, at: usize) -> Result<(), Gone> {
-        use bytes::Buf;
         loop {
             let Some(participant) = self.participants.get_mut(at) else {
                 return Ok(());
@@ -457,7 +476,6 @@ impl Session {
     }
 
     async fn forward_copy(&mut self, at: usize, protocol: CopyProtocol) -> Result<(), Gone> {
-        use bytes::Buf;
         const COPY_BUFFER_HIGH: usize = 256 * 1024;
         let Some(participant) = self.participants.get_mut(at) else {
             self.copying = Copying::No;
@@ -530,7 +548,7 @@ impl Session {
                 }
             })
             .await;
-            let answered = participant.backend.link.in_buffer.first().is_some();
+            let answered = !participant.backend.link.in_buffer.is_empty();
             // The message under way is finished first: both ends must agree on where the next one begins.
             if (answered && self.copy_left == 0) || !drained {
                 return self.copy_answered(protocol).await;
@@ -572,6 +590,7 @@ impl Session {
                 if let Some(at) = self.active {
                     self.follow_status(at);
                 }
+                self.run_rest().await?;
                 self.finish_query().await?;
                 self.leave_batch();
             }

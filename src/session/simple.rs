@@ -6,16 +6,17 @@
 use std::sync::Arc;
 
 use crate::execute::Describe;
-use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Work};
+use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Verdict, Work};
 use crate::session::error::{Failure, Gone, Stop};
+use crate::session::lane::SENT;
 use crate::session::prepared::{Draft, Origin, Statement};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::route::Question;
-use crate::session::state::{Session, Skipping, Wrapping};
-use crate::session::track::Tracked;
-use crate::sql::{self, Command, DeallocateTarget, Edits, Lead, Span, Statements};
+use crate::session::state::{Copying, Rest, Session, Skipping, Wrapping};
+use crate::session::track::{Tracked, is_noted};
+use crate::sql::{self, Command, DeallocateTarget, Edits, Lead, Shape, Span, Statements};
 use crate::topology::ShardId;
-use crate::transaction::Worked;
+use crate::transaction::{Examine, Worked};
 use crate::value::Oid;
 use crate::wire;
 
@@ -88,13 +89,15 @@ impl Session {
         let mut shape = std::mem::take(&mut self.shape);
         let scanned = sql::shape(text, self.lexing, &mut shape);
         let (lead, count) = (shape.lead(), shape.statements());
+        let is_plain = scanned.is_ok() && count == Statements::One && matches!(lead, Lead::Query | Lead::Write);
+        let effect = is_plain.then(|| self.effect_of(snapshot, text, Some(&shape)));
         self.shape = shape;
         if scanned.is_err() {
             // The server's lexer will say what is wrong, in its own words.
             return Ok((Vec::new(), None));
         }
-        if count == Statements::One && matches!(lead, Lead::Query | Lead::Write) {
-            let effect = self.effect_of(snapshot, text);
+        if let Some(effect) = effect {
+            let effect = effect?;
             if effect == SessionEffect::None {
                 return Ok((Vec::new(), None));
             }
@@ -130,7 +133,8 @@ impl Session {
                 | Command::Copy(_)
                 | Command::Explain(_)
                 | Command::Declare(_)
-                | Command::Execute(_) => self.effect_of(snapshot, statement),
+                | Command::Prepare(_)
+                | Command::Execute(_) => self.effect_of(snapshot, statement, None)?,
                 _ => SessionEffect::None,
             };
             let prepares = self.edit_names(&command, statement, span.start, &tracked, &mut edits);
@@ -153,19 +157,27 @@ impl Session {
     }
 
     /// What a statement may leave in the session, as far as the planner can tell on one shard.
-    fn effect_of(&self, snapshot: &Arc<Snapshot>, text: &[u8]) -> SessionEffect {
+    /// What an answer of a pooled backend's would get wrong is refused there too.
+    fn effect_of(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        text: &[u8],
+        scanned: Option<&Shape>,
+    ) -> Result<SessionEffect, Stop> {
         let request = crate::plan::Request {
             text,
             parameter_types: &[],
             context: &self.effective.context,
         };
         let facts = crate::plan::Facts::default();
-        match snapshot
-            .compile(&request, &facts)
-            .and_then(|compiled| compiled.bind(snapshot, &request, &Parameters::default(), &facts))
-        {
-            Ok(plan) => plan.effect,
-            Err(_) => SessionEffect::Opaque,
+        let planned = match scanned {
+            Some(own) => snapshot.plan_scanned(&request, &facts, own, self.lexing),
+            None => snapshot.plan(&request, &Parameters::default(), &facts),
+        };
+        match planned {
+            Ok((_, plan)) => Ok(plan.effect),
+            Err(Verdict::Refused(refusal)) if refusal.is_about_backend() => Err(Failure::Refused(refusal).into()),
+            Err(Verdict::Refused(_) | Verdict::Ask(_)) => Ok(SessionEffect::Opaque),
         }
     }
 
@@ -284,7 +296,7 @@ impl Session {
     async fn query_sharded(&mut self, snapshot: &Arc<Snapshot>, text: &[u8]) -> Result<(), Stop> {
         let mut shape = std::mem::take(&mut self.shape);
         let scanned = sql::shape(text, self.lexing, &mut shape);
-        let count = shape.statements();
+        let (lead, count) = (shape.lead(), shape.statements());
         self.shape = shape;
         scanned?;
         match count {
@@ -292,7 +304,7 @@ impl Session {
                 wire::put_empty_query(&mut self.client.out_buffer);
                 Ok(())
             }
-            Statements::One => self.statement(snapshot, text, Via::Simple).await,
+            Statements::One => self.statement_led(snapshot, text, lead, Via::Simple).await,
             Statements::Several => {
                 let spans = sql::split(text, self.lexing)?;
                 if let [only] = spans.as_slice() {
@@ -308,39 +320,71 @@ impl Session {
     }
 
     async fn several(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], spans: &[Span]) -> Result<(), Stop> {
-        let copies = spans.iter().any(|span| {
-            matches!(sql::command(span.of(text), self.lexing), Ok(Command::Copy(copy))
-                if copy.direction == sql::CopyDirection::From && copy.end == sql::CopyEnd::Client)
-        });
-        if copies {
-            return Err(Failure::NotInThisVersion {
-                construct: "COPY FROM STDIN among several statements",
-            }
-            .into());
-        }
         // Split only if all of it can be read (sessions.md 1): a text that Postgres would reject as a whole runs nothing.
         self.parse_check(snapshot, text, spans).await?;
-        for (index, span) in spans.iter().enumerate() {
+        self.run_several(text, spans, 0).await
+    }
+
+    /// The statements of a message from one of them on. A COPY FROM STDIN among them waits for its data; the rest is
+    /// kept until they have come.
+    async fn run_several(&mut self, text: &[u8], spans: &[Span], from: usize) -> Result<(), Stop> {
+        let lexing = self.lexing;
+        for (index, span) in spans.iter().enumerate().skip(from) {
+            if self.lexing != lexing {
+                // Postgres has read the whole message under the settings at its arrival.
+                return Err(Failure::NotInThisVersion {
+                    construct: "a statement behind SET standard_conforming_strings or client_encoding in one message",
+                }
+                .into());
+            }
+            let snapshot = self.snapshot();
             let saved = self.saved();
             self.block.enter_implicit(&saved, self.effective.default_isolation);
             self.wrapping = Wrapping::Yes;
-            self.hold_tag = index.saturating_add(1) == spans.len();
-            self.statement(snapshot, span.of(text), Via::Simple).await?;
+            let next = index.saturating_add(1);
+            self.hold_tag = next == spans.len();
+            self.statement(&snapshot, span.of(text), Via::Simple).await?;
             if self.failed {
+                return Ok(());
+            }
+            if self.copying != Copying::No {
+                if next < spans.len() {
+                    self.rest = Some(Rest {
+                        text: text.to_vec(),
+                        spans: spans.to_vec(),
+                        from: next,
+                    });
+                }
                 return Ok(());
             }
         }
         Ok(())
     }
 
+    /// The data of a COPY have come: what its message holds behind it runs now.
+    pub(super) async fn run_rest(&mut self) -> Result<(), Gone> {
+        let Some(rest) = self.rest.take() else { return Ok(()) };
+        if self.failed {
+            return Ok(());
+        }
+        match Box::pin(self.run_several(&rest.text, &rest.spans, rest.from)).await {
+            Ok(()) => Ok(()),
+            Err(stop) => self.report_failure(stop),
+        }
+    }
+
     /// One statement of a Query message, or of an Execute.
     pub(super) async fn statement(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], via: Via) -> Result<(), Stop> {
-        self.refresh_effective().await?;
         let mut shape = std::mem::take(&mut self.shape);
         let scanned = sql::shape(text, self.lexing, &mut shape);
         let lead = shape.lead();
         self.shape = shape;
         scanned?;
+        self.statement_led(snapshot, text, lead, via).await
+    }
+
+    async fn statement_led(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], lead: Lead, via: Via) -> Result<(), Stop> {
+        self.refresh_effective().await?;
         let command = match lead {
             Lead::Query => Command::Query,
             Lead::Write => Command::Insert,
@@ -371,11 +415,15 @@ impl Session {
     pub(super) async fn run_plan(&mut self, plan: Plan, text: &[u8], command: Command, via: Via) -> Result<(), Stop> {
         match plan.work {
             Work::One(shard) => {
-                let tracked = Tracked {
-                    command,
-                    text: text.to_vec(),
-                    effect: plan.effect,
-                    prepares: None,
+                let tracked = if is_noted(&command, &plan.effect) {
+                    Some(Tracked {
+                        command,
+                        text: text.to_vec(),
+                        effect: plan.effect,
+                        prepares: None,
+                    })
+                } else {
+                    None
                 };
                 self.run_on_one(shard, plan.access, text, tracked).await
             }
@@ -390,11 +438,18 @@ impl Session {
         }
     }
 
-    async fn run_on_one(&mut self, shard: ShardId, access: Access, text: &[u8], tracked: Tracked) -> Result<(), Stop> {
+    async fn run_on_one(
+        &mut self,
+        shard: ShardId,
+        access: Access,
+        text: &[u8],
+        tracked: Option<Tracked>,
+    ) -> Result<(), Stop> {
         let at = self.lane(shard, access).await?;
-        self.may_pin(at, &tracked.effect)?;
-        let tracked = if tracked.is_idle() { Vec::new() } else { vec![tracked] };
-        self.send_query(at, text, tracked)?;
+        if let Some(tracked) = &tracked {
+            self.may_pin(at, &tracked.effect)?;
+        }
+        self.send_query(at, text, tracked.into_iter().collect())?;
         self.settle().await?;
         self.follow_status(at);
         Ok(())
@@ -434,7 +489,10 @@ impl Session {
                     return Ok(());
                 };
                 if participant.pin.is_none() {
+                    // From now on, since an error doesn't undo a session's advisory lock, say; then it is looked at.
                     participant.backend.pin()?;
+                    participant.pin = Some(SENT);
+                    participant.examine = Examine::Due;
                 }
                 Ok(())
             }

@@ -275,7 +275,17 @@ fn startup_settings(startup: &Startup) -> Result<SessionSettings, Gone> {
     for setting in &startup.settings {
         layer.insert(setting.name.to_ascii_lowercase(), setting.value.clone());
     }
-    SessionSettings::from_startup(&layer).map_err(|error| fatal(SqlState::INVALID_PARAMETER_VALUE, error.to_string()))
+    let settings = SessionSettings::from_startup(&layer)
+        .map_err(|error| fatal(SqlState::INVALID_PARAMETER_VALUE, error.to_string()))?;
+    if let Some((name, _)) = settings.startup_only().next() {
+        // A pooled backend was started for somebody else.
+        return Err(fatal(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("parameter \"{name}\" can be set only when a server's connection starts"),
+        )
+        .with_hint("Leave it out of the start-up parameters, or connect to the shard itself."));
+    }
+    Ok(settings)
 }
 
 /// SCRAM-SHA-256 against the users file; the keys that the client's proof reveals.

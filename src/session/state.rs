@@ -15,7 +15,7 @@ use crate::session::portal::Portal;
 use crate::session::prepared::Statement;
 use crate::session::queue::{Owed, Undo};
 use crate::session::world::World;
-use crate::sql::{Lexing, Scope, SessionSettings, Shape};
+use crate::sql::{Lexing, Scope, SessionSettings, Shape, Span};
 use crate::transaction::{Block, Isolation, Participants};
 use crate::value::Oid;
 use crate::wire::ErrorFields;
@@ -92,6 +92,8 @@ pub(super) enum CopyProtocol {
 pub(super) struct Running {
     /// when it arrived
     pub(super) since: Instant,
+    /// when it must be over; `None`: never
+    pub(super) deadline: Option<Instant>,
     /// cancel requests before it don't count
     pub(super) mark: CancelMark,
     /// what became of it
@@ -110,6 +112,10 @@ pub(super) struct Running {
 
 /// One client's session.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the message under way; no two of them make a state together"
+)]
 pub(super) struct Session {
     pub(super) world: Arc<World>,
     pub(super) client: Link,
@@ -130,10 +136,8 @@ pub(super) struct Session {
     pub(super) lexing: Lexing,
     /// what the client was told by ParameterStatus
     pub(super) reported: BTreeMap<String, String>,
-    /// what servers reported since: told before ReadyForQuery, as Postgres does
-    pub(super) news: BTreeMap<String, String>,
-    /// names that opaque code may have set
-    pub(super) suspects: std::collections::BTreeSet<String>,
+    /// notifications that came with COMMIT: they follow its tag
+    pub(super) notifications: Vec<u8>,
     pub(super) block: Block<Saved>,
     pub(super) participants: Participants,
     /// answers owed, in stream order
@@ -178,14 +182,29 @@ pub(super) struct Session {
     pub(super) last_words: Option<Box<ErrorFields>>,
     /// why cancels were sent for the statement under way
     pub(super) cancelled_by: Option<Failure>,
+    /// reported settings that changed since the client was told, and what it was told
+    pub(super) unreported: Vec<(String, Option<String>)>,
     /// reported settings may have gone back to other values: they are asked for before ReadyForQuery
     pub(super) recheck: Stale,
     /// rows of the statement under way
     pub(super) rows: u64,
     /// DDL has run since the picture was taken
     pub(super) ddl: bool,
+    /// what a Query message holds behind a COPY FROM STDIN
+    pub(super) rest: Option<Rest>,
     /// between a batch's first message and its ReadyForQuery
     pub(super) in_batch: bool,
+}
+
+/// Statements of a Query message that wait for a COPY's data.
+#[derive(Debug)]
+pub(super) struct Rest {
+    /// the whole message
+    pub(super) text: Vec<u8>,
+    /// its statements
+    pub(super) spans: Vec<Span>,
+    /// the next one
+    pub(super) from: usize,
 }
 
 /// A Parse that waits for its shard.

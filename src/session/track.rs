@@ -32,8 +32,13 @@ pub(super) struct Tracked {
 impl Tracked {
     /// Whether nothing needs noting.
     pub(super) fn is_idle(&self) -> bool {
-        self.effect == SessionEffect::None && self.prepares.is_none() && !changes_session(&self.command)
+        self.prepares.is_none() && !is_noted(&self.command, &self.effect)
     }
+}
+
+/// Whether anything needs noting of a statement that prepares nothing.
+pub(super) fn is_noted(command: &Command, effect: &SessionEffect) -> bool {
+    *effect != SessionEffect::None || changes_session(command)
 }
 
 /// Whether a command changes anything that the session keeps.
@@ -118,6 +123,24 @@ pub(super) fn block_characteristics(c: &Characteristics) -> transaction::Charact
     }
 }
 
+/// Whether a text holds a word by which code changes its session in a way that can't be seen afterwards.
+fn mentions_session_effect(text: &[u8]) -> bool {
+    const WORDS: [&str; 9] = [
+        "set",
+        "set_config",
+        "reset",
+        "execute",
+        "discard",
+        "load",
+        "prepare",
+        "perform",
+        "call",
+    ];
+    let text = String::from_utf8_lossy(text).to_ascii_lowercase();
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .any(|word| WORDS.contains(&word))
+}
+
 /// Whether Postgres reads a text as true (`set_config`'s third argument).
 fn is_true(text: &str) -> bool {
     matches!(
@@ -133,10 +156,8 @@ impl Session {
         match tracked.effect {
             SessionEffect::None => {}
             SessionEffect::Pin(why) => self.pin(at, why),
-            SessionEffect::Opaque => {
-                self.suspect_names(&tracked.text);
-                self.pin_opaque(at);
-            }
+            // Its body isn't known here, so what it set can't be ruled out: the backend stays with the session.
+            SessionEffect::Opaque => self.pin(at, "opaque code"),
         }
     }
 
@@ -187,8 +208,11 @@ impl Session {
             Command::Listen(_) => self.pin(at, "LISTEN"),
             Command::Unlisten(_) => self.examine(at),
             Command::Call | Command::Do => {
-                self.suspect_names(&tracked.text);
-                self.pin_opaque(at);
+                // A setting that it made can't be seen afterwards (sessions.md 19): then the pin lasts.
+                self.pin(at, "opaque code");
+                if !mentions_session_effect(&tracked.text) {
+                    self.examine(at);
+                }
             }
             Command::Load => self.pin(at, "LOAD"),
             Command::Ddl(ddl) => {

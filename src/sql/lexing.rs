@@ -92,6 +92,9 @@ impl Encoding {
     /// By the name of an encoding, or an alias, compared as Postgres does: letters and digits only, case folded
     /// (`pg_char_to_encoding`). A name that isn't known counts as unsafe.
     pub fn from_name(name: &str) -> Encoding {
+        if name == "UTF8" {
+            return Encoding::Utf8; // as servers report it, asked for at every statement
+        }
         let clean: String = name
             .chars()
             .filter(char::is_ascii_alphanumeric)

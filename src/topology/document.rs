@@ -4,62 +4,59 @@
 //! overlooks a field would route by half a topology.
 //! Holds: the same topology gives the same bytes; what is written reads back equal; what contradicts itself is refused.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::build::may_range;
-use super::category::CategoryFault;
-use super::range::RangeFault;
+use super::document_read::Reader;
 use super::{
-    CategoryPlacement, CategorySource, Epoch, FunctionClass, HashPlacement, Keyspace, KeyspaceId, QualifiedName,
-    RangePlacement, SHARDS_MAX, Shard, ShardId, ShardState, SpreadOver, Strategy, TablePlacement, Topology,
-    TopologyError,
+    CategorySource, FunctionClass, Keyspace, QualifiedName, Shard, ShardId, ShardState, Strategy, TablePlacement,
+    Topology, TopologyError,
 };
-use crate::value::{Key, KeyType};
+use crate::value::Key;
 
 const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenTopology {
-    version: u32,
-    epoch: u64,
-    home: usize,
-    default_shard: Option<usize>,
-    shards: Vec<WrittenShard>,
-    keyspaces: Vec<WrittenKeyspace>,
-    tables: Vec<WrittenTable>,
-    functions: Vec<WrittenFunction>,
+pub(super) struct WrittenTopology {
+    pub(super) version: u32,
+    pub(super) epoch: u64,
+    pub(super) home: usize,
+    pub(super) default_shard: Option<usize>,
+    pub(super) shards: Vec<WrittenShard>,
+    pub(super) keyspaces: Vec<WrittenKeyspace>,
+    pub(super) tables: Vec<WrittenTable>,
+    pub(super) functions: Vec<WrittenFunction>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenShard {
-    name: String,
-    weight: u32,
-    labels: BTreeMap<String, String>,
-    state: WrittenState,
+pub(super) struct WrittenShard {
+    pub(super) name: String,
+    pub(super) weight: u32,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) state: WrittenState,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum WrittenState {
+pub(super) enum WrittenState {
     Serving,
     Retired,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenKeyspace {
-    name: String,
-    r#type: String,
-    strategy: WrittenStrategy,
+pub(super) struct WrittenKeyspace {
+    pub(super) name: String,
+    pub(super) r#type: String,
+    pub(super) strategy: WrittenStrategy,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum WrittenStrategy {
+pub(super) enum WrittenStrategy {
     Hash {
         owners: Vec<usize>,
     },
@@ -74,14 +71,14 @@ enum WrittenStrategy {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenRange {
-    until: Option<String>,
-    shard: usize,
+pub(super) struct WrittenRange {
+    pub(super) until: Option<String>,
+    pub(super) shard: usize,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum WrittenSource {
+pub(super) enum WrittenSource {
     Lookup {
         schema: String,
         table: String,
@@ -95,22 +92,22 @@ enum WrittenSource {
 /// `name` is null for the default.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenCategory {
-    name: Option<String>,
-    shards: Vec<usize>,
+pub(super) struct WrittenCategory {
+    pub(super) name: Option<String>,
+    pub(super) shards: Vec<usize>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenTable {
-    schema: String,
-    name: String,
-    placement: WrittenPlacement,
+pub(super) struct WrittenTable {
+    pub(super) schema: String,
+    pub(super) name: String,
+    pub(super) placement: WrittenPlacement,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum WrittenPlacement {
+pub(super) enum WrittenPlacement {
     Sharded { keyspace: usize, key: String },
     Reference {},
     Unsharded { shard: usize },
@@ -118,15 +115,15 @@ enum WrittenPlacement {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenFunction {
-    schema: String,
-    name: String,
-    class: WrittenClass,
+pub(super) struct WrittenFunction {
+    pub(super) schema: String,
+    pub(super) name: String,
+    pub(super) class: WrittenClass,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum WrittenClass {
+pub(super) enum WrittenClass {
     Pure,
     Local,
 }
@@ -160,7 +157,7 @@ struct Version {
     version: u32,
 }
 
-fn fault(why: &str) -> TopologyError {
+pub(super) fn fault(why: &str) -> TopologyError {
     TopologyError::Document { why: why.to_owned() }
 }
 
@@ -275,223 +272,4 @@ fn write_function(name: &QualifiedName, class: FunctionClass) -> WrittenFunction
 
 fn indices(shards: &[ShardId]) -> Vec<usize> {
     shards.iter().map(|shard| shard.index()).collect()
-}
-
-// === reading ===
-
-struct Reader<'a> {
-    shards: &'a [WrittenShard],
-}
-
-impl Reader<'_> {
-    fn topology(&self, written: &WrittenTopology) -> Result<Topology, TopologyError> {
-        let keyspaces = written
-            .keyspaces
-            .iter()
-            .map(|keyspace| self.keyspace(keyspace))
-            .collect::<Result<Vec<_>, _>>()?;
-        if has_twice(keyspaces.iter().map(Keyspace::name)) {
-            return Err(fault("two keyspaces have one name"));
-        }
-        let tables = self.tables(&written.tables, keyspaces.len())?;
-        for keyspace in &keyspaces {
-            let Strategy::Category(category) = keyspace.strategy() else {
-                continue;
-            };
-            let CategorySource::Lookup { table, .. } = category.source() else {
-                continue;
-            };
-            if tables.get(table) != Some(&TablePlacement::Reference) {
-                return Err(fault(&format!("lookup table {table} is no reference table")));
-            }
-        }
-        Ok(Topology {
-            epoch: Epoch::new(written.epoch).ok_or_else(|| fault("its epoch is 0"))?,
-            shards: self.shards()?,
-            keyspaces,
-            tables,
-            functions: functions(&written.functions)?,
-            home: self.owner(written.home)?,
-            default_shard: written.default_shard.map(|shard| self.owner(shard)).transpose()?,
-        })
-    }
-
-    fn shards(&self) -> Result<Vec<Shard>, TopologyError> {
-        if self.shards.len() > SHARDS_MAX {
-            return Err(fault("it has too many shards"));
-        }
-        if has_twice(self.shards.iter().map(|shard| shard.name.as_str())) {
-            return Err(fault("two shards have one name"));
-        }
-        let shards = self.shards.iter().map(|written| Shard {
-            name: written.name.clone(),
-            weight: written.weight,
-            labels: written.labels.clone(),
-            state: match written.state {
-                WrittenState::Serving => ShardState::Serving,
-                WrittenState::Retired => ShardState::Retired,
-            },
-        });
-        let shards: Vec<Shard> = shards.collect();
-        match shards
-            .iter()
-            .find(|shard| !(1..=Shard::WEIGHT_MAX).contains(&shard.weight) || shard.name.is_empty())
-        {
-            Some(shard) => Err(fault(&format!(
-                "shard \"{}\" has no name or weight {}",
-                shard.name, shard.weight
-            ))),
-            None => Ok(shards),
-        }
-    }
-
-    /// A shard that may own something.
-    fn owner(&self, index: usize) -> Result<ShardId, TopologyError> {
-        match self.shards.get(index).map(|shard| shard.state) {
-            Some(WrittenState::Serving) => ShardId::new(index).ok_or_else(|| fault("it has too many shards")),
-            Some(WrittenState::Retired) => Err(fault(&format!("shard {index} is retired but owns something"))),
-            None => Err(fault(&format!("there is no shard {index}"))),
-        }
-    }
-
-    fn keyspace(&self, written: &WrittenKeyspace) -> Result<Keyspace, TopologyError> {
-        let name = &written.name;
-        let key_type = KeyType::from_name(&written.r#type)
-            .ok_or_else(|| fault(&format!("keyspace \"{name}\" has key type \"{}\"", written.r#type)))?;
-        let strategy = match &written.strategy {
-            WrittenStrategy::Hash { owners } => {
-                let owners = owners
-                    .iter()
-                    .map(|owner| self.owner(*owner))
-                    .collect::<Result<Vec<_>, _>>()?;
-                let count = u32::try_from(owners.len()).unwrap_or(u32::MAX);
-                if !(1..=HashPlacement::BUCKETS_MAX).contains(&count) {
-                    return Err(fault(&format!("keyspace \"{name}\" has {count} buckets")));
-                }
-                Strategy::Hash(HashPlacement::new(owners))
-            }
-            WrittenStrategy::Range { ranges } => Strategy::Range(self.ranges(name, key_type, ranges)?),
-            WrittenStrategy::Category { source, categories } => {
-                Strategy::Category(self.categories(name, source, categories)?)
-            }
-        };
-        Ok(Keyspace::new(name.clone(), key_type, strategy))
-    }
-
-    fn ranges(&self, name: &str, key_type: KeyType, written: &[WrittenRange]) -> Result<RangePlacement, TopologyError> {
-        if !may_range(key_type) {
-            return Err(fault(&format!(
-                "keyspace \"{name}\" places {} by range",
-                key_type.name()
-            )));
-        }
-        let mut ranges = Vec::new();
-        for range in written {
-            let until = match &range.until {
-                None => None,
-                Some(until) => Some(
-                    Key::parse_text(key_type, until.as_bytes())
-                        .map_err(|error| fault(&format!("keyspace \"{name}\": {error}")))?,
-                ),
-            };
-            ranges.push((until, self.owner(range.shard)?));
-        }
-        RangePlacement::new(ranges).map_err(|range_fault| {
-            let (RangeFault::Empty | RangeFault::OpenBeforeLast(_) | RangeFault::NotAscending(_)) = range_fault;
-            fault(&format!(
-                "the ranges of keyspace \"{name}\" are empty, open before the last or don't ascend"
-            ))
-        })
-    }
-
-    fn categories(
-        &self,
-        name: &str,
-        source: &WrittenSource,
-        written: &[WrittenCategory],
-    ) -> Result<CategoryPlacement, TopologyError> {
-        let mut spreads = Vec::new();
-        for category in written {
-            let shards = category
-                .shards
-                .iter()
-                .map(|shard| self.owner(*shard))
-                .collect::<Result<Vec<_>, _>>()?;
-            spreads.push(SpreadOver {
-                category: category.name.clone(),
-                shards,
-            });
-        }
-        let source = match source {
-            WrittenSource::Lookup {
-                schema,
-                table,
-                key,
-                category,
-            } => CategorySource::Lookup {
-                table: QualifiedName::new(schema, table),
-                key: key.clone(),
-                category: category.clone(),
-            },
-            WrittenSource::ByKey(listed) => CategorySource::ByKey(listed.clone()),
-            WrittenSource::Key {} => CategorySource::Key,
-        };
-        CategoryPlacement::new(source, spreads).map_err(|category_fault| {
-            let (CategoryFault::Empty
-            | CategoryFault::Twice(_)
-            | CategoryFault::WithoutShard(_)
-            | CategoryFault::ShardTwice(_, _)) = category_fault;
-            fault(&format!(
-                "the categories of keyspace \"{name}\" are missing, doubled or without shards"
-            ))
-        })
-    }
-
-    fn tables(
-        &self,
-        written: &[WrittenTable],
-        keyspaces: usize,
-    ) -> Result<BTreeMap<QualifiedName, TablePlacement>, TopologyError> {
-        let mut tables = BTreeMap::new();
-        for table in written {
-            let name = QualifiedName::new(&table.schema, &table.name);
-            let placement = match &table.placement {
-                WrittenPlacement::Reference {} => TablePlacement::Reference,
-                WrittenPlacement::Unsharded { shard } => TablePlacement::Unsharded(self.owner(*shard)?),
-                WrittenPlacement::Sharded { keyspace, key } => {
-                    let known = KeyspaceId::new(*keyspace).filter(|_| *keyspace < keyspaces);
-                    let keyspace = known.ok_or_else(|| fault(&format!("table {name} names keyspace {keyspace}")))?;
-                    TablePlacement::Sharded {
-                        keyspace,
-                        key: key.clone(),
-                    }
-                }
-            };
-            if tables.insert(name.clone(), placement).is_some() {
-                return Err(fault(&format!("table {name} stands there twice")));
-            }
-        }
-        Ok(tables)
-    }
-}
-
-fn functions(written: &[WrittenFunction]) -> Result<BTreeMap<QualifiedName, FunctionClass>, TopologyError> {
-    let mut functions = BTreeMap::new();
-    for function in written {
-        let name = QualifiedName::new(&function.schema, &function.name);
-        let class = match function.class {
-            WrittenClass::Pure => FunctionClass::Pure,
-            WrittenClass::Local => FunctionClass::Local,
-        };
-        if functions.insert(name.clone(), class).is_some() {
-            return Err(fault(&format!("function {name} stands there twice")));
-        }
-    }
-    Ok(functions)
-}
-
-fn has_twice<'a>(names: impl Iterator<Item = &'a str>) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut names = names;
-    names.any(|name| !seen.insert(name))
 }

@@ -20,8 +20,10 @@ mod declaration;
 mod snapshot;
 mod build;
 mod draft;
+mod reconcile;
 mod evolve;
 mod document;
+mod document_read;
 
 pub use bucket::{Bucket, BucketId, Place, Placed, Token};
 pub use category::{CategoryPlacement, CategorySource, SpreadOver};

@@ -37,6 +37,7 @@ integers! {
 }
 
 /// Appends a value of type `bool`.
+#[expect(clippy::fn_params_excessive_bools, reason = "the value is a bool")]
 pub fn encode_bool(format: Format, value: bool, out: &mut Vec<u8>) {
     out.push(match (format, value) {
         (Format::Text, true) => b't',

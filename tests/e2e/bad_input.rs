@@ -23,8 +23,11 @@ fn world(name: &str) -> World {
     })
 }
 
+/// What is done, and how.
+type Rudeness<'a> = (&'a str, &'a dyn Fn(&World));
+
 /// Does rude things, and looks at a well-behaved client and at the memory after each.
-fn harmless(name: &str, rudenesses: &[(&str, &dyn Fn(&World))]) {
+fn harmless(name: &str, rudenesses: &[Rudeness<'_>]) {
     let world = world(name);
     let mut witness = world.client();
     assert_eq!(witness.value("SELECT count(*) FROM t"), "200");

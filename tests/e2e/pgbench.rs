@@ -68,11 +68,15 @@ fn initialises_and_runs_tpcb_on_one_shard() {
     pgbench(address, database, &["-i", "-q", "-s", "1", "--foreign-keys"]);
     for mode in MODES {
         complete(
-            &pgbench(address, database, &["-M", mode, "-c", "8", "-j", "2", "-t", "40"]),
+            &pgbench(address, database, &["-n", "-M", mode, "-c", "8", "-j", "2", "-t", "40"]),
             "320/320",
         );
         complete(
-            &pgbench(address, database, &["-M", mode, "-N", "-C", "-c", "2", "-t", "10"]),
+            &pgbench(
+                address,
+                database,
+                &["-n", "-M", mode, "-N", "-C", "-c", "2", "-t", "10"],
+            ),
             "20/20",
         );
     }
@@ -113,7 +117,7 @@ fn selects_over_two_shards() {
     }
     // Every account is found, and is the right one.
     let script = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("pgbench_select.sql");
-    std::fs::write(&script, "\\set aid random(1, 2000)\nSELECT 1 / (abalance = :aid * 7)::int FROM pgbench_accounts WHERE aid = :aid \\gset\n").expect("can be written");
+    std::fs::write(&script, "\\set aid random(1, 2000)\nSELECT 1 / (abalance = :aid * 7)::int AS right FROM pgbench_accounts WHERE aid = :aid \\gset\n").expect("can be written");
     for mode in MODES {
         complete(
             &pgbench(

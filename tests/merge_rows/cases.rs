@@ -15,6 +15,7 @@ pub(crate) enum Rows {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "two marks of a line, as the file has them")]
 pub(crate) struct Case {
     pub(crate) line: usize,
     pub(crate) sql: std::borrow::Cow<'static, str>,

@@ -21,7 +21,7 @@
 ? SELECT 1; COMMIT; SELECT 2
 ? SELECT 1; ROLLBACK; SELECT 2
 ? COMMIT; BEGIN; SELECT 3; COMMIT; COMMIT
-=== 1 nothing runs of a message that can't be read
+=== 1 nothing runs of a message that can't be read [1]
 ? INSERT INTO t VALUES (25, 'f'); COMMIT; SELEC
 ? INSERT INTO t VALUES (26, 'f'); SELECT 'unfinished
 ? INSERT INTO t VALUES (26, 'f'); SELECT $$unfinished
@@ -329,6 +329,7 @@ S
 ? SHOW transaction_read_only
 ? COMMIT AND NO CHAIN
 ? BEGIN; ; ; END
+=== 6 control that can't be read [1]
 ? BEGIN nonsense
 ? COMMIT PREPARED
 ? COMMIT AND
@@ -366,6 +367,7 @@ S
 ? SHOW transaction_isolation
 ? COMMIT
 ? SHOW transaction_isolation
+=== 7 AND CHAIN behind SET TRANSACTION [1]
 ? BEGIN
 ? SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
 ? COMMIT AND CHAIN
@@ -504,19 +506,8 @@ S
 ext SELECT 1; SELECT 2
 S
 = Z
-raw 430000000658 00
-S
-= Z
-raw 440000000658 00
-S
-= Z
 ? SELECT 'still here'
 === a message that nobody knows
 @B
 raw 7900000004
 = end
-=== a Query without its NUL
-@B
-raw 510000000553
-= Z
-? SELECT 'still here'

@@ -85,21 +85,21 @@ c
 f what
 = Z 0
 ? SELECT 1
-=== 9 a COPY amid other statements
+=== 9 a COPY amid other statements [1]
 Q SELECT 1; COPY t FROM STDIN; SELECT count(*) FROM t WHERE id = 180
 = G
 d 180\tx\n
 c
 = Z
 ? SELECT id FROM t WHERE id = 180
-=== 9 a COPY, and an error behind it
+=== 9 a COPY, and an error behind it [1]
 Q COPY t FROM STDIN; SELECT 1/0
 = G
 d 181\tx\n
 c
 = Z
 ? SELECT id FROM t WHERE id = 181
-=== 9 two COPYs in one message
+=== 9 two COPYs in one message [1]
 Q COPY t FROM STDIN; COPY t FROM STDIN
 = G
 d 182\tx\n
@@ -142,7 +142,7 @@ Q COPY t FROM STDIN
 = G
 d 185\tx\n
 Q SELECT 1
-= end
+gone
 @A
 ? SELECT id FROM t WHERE id = 185
 === 9 Bind inside a COPY
@@ -150,14 +150,14 @@ Q SELECT 1
 Q COPY t FROM STDIN
 = G
 B |
-= end
+gone
 === 9 Terminate inside a COPY
 @B
 Q COPY t FROM STDIN
 = G
 d 186\tx\n
 X
-= end
+gone
 @A
 ? SELECT id FROM t WHERE id = 186
 === 9 half close inside a COPY
@@ -166,7 +166,7 @@ Q COPY t FROM STDIN
 = G
 d 187\tx\n
 eof
-= end
+gone
 @A
 ? SELECT id FROM t WHERE id = 187
 === 9 a connection gone inside a COPY

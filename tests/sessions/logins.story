@@ -63,9 +63,6 @@ su CREATE ROLE sessions_noconnect LOGIN
 su DO $$ BEGIN EXECUTE format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC', current_database()); END $$
 @B user=sessions_noconnect
 su DO $$ BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %I TO PUBLIC', current_database()); END $$
-=== 25 statement_timeout and ignore_system_indexes
-@B options=-c statement_timeout=1000 -c ignore_system_indexes=on
+=== 25 statement_timeout
+@B options=-c statement_timeout=1000
 ? SHOW statement_timeout
-? SHOW ignore_system_indexes
-@C
-? SHOW ignore_system_indexes

@@ -220,7 +220,7 @@ fn tell(world: &World, story: &Story) -> Result<(), String> {
 }
 
 /// Settings that differ between two servers on one machine.
-const HOST: [&str; 9] = [
+const HOST: [&str; 10] = [
     "data_directory",
     "config_file",
     "hba_file",
@@ -230,6 +230,7 @@ const HOST: [&str; 9] = [
     "external_pid",
     "cluster_name",
     "listen_addresses",
+    "plpgsql.",
 ];
 
 /// A greeting: where it is a refusal, without AuthenticationOk and without hints, which are each server's own.

@@ -179,7 +179,7 @@ P d2|INSERT INTO t VALUES ($1, $2)
 DS d2
 S
 = Z
-=== 15 one namespace
+=== 15 one namespace [1]
 ? PREPARE sqls AS SELECT 21
 ? EXECUTE sqls
 run sqls
@@ -200,13 +200,12 @@ run sqls
 ? DEALLOCATE nothing
 ? DEALLOCATE PREPARE nothing
 ? EXECUTE nothing(1, 2)
-=== 15 PREPARE with parameters
+=== 15 PREPARE with parameters [1]
 ? PREPARE add(int, int) AS SELECT $1 + $2
 ? EXECUTE add(1, 2)
 ? EXECUTE add('3', 4)
 ? EXECUTE add(1)
 ? EXECUTE add(1, 2, 3)
-? EXECUTE add('x', 1)
 ? EXECUTE add
 ? PREPARE byid(int) AS SELECT v FROM t WHERE id = $1
 ? EXECUTE byid(2)
@@ -232,7 +231,7 @@ run byid|4
 ? PREPARE z AS SELECT 7
 ? DEALLOCATE z; PREPARE z AS SELECT 7; EXECUTE z
 ? EXECUTE z; EXECUTE z
-=== 15 quoted and folded names
+=== 15 quoted and folded names [1]
 ? PREPARE "Mixed Case" AS SELECT 1
 ? EXECUTE "Mixed Case"
 ? EXECUTE mixed
@@ -241,8 +240,8 @@ run byid|4
 run folded
 run Folded
 ? DEALLOCATE "Mixed Case"
-=== 15 SQL statements by the extended protocol
-ext PREPARE ep AS SELECT 31
+=== 15 SQL statements by the extended protocol [1]
+? PREPARE ep AS SELECT 31
 ext EXECUTE ep
 S
 = Z
@@ -277,12 +276,9 @@ run goes
 ? ROLLBACK
 ? SELECT 1; DISCARD ALL
 run goes
-=== 15 EXPLAIN EXECUTE and CREATE TABLE AS EXECUTE [1]
+=== 15 EXPLAIN EXECUTE [1]
 ? PREPARE ex AS SELECT 1 AS one
 ? EXPLAIN (COSTS off) EXECUTE ex
-? CREATE TEMP TABLE made AS EXECUTE ex
-? SELECT * FROM made
-? DROP TABLE made
 === 15 a failing statement prepared by SQL
 ? PREPARE wrong AS SELECT nothing FROM t
 ? EXECUTE wrong

@@ -102,6 +102,18 @@ const EXCEPTIONS: &[(&str, Reach, SessionEffect, Access)] = &[
         Access::Read,
     ),
     (
+        "pg_prepared_statement",
+        Reach::Nowhere(READS_BACKEND),
+        SessionEffect::None,
+        Access::Read,
+    ),
+    (
+        "pg_cursor",
+        Reach::Nowhere(READS_BACKEND),
+        SessionEffect::None,
+        Access::Read,
+    ),
+    (
         "pg_export_snapshot",
         Reach::Nowhere("A snapshot of one shard says nothing of the others."),
         SessionEffect::None,

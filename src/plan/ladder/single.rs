@@ -29,8 +29,13 @@ pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
     Ok(Some(ruling))
 }
 
-/// `currval(` and `lastval(` read what the last backend did: another client's value would be a silent wrong answer.
+/// `currval(` and `lastval(` read what the last backend did, pg_prepared_statements what it holds: another client's would
+/// be a silent wrong answer.
 fn last_backend(case: &Case<'_>) -> Option<Box<Refusal>> {
+    let mut names = words::names(case).into_iter().flatten();
+    if let Some(name) = names.find(|name| name == "pg_prepared_statements" || name == "pg_prepared_statement") {
+        return Some(refuse(RefusalId::BackendState, &[&name]));
+    }
     let calls = case
         .tokens
         .iter()

@@ -35,6 +35,9 @@ const OID_TYPES: [&str; 9] = [
     "oid",
 ];
 
+/// Views of what one backend holds: no shard's has all of it, or only it.
+const BACKEND_STATE: [&str; 2] = ["pg_prepared_statements", "pg_cursors"];
+
 /// Judges all that a statement uses; an undeclared function or operator is refused.
 pub(super) fn usage(resolved: &Resolved<'_>) -> Result<Usage, Box<Refusal>> {
     let mut usage = Usage {
@@ -44,6 +47,12 @@ pub(super) fn usage(resolved: &Resolved<'_>) -> Result<Usage, Box<Refusal>> {
         access: Access::Read,
         effect: SessionEffect::None,
     };
+    for reference in &resolved.references {
+        let bare = reference.name.rsplit('.').next().unwrap_or(&reference.name);
+        if reference.placement == Placement::System && BACKEND_STATE.contains(&bare) {
+            return Err(refuse(RefusalId::BackendState, &[bare]));
+        }
+    }
     for function in &resolved.uses.functions {
         match function.callee {
             Callee::Grammar | Callee::Missing => {}

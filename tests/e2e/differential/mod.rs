@@ -117,10 +117,11 @@ fn through_the_proxy(name: &str) {
     report(&path, &all);
 }
 
-/// By the line of a record's head: at how many shards it was refused. A relay over one shard refuses nothing.
+/// By the line of a record's head: at how many shards it was refused. A relay over one shard refuses only what a pooled
+/// backend would answer wrongly.
 fn refusals(all: &[Findings]) -> BTreeMap<usize, (BTreeSet<usize>, Extent)> {
     let mut found: BTreeMap<usize, (BTreeSet<usize>, Extent)> = BTreeMap::new();
-    for (index, findings) in all.iter().enumerate().skip(1) {
+    for (index, findings) in all.iter().enumerate() {
         for (line, extent) in &findings.refused {
             let entry = found.entry(*line).or_insert((BTreeSet::new(), Extent::All));
             entry.0.insert(index + 1);

@@ -1,8 +1,13 @@
 //! The one directory that the demo writes to.
+//!
+//! Holds: it goes away with the process, also by SIGKILL: then a shell that held a pipe to us removes it, once the
+//! guardians of the servers and of the proxy in it have removed what is theirs.
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -12,6 +17,7 @@ pub(super) struct Directory {
     path: PathBuf,
     /// a directory named by the user that wasn't there before
     made_parent: Option<PathBuf>,
+    janitor: Option<Child>,
 }
 
 impl Directory {
@@ -30,10 +36,15 @@ impl Directory {
             });
             match fs::DirBuilder::new().mode(0o755).create(&path) {
                 Ok(()) => {
-                    let directory = Directory { path, made_parent };
+                    let mut directory = Directory {
+                        path,
+                        made_parent,
+                        janitor: None,
+                    };
                     // Whatever the umask: started by root, the servers run as another user, who must get through.
                     fs::set_permissions(&directory.path, fs::Permissions::from_mode(0o755))
                         .with_context(|| format!("opening {} to the servers", directory.path.display()))?;
+                    directory.hire()?;
                     return Ok(directory);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -49,6 +60,20 @@ impl Directory {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+
+    fn hire(&mut self) -> Result<()> {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(JANITOR).arg("janitor").arg(&self.path);
+        command.args(&self.made_parent);
+        // A group of its own: the terminal's Ctrl-C is for us.
+        command
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        self.janitor = Some(command.spawn().context("starting the shell that cleans up")?);
+        Ok(())
+    }
 }
 
 impl Drop for Directory {
@@ -58,8 +83,27 @@ impl Drop for Directory {
             // Only if it is empty: somebody may have put something beside our directory.
             fs::remove_dir(parent).ok();
         }
+        if let Some(mut janitor) = self.janitor.take() {
+            // It sees that nothing is left, and ends.
+            drop(janitor.stdin.take());
+            janitor.wait().ok();
+        }
     }
 }
+
+/// Waits for our end, then for empty directories. What the guardians leave it doesn't touch: it removes no file.
+const JANITOR: &str = r#"
+directory=$1 parent=$2
+while read -r _; do :; done
+tries=0
+while [ -d "$directory" ] && [ $tries -lt 1200 ]; do
+  rmdir "$directory"/* "$directory"
+  [ -d "$directory" ] && sleep 0.05
+  tries=$((tries + 1))
+done
+[ -n "$parent" ] && rmdir "$parent"
+exit 0
+"#;
 
 /// Makes a directory unless it is there; says whether it did.
 fn make(path: &Path) -> Result<Option<PathBuf>> {

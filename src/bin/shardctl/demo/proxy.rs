@@ -129,13 +129,6 @@ for signal in TERM TERM KILL; do
 done
 wait $pid
 rm -f "$config" "$log"
-# If we were killed, the directory is ours to remove, as soon as the servers' guardians have removed what is theirs.
-(
-  directory=${config%/*}
-  tries=0
-  while [ -d "$directory" ] && ! rmdir "$directory" 2>/dev/null && [ $tries -lt 200 ]; do
-    tries=$((tries + 1)); sleep 0.05
-  done
-) </dev/null >/dev/null 2>&1 &
+rmdir "${config%/*}" 2>/dev/null
 exit 0
 "#;

@@ -16,7 +16,7 @@ use super::places::Places;
 use super::proxy::Proxy;
 use super::settings::{self, APP_ROLE, DATABASE};
 use super::signals::Signals;
-use super::suggestions::SUGGESTIONS;
+use super::suggestions;
 use super::table;
 use super::tally::Tally;
 use super::voice::Voice;
@@ -130,7 +130,14 @@ async fn start(
     if is_stopped {
         return Ok(None);
     }
-    let clusters = clusters.context("starting the servers").map_err(Failure::from)??;
+    let clusters = clusters.context("starting the servers").map_err(Failure::from)?;
+    let clusters = clusters.map_err(|error| match is_denied(&error) {
+        true => Failure::from(error).with_hint(
+            "Started by root, the servers run as user postgres, who must be able to enter every directory above \
+             theirs. --dir names another one.",
+        ),
+        false => Failure::from(error),
+    })?;
     let ports: Vec<String> = clusters.iter().map(|cluster| cluster.port().to_string()).collect();
     let took = stage.clock.now().saturating_duration_since(began);
     voice.say(&format!(
@@ -139,6 +146,13 @@ async fn start(
         took.as_secs_f64()
     ));
     Ok(Some(clusters))
+}
+
+fn is_denied(error: &anyhow::Error) -> bool {
+    let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    kinds
+        .into_iter()
+        .any(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
 /// Rows, proxy, workload. Dropped at any point, it leaves nothing but the clusters and the directory, which aren't its.
@@ -152,7 +166,7 @@ async fn show(options: &DemoOptions, stage: &mut Stage, clusters: &Clusters, voi
     load::load(clusters, &places, stage.clock, voice).await?;
     voice.say("starting the proxy");
     let mut proxy = Proxy::start(&config).await?;
-    let invitation = invitation(&proxy);
+    let invitation = invitation(&proxy, ports.len());
     for line in &invitation {
         voice.say(line);
     }
@@ -219,7 +233,7 @@ fn url(proxy: &Proxy) -> String {
 }
 
 /// How to get in, and what to try.
-fn invitation(proxy: &Proxy) -> Vec<String> {
+fn invitation(proxy: &Proxy, shards: usize) -> Vec<String> {
     let mut lines = vec![
         String::new(),
         "The proxy is ready. In another terminal:".to_owned(),
@@ -227,7 +241,7 @@ fn invitation(proxy: &Proxy) -> Vec<String> {
         format!("  psql \"{}\"", url(proxy)),
         String::new(),
     ];
-    for suggestion in SUGGESTIONS {
+    for suggestion in suggestions::for_shards(shards) {
         lines.push(format!("  -- {}", suggestion.shows));
         lines.push(format!("  {}", suggestion.sql));
     }
@@ -269,7 +283,7 @@ fn picture(
     invitation: &[String],
 ) -> Vec<String> {
     let mut lines = vec![
-        format!("Shardgate demo  {time}  {CLIENTS} clients, mostly in major currency pairs; Ctrl-C ends it"),
+        format!("Shardgate demo  {time}  {CLIENTS} clients, mostly in major pairs; Ctrl-C ends it"),
         String::new(),
     ];
     lines.extend(table::lines(span, &watched.shards, took));

@@ -48,7 +48,9 @@ pub(super) async fn client(market: Market, number: u64) {
             }
         };
         let error = work(&market, &client, &mut dice, number).await;
-        market.tally.fail(format!("{error:#}"));
+        // What was done, and why it failed; deeper causes only say the same again.
+        let words: Vec<String> = error.chain().take(2).map(ToString::to_string).collect();
+        market.tally.fail(words.join(": ").replace('\n', " "));
         tokio::time::sleep(AFTER_ERROR).await;
     }
 }
@@ -108,7 +110,7 @@ impl Statements {
                 .prepare("SELECT user_id, id, placed_at FROM orders ORDER BY placed_at DESC, id LIMIT 10")
                 .await?,
             turnover: client
-                .prepare("SELECT count(*), sum(quantity)::text FROM trades WHERE at >= $1")
+                .prepare("SELECT count(*), sum(quantity) FROM trades WHERE at >= $1")
                 .await?,
         })
     }
