@@ -47,6 +47,16 @@ impl Session {
 
     /// The plan of a statement.
     pub(super) async fn plan(&mut self, snapshot: &Arc<Snapshot>, question: &Question<'_>) -> Result<Plan, Stop> {
+        let (_, plan) = self.plan_and_route(snapshot, question).await?;
+        Ok(plan)
+    }
+
+    /// The plan of a statement, and the route that serves its next values too.
+    pub(super) async fn plan_and_route(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        question: &Question<'_>,
+    ) -> Result<(Arc<Compiled>, Plan), Stop> {
         let mut facts = self.facts(question);
         for _ in 0..=ROUNDS_MAX {
             let context = Arc::clone(&self.effective.context);
@@ -55,11 +65,8 @@ impl Session {
                 parameter_types: question.declared,
                 context: &context,
             };
-            let planned = snapshot
-                .compile(&request, &facts)
-                .and_then(|compiled| compiled.bind(snapshot, &request, &question.parameters, &facts));
-            match planned {
-                Ok(plan) => return self.planned(plan),
+            match snapshot.plan(&request, &question.parameters, &facts) {
+                Ok((compiled, plan)) => return Ok((compiled, self.planned(plan)?)),
                 Err(Verdict::Refused(refusal)) => return Err(self.refused(snapshot, question, refusal).await),
                 Err(Verdict::Ask(ask)) => self.answer(snapshot, question, ask, &mut facts).await?,
             }
@@ -243,7 +250,19 @@ impl Session {
     /// Was a statement parsed under another time zone or date style?
     fn reads_times_otherwise(&self, statement: &Statement) -> bool {
         let (then, now) = (statement.settings(), self.current());
-        ["timezone", "datestyle"].iter().any(|name| then.get(name) != now.get(name))
+        ["timezone", "datestyle", "intervalstyle"]
+            .iter()
+            .any(|name| then.get(name) != now.get(name))
+    }
+
+    /// A server that parses a statement anew must read its constants as they were read at first.
+    pub(super) fn may_parse_anew(&self, statement: &Statement) -> Result<(), Stop> {
+        let text = statement.text();
+        let quoted = text.contains(&b'\'') || text.windows(2).any(|pair| pair == b"$$");
+        match quoted && self.reads_times_otherwise(statement) {
+            true => Err(Failure::ConstantsReadOtherwise.into()),
+            false => Ok(()),
+        }
     }
 
     /// A backend for a question, which must not enlist a shard: one that is held, if any shard will do, else `shard`'s.

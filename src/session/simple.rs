@@ -158,12 +158,7 @@ impl Session {
 
     /// What a statement may leave in the session, as far as the planner can tell on one shard.
     /// What an answer of a pooled backend's would get wrong is refused there too.
-    fn effect_of(
-        &self,
-        snapshot: &Arc<Snapshot>,
-        text: &[u8],
-        scanned: Option<&Shape>,
-    ) -> Result<SessionEffect, Stop> {
+    fn effect_of(&self, snapshot: &Arc<Snapshot>, text: &[u8], scanned: Option<&Shape>) -> Result<SessionEffect, Stop> {
         let request = crate::plan::Request {
             text,
             parameter_types: &[],
