@@ -32,6 +32,7 @@ impl Session {
             Failure::SecondWriter { .. }
             | Failure::IsolationAcrossShards { .. }
             | Failure::NotInThisVersion { .. }
+            | Failure::ConstantsReadOtherwise
             | Failure::NoFunctionCall => {
                 if let Some(id) = session_refusal(failure) {
                     self.world.telemetry.refusal(id);
@@ -75,7 +76,7 @@ fn session_refusal(failure: &Failure) -> Option<&'static str> {
         Failure::SecondWriter { .. } => Some("transaction-second-writer"),
         Failure::IsolationAcrossShards { .. } => Some("isolation-across-shards"),
         Failure::NoFunctionCall => Some("function-call-message"),
-        Failure::NotInThisVersion { .. } => Some("session-command"),
+        Failure::NotInThisVersion { .. } | Failure::ConstantsReadOtherwise => Some("session-command"),
         Failure::Refused(_)
         | Failure::Shard(_)
         | Failure::Lost { .. }
@@ -136,6 +137,12 @@ pub(super) fn fields_of(failure: &Failure) -> ErrorFields {
             .with_detail("Each shard would take a snapshot of its own, and they could disagree.")
             .with_hint("Use READ COMMITTED, or keep the transaction on one shard.")
         }
+        Failure::ConstantsReadOtherwise => error(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "constants of the prepared statement were read under another TimeZone, DateStyle or IntervalStyle",
+        )
+        .with_detail("A server that hasn't parsed it yet would read them under the present settings.")
+        .with_hint("Prepare the statement again, or set the setting back."),
         Failure::NoFunctionCall => error(SqlState::FEATURE_NOT_SUPPORTED, "function-call messages are not supported over several shards")
             .with_detail("The fast-path message names a function by OID and says nothing of the rows that it touches.")
             .with_hint("Call the function by SELECT."),
@@ -254,11 +261,14 @@ fn merge_fields(merge: &MergeError) -> ErrorFields {
         MergeError::BinaryUserType { .. } => error(SqlState::FEATURE_NOT_SUPPORTED, merge.to_string())
             .with_detail("Such a value may hold OIDs of the database that it comes from, and the shards' differ.")
             .with_hint("Ask for the column as text, or filter by one key."),
-        MergeError::NoOrder { .. } | MergeError::NoFold { .. } | MergeError::Incomparable => {
-            error(SqlState::FEATURE_NOT_SUPPORTED, merge.to_string())
-                .with_detail("For values of this type or collation the proxy has no comparison that is proven equal to Postgres's.")
-                .with_hint("Order or group by a column of a type with byte order, number or time, or filter one key.")
-        }
+        MergeError::NoOrder { .. } | MergeError::NoFold { .. } | MergeError::Incomparable => error(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            merge.to_string(),
+        )
+        .with_detail(
+            "For values of this type or collation the proxy has no comparison that is proven equal to Postgres's.",
+        )
+        .with_hint("Order or group by a column of a type with byte order, number or time, or filter one key."),
         MergeError::RowTooLong => error(SqlState::PROGRAM_LIMIT_EXCEEDED, merge.to_string()),
         MergeError::MalformedRow { .. } => error(SqlState::PROTOCOL_VIOLATION, merge.to_string()),
         MergeError::Value(_) | MergeError::Bug(_) => error(SqlState::INTERNAL_ERROR, merge.to_string()),

@@ -647,6 +647,7 @@ impl Session {
         else {
             return Err(Failure::NoStatement(execute.name.clone()).into());
         };
+        self.may_parse_anew(&statement)?;
         let body = match statement.origin() {
             Origin::Sql { body, .. } => statement.text().get(*body..).unwrap_or_default().to_vec(),
             Origin::Protocol => statement.text().to_vec(),

@@ -93,6 +93,9 @@ pub(super) enum Failure {
         /// the other
         second: String,
     },
+    /// 0A000: a server would read a prepared statement's constants otherwise than when it was prepared
+    #[error("constants of a prepared statement were read under other settings")]
+    ConstantsReadOtherwise,
     /// 0A000: a message of the fast path
     #[error("function-call message")]
     NoFunctionCall,

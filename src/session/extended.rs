@@ -342,6 +342,10 @@ impl Session {
         };
         if statement.is_unnamed() {
             if participant.unnamed() != statement.id() {
+                self.may_parse_anew(statement)?;
+                let Some(participant) = self.participants.get_mut(at) else {
+                    return Err(Failure::Bug("a lane is missing").into());
+                };
                 participant.set_unnamed(statement.id());
                 wire::put_parse(
                     &mut participant.backend.link.out_buffer,
@@ -362,6 +366,7 @@ impl Session {
         if participant.backend.prepared.touch(statement.id()) {
             return Ok(());
         }
+        self.may_parse_anew(statement)?;
         self.switch_away(Some(at)).await?;
         match statement.origin().clone() {
             Origin::Protocol => {
@@ -575,8 +580,8 @@ impl Session {
             },
             statement: Some(statement),
         };
-        match self.kept_route(bind.statement, &snapshot) {
-            Some(route) => self.plan_by(&route, &question).await,
+        let plan = match self.kept_route(bind.statement, &snapshot) {
+            Some(route) => self.plan_by(&route, &question).await?,
             None => {
                 let (compiled, plan) = self.plan_and_route(&snapshot, &question).await?;
                 let route = Route {
@@ -592,9 +597,13 @@ impl Session {
                 if let Some(named) = named {
                     named.route = Some(route);
                 }
-                Ok(plan)
+                plan
             }
+        };
+        if matches!(plan.work, Work::Many(_)) {
+            self.may_parse_anew(statement)?;
         }
+        Ok(plan)
     }
 
     fn kept_route(&self, name: &[u8], snapshot: &Arc<Snapshot>) -> Option<Route> {

@@ -21,9 +21,9 @@ const ROUNDS_MAX: usize = 3;
 
 /// SQLSTATEs of a text that is wrong wherever it is read. Not among them: a relation, function or type that isn't there,
 /// since home has not everything.
-const REJECTIONS: [&str; 19] = [
-    "22007", "22008", "22P02", "42601", "42702", "42703", "42712", "42725", "42803", "42804", "42846", "42P02",
-    "42P08", "42P09", "42P10", "42P18", "42P19", "42P20", "42P21",
+const REJECTIONS: [&str; 20] = [
+    "22003", "22007", "22008", "22P02", "42601", "42702", "42703", "42712", "42725", "42803", "42804", "42846",
+    "42P02", "42P08", "42P09", "42P10", "42P18", "42P19", "42P20", "42P21",
 ];
 
 /// What is to be planned.
@@ -236,11 +236,33 @@ impl Session {
                 facts.parameter_types = Some(types);
             }
             Ask::Constants(expressions) => {
-                let values = self.ask_constants(snapshot.topology().home(), &expressions).await?;
+                let values = match question.statement.is_some_and(|s| self.reads_times_otherwise(s)) {
+                    // The backend that parsed its literals read them under settings which are gone.
+                    true => vec![None; expressions.len()],
+                    false => self.ask_constants(snapshot.topology().home(), &expressions).await?,
+                };
                 facts.constants.extend(expressions.into_iter().zip(values));
             }
         }
         Ok(())
+    }
+
+    /// Was a statement parsed under another time zone or date style?
+    fn reads_times_otherwise(&self, statement: &Statement) -> bool {
+        let (then, now) = (statement.settings(), self.current());
+        ["timezone", "datestyle", "intervalstyle"]
+            .iter()
+            .any(|name| then.get(name) != now.get(name))
+    }
+
+    /// A server that parses a statement anew must read its constants as they were read at first.
+    pub(super) fn may_parse_anew(&self, statement: &Statement) -> Result<(), Stop> {
+        let text = statement.text();
+        let quoted = text.contains(&b'\'') || text.windows(2).any(|pair| pair == b"$$");
+        match quoted && self.reads_times_otherwise(statement) {
+            true => Err(Failure::ConstantsReadOtherwise.into()),
+            false => Ok(()),
+        }
     }
 
     /// A backend for a question, which must not enlist a shard: one that is held, if any shard will do, else `shard`'s.

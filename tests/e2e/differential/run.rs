@@ -157,7 +157,10 @@ fn incomplete(answer: &Answer) -> Option<String> {
 /// A refusal in one line.
 fn reason(answer: &Answer) -> String {
     let field = |letter| answer.error.as_ref().and_then(|fields| fields.get(&letter));
-    let said: Vec<&str> = "CMDH".chars().filter_map(|letter| field(letter).map(String::as_str)).collect();
+    let said: Vec<&str> = "CMDH"
+        .chars()
+        .filter_map(|letter| field(letter).map(String::as_str))
+        .collect();
     said.join(" | ")
 }
 
