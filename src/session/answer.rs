@@ -49,6 +49,7 @@ impl Session {
             | Failure::Scan(_)
             | Failure::Setting(_)
             | Failure::NoStatement(_)
+            | Failure::Malformed(_)
             | Failure::StatementExists(_)
             | Failure::NoPortal(_)
             | Failure::NoCursor(_)
@@ -87,6 +88,7 @@ fn session_refusal(failure: &Failure) -> Option<&'static str> {
         | Failure::Scan(_)
         | Failure::Setting(_)
         | Failure::NoStatement(_)
+        | Failure::Malformed(_)
         | Failure::StatementExists(_)
         | Failure::NoPortal(_)
         | Failure::PortalExists(_)
@@ -182,6 +184,7 @@ pub(super) fn fields_of(failure: &Failure) -> ErrorFields {
         Failure::Discovery(discovery) => discovery_fields(discovery),
         Failure::Scan(scan) => error(SqlState::SYNTAX_ERROR, scan.to_string()),
         Failure::Setting(setting) => error(SqlState::INVALID_PARAMETER_VALUE, setting.to_string()),
+        Failure::Malformed(frame) => error(SqlState::PROTOCOL_VIOLATION, frame.to_string()),
         Failure::NoStatement(_) => error(SqlState::INVALID_SQL_STATEMENT_NAME, failure.to_string()),
         Failure::StatementExists(_) => error(SqlState::DUPLICATE_PREPARED_STATEMENT, failure.to_string()),
         Failure::NoPortal(_) | Failure::NoCursor(_) => error(SqlState::INVALID_CURSOR_NAME, failure.to_string()),

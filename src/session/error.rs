@@ -47,6 +47,9 @@ pub(super) enum Failure {
     /// 26000
     #[error("{}", no_statement(.0))]
     NoStatement(String),
+    /// 08P01: a message of the extended protocol that can't be read; the stream is in step all the same
+    #[error("{0}")]
+    Malformed(FrameError),
     /// 42P05
     #[error("prepared statement \"{0}\" already exists")]
     StatementExists(String),

@@ -35,11 +35,26 @@ impl Session {
             self.choose_mode(&snapshot);
         }
         let done = match tag {
-            b'P' => self.on_parse(Parse::parse(body)?).await,
-            b'B' => self.on_bind(Bind::parse(body)?).await,
-            b'D' => self.on_describe(Describe::parse(body)?).await,
-            b'E' => self.on_execute(Execute::parse(body)?).await,
-            b'C' => self.on_close(Close::parse(body)?).await,
+            b'P' => match Parse::parse(body) {
+                Ok(message) => self.on_parse(message).await,
+                Err(error) => Err(Failure::Malformed(error).into()),
+            },
+            b'B' => match Bind::parse(body) {
+                Ok(message) => self.on_bind(message).await,
+                Err(error) => Err(Failure::Malformed(error).into()),
+            },
+            b'D' => match Describe::parse(body) {
+                Ok(message) => self.on_describe(message).await,
+                Err(error) => Err(Failure::Malformed(error).into()),
+            },
+            b'E' => match Execute::parse(body) {
+                Ok(message) => self.on_execute(message).await,
+                Err(error) => Err(Failure::Malformed(error).into()),
+            },
+            b'C' => match Close::parse(body) {
+                Ok(message) => self.on_close(message).await,
+                Err(error) => Err(Failure::Malformed(error).into()),
+            },
             _ => self.on_function_call(whole).await,
         };
         match done {
@@ -190,7 +205,7 @@ impl Session {
             let snapshot = self.snapshot();
             self.refresh_effective().await?;
             let question = Question {
-                text: statement.text(),
+                text: statement.planned_text(),
                 declared: statement.declared(),
                 parameters: Parameters::default(),
                 statement: Some(&statement),
@@ -443,8 +458,23 @@ impl Session {
         }
     }
 
+    /// `currval` and `lastval` answer from what a backend remembers, which may be another session's doing: a backend that
+    /// this session has not kept forgets first, and Postgres's own error follows (sessions.md 23).
+    pub(super) fn own_sequences(&mut self, at: usize, effect: &SessionEffect, text: &[u8]) {
+        let kept = self.participants.get(at).is_none_or(|p| p.pin.is_some());
+        if kept || *effect == SessionEffect::None {
+            return;
+        }
+        let text = text.to_ascii_lowercase();
+        let mentions = |word: &[u8]| text.windows(word.len()).any(|window| window == word);
+        if mentions(b"currval") || mentions(b"lastval") {
+            self.active = Some(at);
+            self.put_settings(at, b"DISCARD SEQUENCES");
+        }
+    }
+
     /// Runs settings of ours within the client's batch.
-    fn put_settings(&mut self, at: usize, script: &[u8]) {
+    pub(super) fn put_settings(&mut self, at: usize, script: &[u8]) {
         if script.is_empty() {
             return;
         }
@@ -572,7 +602,7 @@ impl Session {
         let formats: Vec<value::Format> = bind.formats.iter().map(value_format).collect();
         let values: Vec<Option<&[u8]>> = bind.values.collect();
         let question = Question {
-            text: statement.text(),
+            text: statement.planned_text(),
             declared: statement.declared(),
             parameters: Parameters {
                 formats: &formats,
@@ -629,6 +659,7 @@ impl Session {
         self.second_shard(shard).await?;
         let at = self.lane(shard, access).await?;
         self.switch_away(Some(at)).await?;
+        self.own_sequences(at, &effect, statement.text());
         if self
             .deferred
             .as_ref()
@@ -713,7 +744,7 @@ impl Session {
         };
         let statement = Arc::clone(&named.statement);
         let request = crate::plan::Request {
-            text: statement.text(),
+            text: statement.planned_text(),
             parameter_types: statement.declared(),
             context: &context,
         };
@@ -836,7 +867,7 @@ impl Session {
         }
         self.refresh_effective().await?;
         let question = Question {
-            text: statement.text(),
+            text: statement.planned_text(),
             declared: statement.declared(),
             parameters: Parameters::default(),
             statement: Some(statement),

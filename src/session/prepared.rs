@@ -112,6 +112,14 @@ impl Statement {
         &self.text
     }
 
+    /// What the planner reads: of a statement made by SQL PREPARE its body.
+    pub(super) fn planned_text(&self) -> &[u8] {
+        match self.origin {
+            Origin::Sql { body, .. } => self.text.get(body..).unwrap_or_default(),
+            Origin::Protocol => &self.text,
+        }
+    }
+
     /// Declared parameter types.
     pub(super) fn declared(&self) -> &[Oid] {
         &self.declared

@@ -596,11 +596,6 @@ impl Session {
         self.world
             .telemetry
             .error(fields.code().as_str(), crate::telemetry::ErrorOrigin::Shard);
-        if !self.transparent
-            && let Some(shard) = self.participants.get(at).map(|p| p.shard)
-        {
-            fields.add_where(&format!("shard {}", self.world.shard_name(shard)));
-        }
         self.with_client_names(&mut fields);
         wire::put_error(&mut self.client.out_buffer, &fields);
         self.block.fail();

@@ -78,6 +78,7 @@ impl Session {
         let at = self.lane(shard, Access::Read).await?;
         self.ensure_all(at, &tracked, text).await?;
         for one in &tracked {
+            self.own_sequences(at, &one.effect, text);
             self.may_pin(at, &one.effect)?;
         }
         self.send_query(at, edited.as_deref().unwrap_or(text), tracked)?;

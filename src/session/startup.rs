@@ -39,8 +39,15 @@ fn fatal(code: SqlState, message: impl Into<String>) -> Gone {
 /// Reads up to the start-up packet; `None` where the connection was for something else and is done.
 pub(super) async fn read_startup(world: &World, link: &mut Link) -> Result<Option<Startup>, Gone> {
     loop {
-        let next =
-            wire::next_startup(&link.in_buffer).map_err(|error| fatal(startup_code(&error), error.to_string()))?;
+        let next = match wire::next_startup(&link.in_buffer) {
+            Err(error @ wire::StartupError::Version { major: 0..=2, .. }) => {
+                // Such a client knows the old form of errors only (Postgres 15, `send_message_to_frontend`).
+                link.queue(format!("EFATAL:  {error}\n\0").as_bytes());
+                return Err(Gone::Closed);
+            }
+            Err(error) => return Err(fatal(startup_code(&error), error.to_string())),
+            Ok(next) => next,
+        };
         let Some((packet, length)) = next else {
             fill(link).await?;
             continue;

@@ -311,6 +311,7 @@ impl Session {
             // What can't be kept here can't be replayed elsewhere: the backend that has it stays.
             Err(_) => self.pin_all("setting"),
         }
+        self.note_custom(&set.name, set.scope);
         if set.value != SetValue::FromCurrent {
             self.block.record(text);
         }
@@ -365,8 +366,29 @@ impl Session {
         }
     }
 
+    /// A two-part setting exists on the backends that it was set on as long as they live (sessions.md 19): only sessions
+    /// that know its name too may have them.
+    fn note_custom(&mut self, name: &str, scope: Scope) {
+        if !name.contains('.') {
+            return;
+        }
+        if scope == Scope::Local
+            && let Ok(known) = self.settings.with_value(name, "")
+        {
+            let before = self.settings.get(name).map(str::to_owned);
+            self.settings = match before {
+                Some(value) => known.with_value(name, &value).unwrap_or(known),
+                None => known.with_reset(name),
+            };
+        }
+        for participant in self.participants.iter_mut() {
+            participant.backend.restrict_reuse();
+        }
+    }
+
     /// A setting has this flat value now.
     pub(super) fn note_value(&mut self, name: &str, value: &str, scope: Scope) {
+        self.note_custom(name, scope);
         let Ok(changed) = self.current().with_value(name, value) else {
             self.pin_all("setting");
             return;
