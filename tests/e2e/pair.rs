@@ -65,6 +65,12 @@ impl Pair {
         }
     }
 
+    /// Runs a statement on the plain Postgres alone, to keep both sides' objects in step.
+    pub fn theirs_alone(&mut self, sql: &str) {
+        let answer = self.theirs.query(sql);
+        assert!(answer.iter().all(|message| message.tag != b'E'), "{sql}: {answer:?}");
+    }
+
     /// Sends bytes to both.
     pub fn send(&mut self, bytes: &[u8]) {
         self.story.push(format!("sent {}", bytes.escape_ascii()));
