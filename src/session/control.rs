@@ -238,9 +238,7 @@ impl Session {
                 self.block.find_savepoint("ROLLBACK TO SAVEPOINT", name)?;
                 self.everywhere(text).await?;
                 let saved = self.block.rollback_to(name)?;
-                self.settings = saved.settings;
-                self.local = saved.local;
-                self.effective = saved.effective;
+                self.restore(saved);
                 self.complete(b"ROLLBACK");
             }
         }
@@ -364,6 +362,9 @@ impl Session {
                 Some(at) => at,
                 None => self.check_out(home).await?,
             };
+            for participant in self.participants.iter_mut() {
+                participant.follows = crate::transaction::Follows::Yes;
+            }
             // Another pinned backend must have it too.
             for other in 0..self.participants.len() {
                 if other != at {

@@ -381,7 +381,6 @@ impl Session {
         if participant.backend.prepared.touch(statement.id()) {
             return Ok(());
         }
-        self.may_parse_anew(statement)?;
         self.switch_away(Some(at)).await?;
         match statement.origin().clone() {
             Origin::Protocol => {
@@ -410,6 +409,7 @@ impl Session {
                 Ok(())
             }
             Origin::Sql { start, end, .. } => {
+                self.may_parse_anew(statement)?;
                 let mut edits = Edits::new();
                 edits.replace(sql::Span::new(start, end), statement.backend_name().as_bytes().to_vec());
                 let Some((text, _)) = edits.apply(statement.text()) else {
@@ -691,6 +691,9 @@ impl Session {
         let out = &mut participant.backend.link.out_buffer;
         wire::put_bind_tail(out, bind.portal, statement.backend_name().as_bytes(), bind.tail);
         participant.sync = Sync::Owed;
+        if tracked.is_some() {
+            participant.follows = crate::transaction::Follows::Yes;
+        }
         participant.worked = Worked::Yes;
         self.active = Some(at);
         let undo = self.open_portal(bind.portal, statement, bind, Place::Backend { shard, tracked });

@@ -15,7 +15,7 @@ use crate::session::state::Session;
 use crate::sql::SessionSettings;
 use crate::telemetry::ClientState;
 use crate::topology::{ShardId, ShardSet};
-use crate::transaction::{Begun, Examine, Life, Participant, SettingsKept, Sync, Worked};
+use crate::transaction::{Begun, Examine, Follows, Life, Participant, SettingsKept, Sync, Worked};
 use crate::wire::{self, ErrorFields};
 
 /// Why a backend is pinned while a statement runs that may leave something behind, and after it has failed.
@@ -75,16 +75,62 @@ impl Session {
     /// client's: enlisted if there is a block.
     pub(super) async fn lane(&mut self, shard: ShardId, access: Access) -> Result<usize, Stop> {
         let at = match self.participants.find(shard) {
-            Some(at) => at,
+            Some(at) => {
+                self.catch_up(at).await?;
+                match self.participants.find(shard) {
+                    Some(at) => at,
+                    None => return Err(Failure::Bug("a held backend is missing").into()),
+                }
+            }
             None => self.check_out(shard).await?,
         };
         if self.joins_blocks() && self.begun(at) == Begun::Autocommit {
             self.enlist(at).await?;
         }
+        let transparent = self.transparent;
         if let Some(participant) = self.participants.get_mut(at) {
             participant.touch(access);
+            if transparent {
+                participant.follows = Follows::Yes;
+            }
         }
         Ok(at)
+    }
+
+    /// A held backend that took no part in what the session has set since (a pinned one, say) is given it now.
+    async fn catch_up(&mut self, at: usize) -> Result<(), Stop> {
+        let wanted = match self.block.at_begin() {
+            Some(saved) => saved.settings.clone(),
+            None => self.settings.clone(),
+        };
+        let transparent = self.transparent;
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Ok(());
+        };
+        let stands = participant.begun == Begun::Autocommit
+            && participant.sync == Sync::Settled
+            && participant.status == b'I'
+            && participant.follows == Follows::No;
+        if transparent || !stands {
+            return Ok(());
+        }
+        let applied = participant.applied();
+        if applied.settings == wanted || !wanted.can_take_over(&applied.settings) {
+            return Ok(());
+        }
+        let sql = wanted.diff(&applied.settings);
+        if !sql.is_empty() {
+            let Some(mut participant) = self.participants.remove(at) else {
+                return Ok(());
+            };
+            // A backend that can't be given them is dropped, and with it whatever pinned it: the error says so.
+            self.replay(&mut participant, &sql).await?;
+            participant.note_settings(&wanted);
+            let _at = self.participants.push(participant);
+        } else if let Some(participant) = self.participants.get_mut(at) {
+            participant.note_settings(&wanted);
+        }
+        Ok(())
     }
 
     fn begun(&self, at: usize) -> Begun {
@@ -192,6 +238,7 @@ impl Session {
             count += 1;
         }
         participant.begun = Begun::Block;
+        participant.follows = Follows::Yes;
         participant.status = b'T';
         participant.set_unnamed(0);
         self.active = Some(at);
@@ -244,6 +291,7 @@ impl Session {
             wire::put_execute(out, b"", 0);
             wire::put_flush(out);
             participant.begun = Begun::Block;
+            participant.follows = Follows::Yes;
             participant.set_unnamed(0);
             self.active = Some(at);
             for kind in [Kind::Parse, Kind::Bind, Kind::Execute(None)] {
@@ -366,12 +414,14 @@ impl Session {
             if participant.status != b'I' || participant.sync == Sync::Owed {
                 continue; // dropping it closes it: the server rolls back
             }
-            let settings = match participant.settings_kept {
-                SettingsKept::Yes => self.settings.clone(),
-                SettingsKept::No => SessionSettings::default(),
-            };
+            match (participant.settings_kept, participant.follows) {
+                (SettingsKept::No, _) => participant.note_settings(&SessionSettings::default()),
+                (SettingsKept::Yes, Follows::Yes) => participant.note_settings(&self.settings),
+                // It never heard of what the session has set since: it keeps those that it was noted with.
+                (SettingsKept::Yes, Follows::No) => {}
+            }
             participant.settings_kept = SettingsKept::Yes;
-            participant.note_settings(&settings);
+            participant.follows = Follows::No;
             if participant.examine == Examine::Due && self.look_at(&mut participant).await.is_err() {
                 continue;
             }

@@ -538,7 +538,7 @@ impl Session {
         if !self.unreported.iter().any(|(known, _)| *known == name) {
             self.unreported.push((name.clone(), self.reported.get(&name).cloned()));
         }
-        self.reported.insert(name, value);
+        Arc::make_mut(&mut self.reported).insert(name, value);
         if lexed {
             self.lexing = Lexing::from_settings(
                 self.reported

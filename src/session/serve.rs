@@ -115,7 +115,7 @@ impl Session {
             effective: Arc::clone(&parts.report.effective),
             stale: Stale::No,
             lexing,
-            reported,
+            reported: Arc::new(reported),
             notifications: Vec::new(),
             block: Block::default(),
             participants,
@@ -519,11 +519,13 @@ impl Session {
                 }
                 b'X' => return Err(Gone::Closed),
                 _ => {
-                    return Err(Gone::Fatal(Box::new(wire::ErrorFields::new(
-                        wire::Severity::Fatal,
-                        wire::SqlState::PROTOCOL_VIOLATION,
-                        format!("unexpected message type 0x{tag:02X} during COPY from stdin"),
-                    ))));
+                    // The server's to answer: an error, then the end of the connection.
+                    if input.len() < header.whole() {
+                        break;
+                    }
+                    out.extend_from_slice(input.get(..header.whole()).unwrap_or_default());
+                    input.advance(header.whole());
+                    return self.end_as_server(at).await;
                 }
             }
         }
@@ -561,6 +563,20 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Relays what a backend says until it ends the connection; so ends the session.
+    async fn end_as_server(&mut self, at: usize) -> Result<(), Gone> {
+        if let Some(participant) = self.participants.get_mut(at) {
+            let link = &mut participant.backend.link;
+            let mut open = link.drain().await.is_ok();
+            while open {
+                open = matches!(link.fill().await, Ok(count) if count > 0);
+            }
+            self.client.out_buffer.extend_from_slice(&link.in_buffer);
+            participant.life = Life::Gone;
+        }
+        Err(Gone::Closed)
     }
 
     /// The backend spoke before the data ended: an error, or a notice.

@@ -16,7 +16,7 @@ use crate::session::state::{Copying, Rest, Session, Skipping, Wrapping};
 use crate::session::track::{Tracked, is_noted};
 use crate::sql::{self, Command, DeallocateTarget, Edits, Lead, Shape, Span, Statements};
 use crate::topology::ShardId;
-use crate::transaction::{Examine, Worked};
+use crate::transaction::{Examine, Follows, Worked};
 use crate::value::Oid;
 use crate::wire;
 
@@ -458,6 +458,9 @@ impl Session {
         };
         wire::put_query(&mut participant.backend.link.out_buffer, text);
         participant.worked = Worked::Yes;
+        if !tracked.is_empty() {
+            participant.follows = Follows::Yes;
+        }
         participant.set_unnamed(0);
         self.running.sent = self.running.sent.saturating_add(text.len() as u64);
         self.active = Some(at);

@@ -23,6 +23,8 @@ use crate::wire::ErrorFields;
 /// What a rollback restores.
 #[derive(Clone, Debug)]
 pub(super) struct Saved {
+    /// what had been reported
+    pub(super) reported: Arc<BTreeMap<String, String>>,
     /// settings that outlive the transaction
     pub(super) settings: SessionSettings,
     /// settings under SET LOCAL
@@ -135,7 +137,7 @@ pub(super) struct Session {
     /// how the client's bytes are lexed now
     pub(super) lexing: Lexing,
     /// what the client was told by ParameterStatus
-    pub(super) reported: BTreeMap<String, String>,
+    pub(super) reported: Arc<BTreeMap<String, String>>,
     /// notifications that came with COMMIT: they follow its tag
     pub(super) notifications: Vec<u8>,
     pub(super) block: Block<Saved>,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::plan::SessionEffect;
 use crate::session::prepared::Statement;
-use crate::session::state::{Saved, Session, Stale};
+use crate::session::state::{Saved, Session};
 use crate::sql::{
     Chain, Characteristics, Command, ConstantOrParameter, CursorHold, DeallocateTarget, Discard, Isolation, Reset,
     Savepoint, Scope, Set, SetConfig, SetTransaction, SetValue, Temporary,
@@ -453,17 +453,32 @@ impl Session {
     /// What a rollback restores, as it is now.
     pub(super) fn saved(&self) -> Saved {
         Saved {
+            reported: Arc::clone(&self.reported),
             settings: self.settings.clone(),
             local: self.local.clone(),
             effective: Arc::clone(&self.effective),
         }
     }
 
-    fn restore(&mut self, saved: Saved) {
-        if self.settings != saved.settings || self.local != saved.local {
-            self.recheck = Stale::Yes;
+    pub(super) fn restore(&mut self, saved: Saved) {
+        for (name, value) in saved.reported.iter() {
+            self.report(name.clone(), value.clone());
         }
-        self.settings = saved.settings;
+        // A rollback takes a two-part setting's value back, not its existence (sessions.md 19).
+        let mut settings = saved.settings;
+        let known: Vec<String> = settings.custom_names().map(str::to_owned).collect();
+        let new: Vec<String> = self
+            .current()
+            .custom_names()
+            .filter(|name| !known.iter().any(|k| k == name))
+            .map(str::to_owned)
+            .collect();
+        for name in new {
+            if let Ok(named) = settings.with_value(&name, "") {
+                settings = named.with_reset(&name);
+            }
+        }
+        self.settings = settings;
         self.local = saved.local;
         self.effective = saved.effective;
     }

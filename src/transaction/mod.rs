@@ -11,4 +11,6 @@ mod block;
 mod participants;
 
 pub use block::{Begin, Block, BlockError, Characteristics, End, Isolation, LogEntry, State};
-pub use participants::{Begun, CommitOrder, Examine, Life, Participant, Participants, SettingsKept, Sync, Worked};
+pub use participants::{
+    Begun, CommitOrder, Examine, Follows, Life, Participant, Participants, SettingsKept, Sync, Worked,
+};

@@ -60,6 +60,8 @@ pub struct Participant {
     pub life: Life,
     /// whether a statement ran on it in this batch or block, rather than only Parse and Describe
     pub worked: Worked,
+    /// whether the session's changes of settings reach it
+    pub follows: Follows,
     /// whether its settings are still those that the session gave it
     pub settings_kept: SettingsKept,
     /// counts cancel requests sent for it: such a backend is asked once more before it is used again
@@ -72,6 +74,15 @@ pub enum Worked {
     /// no
     No,
     /// yes
+    Yes,
+}
+
+/// Do the session's changes of settings reach a backend? One that only parsed, or was asked, keeps those it came with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follows {
+    /// no
+    No,
+    /// yes: it took part in the block, or ran the SET itself
     Yes,
 }
 
@@ -108,6 +119,7 @@ impl Participant {
             examine: Examine::No,
             life: Life::Alive,
             worked: Worked::No,
+            follows: Follows::No,
             settings_kept: SettingsKept::Yes,
             cancels: 0,
         }
