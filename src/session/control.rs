@@ -179,6 +179,10 @@ impl Session {
                 if chain == Chain::Yes {
                     return Err(Failure::Block(BlockError::NoBlock("COMMIT AND CHAIN")).into());
                 }
+                self.warn(
+                    SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                    "there is no transaction in progress",
+                );
                 let ended = self.end_participants(EndHow::Commit).await;
                 match ended {
                     Ok(()) => self.finish_block(Outcome::Committed),
@@ -187,10 +191,6 @@ impl Session {
                         return Err(stop);
                     }
                 }
-                self.warn(
-                    SqlState::NO_ACTIVE_SQL_TRANSACTION,
-                    "there is no transaction in progress",
-                );
                 self.complete(b"COMMIT");
                 Ok(())
             }

@@ -1083,6 +1083,16 @@ impl Session {
             }
             .into());
         }
+        let sets = matches!(
+            statement.command(),
+            Command::Set(_) | Command::Reset(_) | Command::SetCharacteristics(_)
+        );
+        if sets && self.block.state() == crate::transaction::State::Idle {
+            // It belongs to the batch's transaction: an error behind it takes it back.
+            let saved = self.saved();
+            self.block.enter_implicit(&saved, self.effective.default_isolation);
+            self.wrapping = Wrapping::Yes;
+        }
         self.command(snapshot, statement.text(), statement.command().clone(), Via::Extended)
             .await
     }
