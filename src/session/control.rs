@@ -101,6 +101,14 @@ impl Session {
         wire::put_notice(&mut self.client.out_buffer, &fields);
     }
 
+    /// Postgres's warning where no block holds a SET LOCAL.
+    pub(super) fn warn_set_local(&mut self) {
+        self.warn(
+            SqlState::NO_ACTIVE_SQL_TRANSACTION,
+            "SET LOCAL can only be used in transaction blocks",
+        );
+    }
+
     // --- the block ---
 
     async fn begin_block(&mut self, begin: &crate::sql::Begin) -> Result<(), Stop> {

@@ -1083,10 +1083,17 @@ impl Session {
             }
             .into());
         }
-        let sets = matches!(
-            statement.command(),
-            Command::Set(_) | Command::Reset(_) | Command::SetCharacteristics(_)
-        );
+        let sets = match statement.command() {
+            Command::Set(set) => {
+                if set.scope == sql::Scope::Local && !self.block.is_explicit() {
+                    // It holds to the end of the batch all the same.
+                    self.warn_set_local();
+                }
+                true
+            }
+            Command::Reset(_) | Command::SetCharacteristics(_) => true,
+            _ => false,
+        };
         if sets && self.block.state() == crate::transaction::State::Idle {
             // It belongs to the batch's transaction: an error behind it takes it back.
             let saved = self.saved();
