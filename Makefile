@@ -17,7 +17,7 @@ POSTGRES_VERSION ?= 15
 RUST_MINOR_MIN := 89
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
-.PHONY: help demo test check bench fmt update-golden update-refusals rust postgres pgbouncer nextest
+.PHONY: help demo test check bench fmt update-golden update-refusals rust postgres promtool pgbouncer nextest
 
 help:
 	@sed -n '3,10p' Makefile | sed 's/^# *//'
@@ -26,12 +26,12 @@ demo: rust postgres
 	$(CARGO) build --locked --release --bins
 	target/release/shardctl demo $(ARGS)
 
-test: rust postgres nextest
+test: rust postgres promtool nextest
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) nextest run --locked $(ARGS)
 
-check: rust nextest
+check: rust promtool nextest
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) nextest run --locked -E 'not binary(e2e) and not binary(shardctl)' $(ARGS)
@@ -60,6 +60,10 @@ rust:
 	  echo "Install it with: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh" >&2; exit 1; \
 	fi
 	@command -v cc >/dev/null || { $(call install,build-essential); }
+
+# Debian's package has the checker of metrics; the server that comes with it isn't wanted.
+promtool:
+	@[ -n "$${PROMTOOL:-}" ] || command -v promtool >/dev/null || { $(call install,prometheus); }
 
 postgres:
 	@if [ -z "$${SHARDGATE_PG_BIN:-}" ] && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
