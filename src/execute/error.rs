@@ -39,6 +39,14 @@ pub enum ExecuteError {
     /// cancelled, or the client has gone
     #[error("interrupted")]
     Interrupted(Interrupt),
+    /// shards that should have done the same did not
+    #[error("shards {first:?} and {other:?} did not do the same")]
+    Differs {
+        /// the one that was first
+        first: ShardId,
+        /// the one that differs
+        other: ShardId,
+    },
     /// what cannot happen
     #[error("bug in execute: {0}")]
     Bug(&'static str),

@@ -567,11 +567,11 @@ fn take(at: usize, participants: &mut Participants, sink: &mut dyn Sink) -> Resu
             }
             return Err(ExecuteError::Shard { shard, fields });
         }
-        b'N' => {
+        b'N' | b'A' => {
             sink.buffer().extend_from_slice(frame.whole);
             Said::Other
         }
-        b'1' | b'2' | b'n' | b'A' | b'S' => Said::Other,
+        b'1' | b'2' | b'n' | b'S' => Said::Other,
         _ => return Err(ExecuteError::Unexpected { shard }),
     };
     input.advance(length);

@@ -1,4 +1,4 @@
-//! *Do the plan:* a read over several shards, its rows merged, into the client's buffer.
+//! *Do the plan:* a read over several shards, its rows merged, or a write on several, into the client's buffer.
 //!
 //! Why: the one-shard path is a relay that the session's pump does in passing; what is left for this room is everything
 //! that has several sources. It reads participants' links and writes into a [`Sink`]; it knows neither the client's
@@ -9,8 +9,11 @@
 
 mod error;
 mod fan;
+mod returned;
 mod sink;
+mod writes;
 
 pub use error::ExecuteError;
 pub use fan::{Describe, Fan, FanRequest, Given};
 pub use sink::{Interrupt, Sink};
+pub use writes::{WriteRequest, Written, write};

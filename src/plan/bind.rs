@@ -249,7 +249,7 @@ impl Compiled {
                 },
                 ..plan
             }),
-            Work::Many(_) => refused(match around {
+            Work::Many(_) | Work::Writes(_) => refused(match around {
                 Around::Explain => RefusalId::ExplainFanOut,
                 Around::Cursor => RefusalId::CursorFanOut,
                 Around::Copy => RefusalId::CopyFanOut,
@@ -394,6 +394,8 @@ impl Kind {
             Kind::OneShard => "one shard",
             Kind::FanOut => "fan out",
             Kind::Merge => "merge",
+            Kind::Split => "split",
+            Kind::Everywhere => "everywhere",
         }
     }
 

@@ -40,4 +40,6 @@ pub(in crate::plan) use refusal::{RefusalId, refuse};
 pub use request::{Category, Facts, Parameters, Request};
 pub use snapshot::Snapshot;
 pub use verdict::{Ask, Purpose, Verdict};
-pub use work::{Access, FanOut, Kind, Plan, SessionEffect, Work};
+pub use work::{
+    Access, Counts, FanOut, Kind, Plan, RowOrder, Sameness, SessionEffect, Work, WriteAnswer, WritePart, Writes,
+};

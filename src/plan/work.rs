@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::plan::MergeSpec;
 use crate::sql::PositionMap;
-use crate::topology::{Epoch, ShardId};
+use crate::topology::{Epoch, ShardId, ShardSet};
 use crate::value::Oid;
 
 /// What a statement may do to rows.
@@ -42,6 +42,10 @@ pub enum Kind {
     FanOut,
     /// union plus a merge
     Merge,
+    /// a write split by the keys of its rows
+    Split,
+    /// the same on every shard
+    Everywhere,
 }
 
 /// What shall be done with one statement. Cheap to make and clone on the one-shard path (no allocation).
@@ -66,6 +70,90 @@ pub enum Work {
     One(ShardId),
     /// on several shards, merged
     Many(Arc<FanOut>),
+    /// a write in texts of its own, usually on several shards
+    Writes(Arc<Writes>),
+}
+
+/// A write that is one statement to the client and several to the shards.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Writes {
+    /// in the order in which their answers count; those of one shard run in this order
+    pub parts: Vec<WritePart>,
+    /// how the answers become one
+    pub answer: WriteAnswer,
+}
+
+/// One text for one shard.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WritePart {
+    /// where
+    pub shard: ShardId,
+    /// what the shard gets by Parse
+    pub text: Vec<u8>,
+    /// from positions in `text` back to the client's; `None`: the text is not made of the client's
+    pub positions: Option<PositionMap>,
+    /// which of the client's parameters are the text's `$1`, `$2` …, counted from 0
+    pub parameters: Vec<usize>,
+    /// types to declare for them
+    pub parameter_types: Vec<Oid>,
+    /// whether its answer is the client's
+    pub counts: Counts,
+}
+
+/// Is a part's answer one of the statement's?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counts {
+    /// yes
+    Yes,
+    /// no: it makes ready what follows (a lock, say)
+    No,
+}
+
+/// How answers of parts become the statement's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WriteAnswer {
+    /// each part writes rows of its own: counts add up, returned rows come in this order; all shards work at once
+    Sum(RowOrder),
+    /// each part writes the same everywhere: the first shard's runs alone, then the others; its answer is the client's
+    Same(Sameness),
+}
+
+/// The order of rows that parts return.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowOrder {
+    /// part after part
+    Parts,
+    /// the next row is that of the part at this position in [`Writes::parts`]
+    Each(Vec<usize>),
+}
+
+/// How it is seen that all shards did the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sameness {
+    /// by the command's tag
+    Tag,
+    /// by the tag, and by the sum of an int8 that each row ends with and that the client does not see
+    Rows,
+}
+
+impl Work {
+    /// Where it runs.
+    pub fn shards(&self) -> ShardSet {
+        match self {
+            Work::One(shard) => ShardSet::only(*shard),
+            Work::Many(fan) => fan.shards.iter().fold(ShardSet::EMPTY, |set, shard| set.with(*shard)),
+            Work::Writes(writes) => writes.shards(),
+        }
+    }
+}
+
+impl Writes {
+    /// The shards that it writes on, in shard order.
+    pub fn shards(&self) -> ShardSet {
+        self.parts
+            .iter()
+            .fold(ShardSet::EMPTY, |set, part| set.with(part.shard))
+    }
 }
 
 /// A read over several shards.

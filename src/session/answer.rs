@@ -59,6 +59,7 @@ impl Session {
             | Failure::ResultTypeChanged
             | Failure::CommitUnknown { .. }
             | Failure::CommitRolledBack
+            | Failure::ShardsDiffer { .. }
             | Failure::AlreadyAnswered
             | Failure::Admin(_)
             | Failure::Bug(_) => (Outcome::Failed, ErrorOrigin::Proxy),
@@ -99,6 +100,7 @@ fn session_refusal(failure: &Failure) -> Option<&'static str> {
         | Failure::PoolDeadlock { .. }
         | Failure::CommitUnknown { .. }
         | Failure::CommitRolledBack
+        | Failure::ShardsDiffer { .. }
         | Failure::NoCursor(_)
         | Failure::ArgumentCount { .. }
         | Failure::AlreadyAnswered
@@ -161,6 +163,12 @@ pub(super) fn fields_of(failure: &Failure) -> ErrorFields {
         )
         .with_detail("Whether the transaction was committed there is not known.")
         .with_hint("Read back what it wrote before you repeat it."),
+        Failure::ShardsDiffer { first, other } => error(
+            SqlState::DATA_CORRUPTED,
+            format!("shards \"{first}\" and \"{other}\" did not come to the same result"),
+        )
+        .with_detail("The statement must do the same on both; its transaction is rolled back on all shards.")
+        .with_hint("Run shardctl check: it says where the shards differ."),
         Failure::CommitRolledBack => error(SqlState::IN_FAILED_SQL_TRANSACTION, "the transaction was rolled back"),
         Failure::Backend(error) => backend_fields(error),
         Failure::PoolDeadlock { shard, waited, size } => error(

@@ -86,6 +86,14 @@ pub(super) enum Failure {
         /// the one that would
         second: String,
     },
+    /// XX001: shards that must do the same have not
+    #[error("shards did not do the same")]
+    ShardsDiffer {
+        /// the one that was first
+        first: String,
+        /// the one that differs
+        other: String,
+    },
     /// 0A000: snapshots of two shards
     #[error("a snapshot would span two shards")]
     IsolationAcrossShards {

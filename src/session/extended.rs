@@ -297,7 +297,7 @@ impl Session {
     }
 
     /// Declared types as the backend's shard calls them.
-    fn types_for<'a>(&self, at: usize, types: &'a [Oid]) -> Cow<'a, [Oid]> {
+    pub(super) fn types_for<'a>(&self, at: usize, types: &'a [Oid]) -> Cow<'a, [Oid]> {
         if types.is_empty() {
             return Cow::Borrowed(types);
         }
@@ -570,26 +570,33 @@ impl Session {
         let plan = self.plan_bind(&statement, &bind).await?;
         match plan.work {
             Work::One(shard) => self.bind_on(shard, plan.access, plan.effect, &statement, &bind).await,
-            Work::Many(fan) => {
-                self.place_deferred().await?;
-                let (given, wanted) = (bind.values.count(), statement.described().map(|d| d.parameters.len()));
-                if let Some(wanted) = wanted.filter(|wanted| *wanted != given) {
-                    return Err(Failure::ParameterCount {
-                        name: String::from_utf8_lossy(bind.statement).into_owned(),
-                        given,
-                        wanted,
-                    }
-                    .into());
-                }
-                let place = Place::Fan {
-                    plan: fan,
-                    parameters: Bound::of(&bind),
-                };
-                let undo = self.open_portal(bind.portal, &statement, &bind, place);
-                self.local(wire::put_bind_complete, undo);
-                Ok(())
+            Work::Many(plan) => {
+                let parameters = Bound::of(&bind);
+                self.bind_here(&statement, &bind, Place::Fan { plan, parameters }).await
+            }
+            Work::Writes(plan) => {
+                let parameters = Bound::of(&bind);
+                self.bind_here(&statement, &bind, Place::Writes { plan, parameters })
+                    .await
             }
         }
+    }
+
+    /// A portal that no backend knows yet.
+    async fn bind_here(&mut self, statement: &Arc<Statement>, bind: &Bind<'_>, place: Place) -> Result<(), Stop> {
+        self.place_deferred().await?;
+        let (given, wanted) = (bind.values.count(), statement.described().map(|d| d.parameters.len()));
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != given) {
+            return Err(Failure::ParameterCount {
+                name: String::from_utf8_lossy(bind.statement).into_owned(),
+                given,
+                wanted,
+            }
+            .into());
+        }
+        let undo = self.open_portal(bind.portal, statement, bind, place);
+        self.local(wire::put_bind_complete, undo);
+        Ok(())
     }
 
     /// The plan for these values, by the route that the session keeps for the statement.
@@ -630,7 +637,7 @@ impl Session {
                 plan
             }
         };
-        if matches!(plan.work, Work::Many(_)) {
+        if matches!(plan.work, Work::Many(_) | Work::Writes(_)) {
             self.may_parse_anew(statement)?;
         }
         Ok(plan)
@@ -916,7 +923,7 @@ impl Session {
                 self.local(wire::put_no_data, Undo::Nothing);
                 Ok(())
             }
-            Place::Fan { .. } | Place::Suspended(_) => {
+            Place::Fan { .. } | Place::Writes { .. } | Place::Suspended(_) => {
                 let statement = Arc::clone(&portal.statement);
                 let formats = portal.result_formats.clone();
                 self.describe_fan(&statement, &formats).await
@@ -1023,6 +1030,28 @@ impl Session {
                 }
                 self.begin_limited_fan(&name, &plan, &parameters, &formats, row_limit)
                     .await
+            }
+            Place::Writes { plan, parameters } => {
+                let (plan, parameters) = (Arc::clone(plan), parameters.clone());
+                let formats = portal.result_formats.clone();
+                if row_limit > 0 {
+                    return Err(Failure::NotInThisVersion {
+                        construct: "a row limit in Execute of a write",
+                    }
+                    .into());
+                }
+                let ddl = matches!(portal.statement.command(), Command::Ddl(_));
+                portal.place = Place::Finished;
+                self.flush_and_settle().await?;
+                if self.failed {
+                    return Err(Failure::AlreadyAnswered.into());
+                }
+                self.run_writes(&plan, &parameters, &formats, crate::execute::Describe::No)
+                    .await?;
+                if ddl {
+                    self.ddl_ran();
+                }
+                Ok(())
             }
             Place::Suspended(_) => self.continue_limited_fan(&name, row_limit).await,
             Place::Control(parameters) => {

@@ -330,14 +330,7 @@ impl Session {
 
     fn put_select_tag(&mut self, rows: u64) {
         self.rows = self.rows.saturating_add(rows);
-        let tag = format!("SELECT {rows}");
-        if self.hold_tag {
-            let mut held = BytesMut::new();
-            wire::put_command_complete(&mut held, tag.as_bytes());
-            self.held_tag = Some(held.to_vec());
-        } else {
-            wire::put_command_complete(&mut self.client.out_buffer, tag.as_bytes());
-        }
+        self.put_tag(format!("SELECT {rows}").as_bytes());
     }
 
     /// All backends first, in shard order, then the statement to each.
@@ -420,7 +413,7 @@ impl Session {
         self.active = None;
     }
 
-    fn fan_failed(&mut self, error: ExecuteError) -> Stop {
+    pub(super) fn fan_failed(&mut self, error: ExecuteError) -> Stop {
         self.active = None;
         let expired = self.running.deadline.is_some_and(|d| self.world.clock.now() >= d);
         match error {
@@ -447,6 +440,11 @@ impl Session {
                 Failure::Bug("a shard broke the protocol in a fan-out").into()
             }
             ExecuteError::Merge(error) => Failure::Merge(error).into(),
+            ExecuteError::Differs { first, other } => Failure::ShardsDiffer {
+                first: self.world.shard_name(first),
+                other: self.world.shard_name(other),
+            }
+            .into(),
             ExecuteError::Bug(what) => Failure::Bug(what).into(),
         }
     }
@@ -505,7 +503,7 @@ impl Session {
 }
 
 /// The client's side of a fan-out.
-struct ClientSink<'a> {
+pub(super) struct ClientSink<'a> {
     link: &'a mut Link,
     ended: &'a mut Ended,
     cancelled: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
@@ -513,7 +511,7 @@ struct ClientSink<'a> {
 }
 
 impl<'a> ClientSink<'a> {
-    fn new(
+    pub(super) fn new(
         link: &'a mut Link,
         ended: &'a mut Ended,
         enrolment: &'a Enrolment,

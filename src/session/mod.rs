@@ -26,6 +26,7 @@ mod leftovers;
 mod simple;
 mod extended;
 mod finish;
+mod writes;
 mod startup;
 mod serve;
 mod admin_session;

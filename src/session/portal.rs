@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::execute::Fan;
-use crate::plan::FanOut;
+use crate::plan::{FanOut, Writes};
 use crate::session::prepared::Statement;
 use crate::session::track::Tracked;
 use crate::topology::ShardId;
@@ -34,6 +34,13 @@ pub(super) enum Place {
     Fan {
         /// plan
         plan: Arc<FanOut>,
+        /// parameters' formats and values as they came in Bind
+        parameters: Bound,
+    },
+    /// a write in texts of its own, by this plan and these bound values
+    Writes {
+        /// plan
+        plan: Arc<Writes>,
         /// parameters' formats and values as they came in Bind
         parameters: Bound,
     },

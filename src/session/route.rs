@@ -11,7 +11,7 @@ use crate::session::lane::round_trip;
 use crate::session::prepared::Statement;
 use crate::session::state::{Effective, Route, Session, Stale};
 use crate::telemetry::StatementKind;
-use crate::topology::ShardId;
+use crate::topology::{ShardId, ShardSet};
 use crate::transaction::{Isolation, Participant};
 use crate::value::Oid;
 use crate::wire::{self, SqlState};
@@ -142,7 +142,7 @@ impl Session {
         self.running.kind = StatementKind::from(plan.kind);
         self.running.shard = match &plan.work {
             crate::plan::Work::One(shard) => Some(*shard),
-            crate::plan::Work::Many(_) => None,
+            crate::plan::Work::Many(_) | crate::plan::Work::Writes(_) => None,
         };
         self.allow(&plan)?;
         Ok(plan)
@@ -168,43 +168,27 @@ impl Session {
             Some(_) => self.block.isolation(),
             None => self.effective.default_isolation,
         };
-        match &plan.work {
-            crate::plan::Work::One(shard) => {
-                if plan.access == Access::Write
-                    && let Some(other) = self.participants.writer_other_than(*shard)
-                {
-                    return Err(Failure::SecondWriter {
-                        first: self.world.shard_name(other),
-                        second: self.world.shard_name(*shard),
-                    }
-                    .into());
-                }
-                if isolation != Isolation::ReadCommitted
-                    && let Some(other) = self.participants.enlisted_other_than(*shard)
-                {
-                    return Err(Failure::IsolationAcrossShards {
-                        isolation,
-                        first: self.world.shard_name(other),
-                        second: self.world.shard_name(*shard),
-                    }
-                    .into());
-                }
+        let shards = plan.work.shards();
+        let first = shards.first().unwrap_or_else(|| self.snapshot().topology().home());
+        let other_than = |set: ShardSet| set.iter().find(|shard| *shard != first);
+        if plan.access == Access::Write
+            && let Some(other) = self.participants.writer_other_than(first).or(other_than(shards))
+        {
+            return Err(Failure::SecondWriter {
+                first: self.world.shard_name(other),
+                second: self.world.shard_name(first),
             }
-            crate::plan::Work::Many(fan) => {
-                if isolation != Isolation::ReadCommitted && fan.shards.len() > 1 {
-                    let name = |at: usize| {
-                        fan.shards
-                            .get(at)
-                            .map_or_else(String::new, |s| self.world.shard_name(*s))
-                    };
-                    return Err(Failure::IsolationAcrossShards {
-                        isolation,
-                        first: name(0),
-                        second: name(1),
-                    }
-                    .into());
-                }
+            .into());
+        }
+        if isolation != Isolation::ReadCommitted
+            && let Some(other) = self.participants.enlisted_other_than(first).or(other_than(shards))
+        {
+            return Err(Failure::IsolationAcrossShards {
+                isolation,
+                first: self.world.shard_name(other),
+                second: self.world.shard_name(first),
             }
+            .into());
         }
         Ok(())
     }

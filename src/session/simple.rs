@@ -9,6 +9,7 @@ use crate::execute::Describe;
 use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Verdict, Work};
 use crate::session::error::{Failure, Gone, Stop};
 use crate::session::lane::SENT;
+use crate::session::portal::Bound;
 use crate::session::prepared::{Draft, Origin, Statement};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::route::Question;
@@ -27,6 +28,14 @@ pub(super) enum Via {
     Simple,
     /// Execute: rows only
     Extended,
+}
+
+/// Are rows described before they come?
+fn described(via: Via) -> Describe {
+    match via {
+        Via::Simple => Describe::Yes,
+        Via::Extended => Describe::No,
+    }
 }
 
 impl Session {
@@ -423,13 +432,13 @@ impl Session {
                 };
                 self.run_on_one(shard, plan.access, text, tracked).await
             }
-            Work::Many(fan) => {
-                let describe = match via {
-                    Via::Simple => Describe::Yes,
-                    Via::Extended => Describe::No,
-                };
-                self.run_fan(&fan, &crate::session::portal::Bound::default(), &[], describe)
-                    .await
+            Work::Many(fan) => self.run_fan(&fan, &Bound::default(), &[], described(via)).await,
+            Work::Writes(writes) => {
+                self.run_writes(&writes, &Bound::default(), &[], described(via)).await?;
+                if let Command::Ddl(_) = command {
+                    self.ddl_ran();
+                }
+                Ok(())
             }
         }
     }

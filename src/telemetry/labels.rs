@@ -54,6 +54,10 @@ closed! {
         FanOut => "fan_out",
         /// Union plus a merge.
         Merge => "merge",
+        /// A write split by the keys of its rows.
+        Split => "split",
+        /// The same write on every shard.
+        Everywhere => "everywhere",
         /// Answered by the proxy itself (BEGIN, SET, the admin database …).
         Local => "local",
         /// Ended before there was a plan (refused, not understood).
@@ -69,6 +73,8 @@ impl From<plan::Kind> for StatementKind {
             plan::Kind::OneShard => StatementKind::OneShard,
             plan::Kind::FanOut => StatementKind::FanOut,
             plan::Kind::Merge => StatementKind::Merge,
+            plan::Kind::Split => StatementKind::Split,
+            plan::Kind::Everywhere => StatementKind::Everywhere,
         }
     }
 }
@@ -77,7 +83,12 @@ impl From<plan::Kind> for StatementKind {
 pub(crate) fn names_a_shard(kind: StatementKind) -> bool {
     match kind {
         StatementKind::Single | StatementKind::Home | StatementKind::OneShard => true,
-        StatementKind::FanOut | StatementKind::Merge | StatementKind::Local | StatementKind::Unplanned => false,
+        StatementKind::FanOut
+        | StatementKind::Merge
+        | StatementKind::Split
+        | StatementKind::Everywhere
+        | StatementKind::Local
+        | StatementKind::Unplanned => false,
     }
 }
 

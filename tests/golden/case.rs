@@ -171,6 +171,17 @@ fn steps(
             writeln!(out, "sends: {text}").unwrap();
         }
     }
+    if let Work::Writes(writes) = &plan.work {
+        for part in &writes.parts {
+            let shard = snapshot.topology().shard_name(part.shard);
+            let text = String::from_utf8_lossy(&part.text);
+            writeln!(out, "sends to {shard}: {text}").unwrap();
+            if !part.parameters.is_empty() {
+                writeln!(out, "    with parameters {:?}", part.parameters).unwrap();
+            }
+        }
+        writeln!(out, "answer: {:?}", writes.answer).unwrap();
+    }
     Ok(out)
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use shardgate::plan::{Facts, Parameters, Request, Snapshot, Work};
+use shardgate::plan::{Facts, Parameters, Request, Snapshot};
 use shardgate::topology::{Placed, ShardSet};
 use shardgate::value::Key;
 
@@ -145,17 +145,10 @@ fn planned(snapshot: &Snapshot, sql: &str) -> ShardSet {
     };
     let facts = Facts::default();
     let compiled = snapshot.compile(&request, &facts).unwrap();
-    match compiled
+    let plan = compiled
         .bind(snapshot, &request, &Parameters::default(), &facts)
-        .unwrap()
-        .work
-    {
-        Work::One(shard) => ShardSet::only(shard),
-        Work::Many(fan_out) => fan_out
-            .shards
-            .iter()
-            .fold(ShardSet::EMPTY, |set, shard| set.with(*shard)),
-    }
+        .unwrap();
+    plan.work.shards()
 }
 
 #[test]

@@ -1,0 +1,140 @@
+//! A statement that writes on several shards: its block, its backends, its one answer.
+//!
+//! Holds: it runs inside a block on every shard, so that it commits as one (`transaction`); the block is the client's, or
+//! one of the batch's that ends with it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+use crate::execute::{Describe, ExecuteError, WriteRequest, Written};
+use crate::plan::{Access, Writes};
+use crate::session::error::{Failure, Stop};
+use crate::session::oids;
+use crate::session::portal::Bound;
+use crate::session::state::{Session, Wrapping};
+use crate::transaction::Worked;
+use crate::value::Format;
+use crate::wire;
+
+impl Session {
+    /// Runs a write to its end.
+    pub(super) async fn run_writes(
+        &mut self,
+        plan: &Arc<Writes>,
+        bound: &Bound,
+        result_formats: &[Format],
+        describe: Describe,
+    ) -> Result<(), Stop> {
+        if !self.block.is_explicit() {
+            let saved = self.saved();
+            self.block.enter_implicit(&saved, self.effective.default_isolation);
+            self.adopt_batch().await?;
+            self.wrapping = Wrapping::Yes;
+        }
+        let mut lanes = BTreeMap::new();
+        for shard in plan.shards().iter() {
+            let at = self.lane(shard, Access::Write).await?;
+            lanes.insert(shard, at);
+        }
+        self.settle().await?; // BEGIN on those that joined
+        if self.failed {
+            return Err(Failure::AlreadyAnswered.into());
+        }
+        for at in lanes.values() {
+            if let Some(participant) = self.participants.get_mut(*at) {
+                participant.worked = Worked::Yes;
+                participant.set_unnamed(0);
+            }
+        }
+        let types = plan.parts.iter().map(|part| match lanes.get(&part.shard) {
+            Some(at) => self.types_for(*at, &part.parameter_types).into_owned(),
+            None => part.parameter_types.clone(),
+        });
+        let types: Vec<_> = types.collect();
+        let values: Vec<Option<&[u8]>> = bound.values.iter().map(Option::as_deref).collect();
+        let request = WriteRequest {
+            plan,
+            lanes: &lanes,
+            formats: &bound.formats,
+            values: &values,
+            result_formats,
+            types: &types,
+        };
+        let written = self.write(&request).await;
+        self.active = None;
+        match written {
+            Ok(written) => self.put_written(&written, describe),
+            Err(error) => Err(self.write_failed(plan, error)),
+        }
+    }
+
+    async fn write(&mut self, request: &WriteRequest<'_>) -> Result<Written, ExecuteError> {
+        let deadline = self.running.deadline;
+        let mut sink = crate::session::finish::ClientSink::new(
+            &mut self.client,
+            &mut self.client_ended,
+            &self.enrolment,
+            self.running.mark,
+            deadline,
+        );
+        crate::execute::write(request, &mut self.participants, &mut sink).await
+    }
+
+    fn put_written(&mut self, written: &Written, describe: Describe) -> Result<(), Stop> {
+        if describe == Describe::Yes
+            && let Some((shard, whole)) = &written.description
+        {
+            let map = self.participants.find(*shard).and_then(|at| self.foreign_oids(at));
+            match map {
+                Some(map) => {
+                    let body = whole.get(wire::HEADER_BYTES..).unwrap_or_default();
+                    let home = oids::row_description(body, &map)
+                        .map_err(|_| Failure::Bug("a RowDescription can't be read"))?;
+                    self.client.out_buffer.extend_from_slice(&home);
+                }
+                None => self.client.out_buffer.extend_from_slice(whole),
+            }
+        }
+        self.client.out_buffer.extend_from_slice(&written.rows);
+        self.rows = self.rows.saturating_add(written.count);
+        self.put_tag(&written.tag);
+        Ok(())
+    }
+
+    /// The tag of a statement that ran here; the last one of a message waits for its commit (sessions.md 8).
+    pub(super) fn put_tag(&mut self, tag: &[u8]) {
+        if self.hold_tag {
+            let mut held = BytesMut::new();
+            wire::put_command_complete(&mut held, tag);
+            self.held_tag = Some(held.to_vec());
+        } else {
+            wire::put_command_complete(&mut self.client.out_buffer, tag);
+        }
+    }
+
+    /// The error of a part, with its position in the client's text where there is one.
+    fn write_failed(&mut self, plan: &Writes, error: ExecuteError) -> Stop {
+        match error {
+            ExecuteError::Shard {
+                shard: Some(shard),
+                mut fields,
+            } => {
+                let position = fields.position().and_then(|at| usize::try_from(at).ok());
+                let part = plan.parts.iter().find(|part| part.shard == shard);
+                let of_client = part.and_then(|part| part.positions.as_ref());
+                let mapped = position.zip(of_client).map(|(at, map)| map.original(at));
+                fields.remove(wire::ErrorField::Position);
+                if let Some(mapped) = mapped {
+                    fields.put(wire::ErrorField::Position, mapped.to_string());
+                }
+                if plan.shards().single().is_none() {
+                    fields.add_where(&format!("shard {}", self.world.shard_name(shard)));
+                }
+                Failure::Shard(fields).into()
+            }
+            error => self.fan_failed(error),
+        }
+    }
+}
