@@ -17,6 +17,7 @@ use shardgate::plan::{Context, Facts, Parameters, Refusal, Request, RouteStep, V
 use shardgate::session::{self, World, WorldParts};
 use shardgate::telemetry::{Start, Telemetry};
 use shardgate::topology::{ShardId, Topology};
+use shardgate::transaction::{Coordinator, Fault, ShardAddress, Shards, Step, forgetting};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -133,6 +134,11 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let bits = rng.bytes::<2>().map_err(|error| format!("shardgate: {error}"))?;
     let registry = Registry::new(ProxyId::from_random(u16::from_le_bytes(bits)), clients_max(&settings));
     let pools = Pools::new(endpoints(&settings, &topology), limits(&settings), clock, rng);
+    let shards = Arc::new(Shards::default());
+    reload_shards(&shards, &settings, &topology);
+    let (forgetter, forgetting) = forgetting(Arc::clone(&shards));
+    let fault = fault_of(std::env::var("SHARDGATE_FAULT").ok().as_deref())?;
+    let coordinator = Coordinator::new((clock, rng), Arc::clone(&telemetry), shards, forgetter, fault);
     let parts = WorldParts {
         clock,
         rng,
@@ -140,6 +146,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         users,
         pools,
         discovery,
+        coordinator,
         registry,
         telemetry,
     };
@@ -150,7 +157,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         started: clock.now(),
     });
     world.set_console(Console::new(Arc::clone(&desk) as Arc<dyn Sources>));
-    serve(&world, &desk, &settings).await
+    let mut background = JoinSet::new();
+    background.spawn(forgetting.run());
+    serve(&world, &desk, &settings, background).await
 }
 
 async fn check(settings: &Settings, users: &Users) -> Result<(), String> {
@@ -204,8 +213,69 @@ fn endpoints(settings: &Settings, topology: &Topology) -> Vec<(ShardId, Arc<str>
         .collect()
 }
 
+/// Control connections for commits over several shards follow the topology too.
+fn reload_shards(shards: &Shards, settings: &Settings, topology: &Topology) {
+    let addresses = topology.shards().iter().enumerate().filter_map(|(index, shard)| {
+        let declared = settings.shards.iter().find(|declared| declared.name == shard.name)?;
+        Some(ShardAddress {
+            shard: ShardId::new(index)?,
+            name: shard.name.clone(),
+            url: declared.primary.url(),
+        })
+    });
+    if let Err(error) = shards.reload(addresses) {
+        tracing::error!(%error, "commits over several shards keep the old addresses");
+    }
+}
+
+/// `SHARDGATE_FAULT`, for tests: `STEP:exit` ends the process at a step as kill -9 would, `STEP:hold:FILE` makes FILE and
+/// waits until it is gone. `STEP*N` means the Nth time that the step is reached.
+fn fault_of(text: Option<&str>) -> Result<Fault, String> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(Fault::default());
+    };
+    let wrong = || format!("shardgate: SHARDGATE_FAULT \"{text}\" is not STEP[*N]:exit or STEP[*N]:hold:FILE");
+    let (place, what) = text.split_once(':').ok_or_else(wrong)?;
+    let (name, turn) = place.split_once('*').unwrap_or((place, "1"));
+    let step = Step::ALL.into_iter().find(|step| step.name() == name).ok_or_else(wrong)?;
+    let turn: usize = turn.parse().map_err(|_| wrong())?;
+    let file = match what.split_once(':') {
+        None if what == "exit" => None,
+        Some(("hold", file)) => Some(PathBuf::from(file)),
+        None | Some(_) => return Err(wrong()),
+    };
+    let passed = std::sync::atomic::AtomicUsize::new(0);
+    tracing::warn!(fault = text, "SHARDGATE_FAULT is set: this proxy is being tested");
+    Ok(Fault::new(Arc::new(move |reached| {
+        let is_due = reached == step && passed.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1 == turn;
+        let file = file.clone();
+        Box::pin(async move {
+            match file {
+                _ if !is_due => {}
+                None => std::process::abort(),
+                Some(file) => hold(&file).await,
+            }
+        })
+    })))
+}
+
+async fn hold(file: &Path) {
+    const LOOK_AGAIN: Duration = Duration::from_millis(2);
+    if let Err(error) = tokio::fs::write(file, b"held\n").await {
+        tracing::error!(%error, "the file of a held step can't be written");
+    }
+    while tokio::fs::try_exists(file).await.unwrap_or(false) {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
 /// Listens, serves, and stops in order: no new clients, sessions drained, then everything else.
-async fn serve(world: &Arc<World>, desk: &Arc<Desk>, settings: &Settings) -> Result<(), String> {
+async fn serve(
+    world: &Arc<World>,
+    desk: &Arc<Desk>,
+    settings: &Settings,
+    mut background: JoinSet<()>,
+) -> Result<(), String> {
     let (stop, stopped) = watch::channel(());
     let mut tasks = JoinSet::new();
     let mut addresses = Vec::new();
@@ -221,7 +291,6 @@ async fn serve(world: &Arc<World>, desk: &Arc<Desk>, settings: &Settings) -> Res
             .await;
         });
     }
-    let mut background = JoinSet::new();
     let mut http_address = None;
     if let Some(address) = settings.http {
         let listener = listen(address).await?;
@@ -286,6 +355,7 @@ async fn sweep(world: &World) {
             world
                 .pools
                 .reload(endpoints(&live.settings, &topology), limits(&live.settings));
+            reload_shards(world.coordinator.shards(), &live.settings, &topology);
             world
                 .telemetry
                 .name_shards(topology.shards().iter().map(|shard| shard.name.as_str()));
@@ -351,6 +421,7 @@ impl Desk {
         self.world
             .pools
             .reload(endpoints(&settings, &topology), limits(&settings));
+        reload_shards(self.world.coordinator.shards(), &settings, &topology);
         self.world.registry.set_clients_max(clients_max(&settings));
         self.world.telemetry.set_clients_max(u64::from(settings.limits.clients));
         self.world.set_live(settings, users);
