@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use shardgate::admin::{self, Console, HttpBounds, Pending, ProxyId, Registry, Reloaded, Sources, View};
+use shardgate::admin::{
+    self, Console, HttpBounds, Pending, ProxyId, Registry, Reloaded, Resolution, Sources, TransactionRow,
+    TransactionState, View,
+};
 use shardgate::backend::{BackendGauge, Endpoint, PoolGauge, PoolLimits, Pools};
 use shardgate::clock::{Clock, Rng};
 use shardgate::config::{self, Settings, Users};
@@ -17,7 +20,9 @@ use shardgate::plan::{Context, Facts, Parameters, Refusal, Request, RouteStep, V
 use shardgate::session::{self, World, WorldParts};
 use shardgate::telemetry::{Start, Telemetry};
 use shardgate::topology::{ShardId, Topology};
-use shardgate::transaction::{Coordinator, Fault, ShardAddress, Shards, Step, forgetting};
+use shardgate::transaction::{
+    Coordinator, Fault, Recovery, ShardAddress, Shards, Step, Verdict as Decided, forgetting,
+};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -151,14 +156,17 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         telemetry,
     };
     let world = Arc::new(World::new(parts).map_err(|error| format!("shardgate: {error}"))?);
+    let recovery = Recovery::new(Arc::clone(world.coordinator.shards()), Arc::clone(&world.telemetry));
     let desk = Arc::new(Desk {
         world: Arc::clone(&world),
+        recovery: recovery.clone(),
         config: arguments.config.clone(),
         started: clock.now(),
     });
     world.set_console(Console::new(Arc::clone(&desk) as Arc<dyn Sources>));
     let mut background = JoinSet::new();
     background.spawn(forgetting.run());
+    background.spawn(async move { recovery.run().await });
     serve(&world, &desk, &settings, background).await
 }
 
@@ -237,7 +245,10 @@ fn fault_of(text: Option<&str>) -> Result<Fault, String> {
     let wrong = || format!("shardgate: SHARDGATE_FAULT \"{text}\" is not STEP[*N]:exit or STEP[*N]:hold:FILE");
     let (place, what) = text.split_once(':').ok_or_else(wrong)?;
     let (name, turn) = place.split_once('*').unwrap_or((place, "1"));
-    let step = Step::ALL.into_iter().find(|step| step.name() == name).ok_or_else(wrong)?;
+    let step = Step::ALL
+        .into_iter()
+        .find(|step| step.name() == name)
+        .ok_or_else(wrong)?;
     let turn: usize = turn.parse().map_err(|_| wrong())?;
     let file = match what.split_once(':') {
         None if what == "exit" => None,
@@ -390,6 +401,7 @@ async fn signals(desk: &Desk) -> Result<(), String> {
 /// What the admin database and HTTP read from.
 struct Desk {
     world: Arc<World>,
+    recovery: Recovery,
     config: PathBuf,
     started: Instant,
 }
@@ -546,6 +558,39 @@ impl Sources for Desk {
 
     fn reload(&self) -> Pending<'_, Result<Reloaded, Vec<String>>> {
         Box::pin(self.reload_now())
+    }
+
+    fn transactions(&self) -> Pending<'_, Vec<TransactionRow>> {
+        Box::pin(async move {
+            let rows = self.recovery.in_doubt().await.into_iter().filter_map(|one| {
+                let name = |shard: ShardId| self.world.shard_name(shard);
+                Some(TransactionRow {
+                    gid: one.gids.values().next()?.to_string(),
+                    state: match one.verdict {
+                        None => TransactionState::Prepared,
+                        Some(Decided::Commit) => TransactionState::Committing,
+                        Some(Decided::Abort) => TransactionState::RollingBack,
+                    },
+                    shards: one.gids.keys().map(|shard| name(*shard)).collect(),
+                    age: one.age,
+                    decided_on: name(one.decision),
+                })
+            });
+            rows.collect()
+        })
+    }
+
+    fn resolve<'a>(&'a self, gid: &'a str, how: Resolution) -> Pending<'a, Result<usize, String>> {
+        let verdict = match how {
+            Resolution::Commit => Decided::Commit,
+            Resolution::Rollback => Decided::Abort,
+        };
+        Box::pin(async move {
+            self.recovery
+                .resolve(gid, verdict)
+                .await
+                .map_err(|error| error.to_string())
+        })
     }
 
     fn check(&self) -> Pending<'_, Vec<Finding>> {

@@ -236,8 +236,13 @@ async fn settle(
 
 /// The tables of commits over several shards, wherever an older version has left them out.
 async fn make_stores(stage: &Stage) {
-    let answering = stage.reaches.values().filter(|reach| !stage.down.contains_key(reach.name()));
-    let made = answering.cloned().map(|reach| async move { store::create(&reach).await });
+    let answering = stage
+        .reaches
+        .values()
+        .filter(|reach| !stage.down.contains_key(reach.name()));
+    let made = answering
+        .cloned()
+        .map(|reach| async move { store::create(&reach).await });
     for error in together(made).await.into_iter().filter_map(Result::err) {
         tracing::warn!(%error, "schema shardgate is not complete: commits over several shards will fail there");
     }

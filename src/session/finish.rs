@@ -18,7 +18,7 @@ use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::{Copying, Ended, Running, Session, Skipping, Stale, Wrapping};
 use crate::session::track::Outcome;
 use crate::telemetry::{CacheUse, StatementEvent, StatementKind};
-use crate::transaction::{EndHow, Begun, Participant, SettingsKept, State, Sync, Worked};
+use crate::transaction::{Begun, EndHow, Participant, SettingsKept, State, Sync, Worked};
 use crate::value::Format;
 use crate::wire;
 

@@ -479,12 +479,14 @@ pub(super) async fn round_trip(
     participant: &mut Participant,
     look: impl FnMut(&wire::Frame<'_>) -> Result<(), wire::FrameError>,
 ) -> Result<(), Stop> {
-    transaction::round_trip(participant, look).await.map_err(|error| match error {
-        TripError::Lost { shard, said } => Stop::Failed(Failure::Lost {
-            shard,
-            name: String::new(),
-            said,
-        }),
-        TripError::Bug(what) => Failure::Bug(what).into(),
-    })
+    transaction::round_trip(participant, look)
+        .await
+        .map_err(|error| match error {
+            TripError::Lost { shard, said } => Stop::Failed(Failure::Lost {
+                shard,
+                name: String::new(),
+                said,
+            }),
+            TripError::Bug(what) => Failure::Bug(what).into(),
+        })
 }

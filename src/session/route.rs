@@ -198,7 +198,11 @@ impl Session {
             return Ok(());
         };
         let mut names = writers.without(lacking).iter().chain([lacking]);
-        let mut name = || names.next().map_or_else(String::new, |shard| self.world.shard_name(shard));
+        let mut name = || {
+            names
+                .next()
+                .map_or_else(String::new, |shard| self.world.shard_name(shard))
+        };
         Err(Failure::NoPreparedTransactions {
             first: name(),
             second: name(),

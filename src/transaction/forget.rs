@@ -60,7 +60,9 @@ impl Forgetting {
                 by_shard.entry(shard).or_default().push(tx_id);
             }
             for (shard, tx_ids) in by_shard {
-                let Some(control) = self.shards.get(shard) else { continue };
+                let Some(control) = self.shards.get(shard) else {
+                    continue;
+                };
                 if let Err(error) = control.forget(&tx_ids, Verdict::Commit).await {
                     tracing::debug!(shard = control.name(), %error, "decision rows are left to recovery");
                 }

@@ -144,7 +144,16 @@ mod tests {
         let text = gid().to_string();
         let (upper, padded) = (text.to_uppercase(), text.replace(":3:", ":03:"));
         let longer = format!("{text}:1");
-        for other in ["", "sg:", "sg:1:2:3:4", &upper, &padded, &longer, &text[1..], &text[..text.len() - 3]] {
+        for other in [
+            "",
+            "sg:",
+            "sg:1:2:3:4",
+            &upper,
+            &padded,
+            &longer,
+            &text[1..],
+            &text[..text.len() - 3],
+        ] {
             assert_eq!(Gid::parse(other), None, "{other}");
         }
     }

@@ -21,6 +21,7 @@ mod shards;
 mod forget;
 mod fault;
 mod two_phase;
+mod recovery;
 
 pub use ask::{Ask, Asked};
 pub use block::{Begin, Block, BlockError, Characteristics, End, Isolation, LogEntry, State};
@@ -33,6 +34,7 @@ pub use participants::{
     Begun, CommitOrder, Examine, Follows, Life, Participant, Participants, SettingsKept, Sync, Worked,
 };
 pub use recover::{Recover, RecoverAction, RecoverEvent};
+pub use recovery::{InDoubt, Recovery, ResolveError};
 pub use rules::{Durability, RETENTION, Rule, Rules, Verdict};
 pub use shards::{ShardAddress, Shards};
 pub use store::{CREATE as STORE_CREATE, IS_THERE as STORE_IS_THERE};

@@ -61,9 +61,7 @@ impl Recover {
         match self.stage {
             Stage::Asking(ask) => RecoverAction::Ask(ask, self.rules.durability(Rule::BarrierBeforeCommit)),
             Stage::Looking => RecoverAction::Look,
-            Stage::Applying(verdict) => {
-                RecoverAction::Apply(verdict, self.rules.durability(Rule::CommitSynchronously))
-            }
+            Stage::Applying(verdict) => RecoverAction::Apply(verdict, self.rules.durability(Rule::CommitSynchronously)),
             Stage::Over => RecoverAction::Rest,
         }
     }

@@ -257,7 +257,11 @@ impl ShardControl {
                 _ => {}
             }
         }
-        Ok(if is_primary { Listed::Parts(parts) } else { Listed::Standby })
+        Ok(if is_primary {
+            Listed::Parts(parts)
+        } else {
+            Listed::Standby
+        })
     }
 
     /// COMMIT or ROLLBACK PREPARED, under the role that prepared.
@@ -301,7 +305,11 @@ impl ShardControl {
 
     /// Is this transaction still in progress here? One that a crash has taken, or that nobody remembers, is not.
     pub(super) async fn is_in_progress(&self, x: u64) -> Result<bool, ControlError> {
-        match self.control.simple_query(&format!("SELECT pg_catalog.pg_xact_status('{x}')")).await {
+        match self
+            .control
+            .simple_query(&format!("SELECT pg_catalog.pg_xact_status('{x}')"))
+            .await
+        {
             Ok(rows) => Ok(cell(&rows, 0).as_deref() == Some("in progress")),
             Err(error) if error.sqlstate() == Some("22023") => Ok(false),
             Err(error) => Err(error),

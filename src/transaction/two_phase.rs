@@ -542,8 +542,8 @@ impl Under<'_> {
             }
             (Ok(()), Some(fields)) => {
                 note_end(participant);
-                let ours = fields.get(ErrorField::Schema) == Some(b"shardgate")
-                    && fields.code() == SqlState::UNIQUE_VIOLATION;
+                let ours =
+                    fields.get(ErrorField::Schema) == Some(b"shardgate") && fields.code() == SqlState::UNIQUE_VIOLATION;
                 self.fail(match ours {
                     true => EndError::Overtaken,
                     false => EndError::Shard {
@@ -617,7 +617,11 @@ impl Under<'_> {
         }
         let deadline = self.coordinator.clock.now().checked_add(UNREACHED_MAX);
         for place in left {
-            let shard = self.others.get(place).and_then(|at| self.participants.get(*at)).map(|p| p.shard);
+            let shard = self
+                .others
+                .get(place)
+                .and_then(|at| self.participants.get(*at))
+                .map(|p| p.shard);
             let Some(shard) = shard else { continue };
             match self.finish_elsewhere(shard, deadline).await {
                 true => machine.on(CommitEvent::Applied(place)),
@@ -651,7 +655,9 @@ impl Under<'_> {
     /// Nothing was decided: those that have prepared let go. What can't be reached is left to recovery.
     async fn roll_back_prepared(&mut self) {
         for place in std::mem::take(&mut self.prepared) {
-            let Some(at) = self.others.get(place).copied() else { continue };
+            let Some(at) = self.others.get(place).copied() else {
+                continue;
+            };
             let Some((gid, participant)) = self.gid_at(at).zip(self.participants.get_mut(at)) else {
                 continue;
             };

@@ -245,7 +245,11 @@ impl Sockets {
         };
         actions.push(Action::CrashCommitter);
         let action = machine.action();
-        let unsent = state.p.iter().take(self.participants).all(|p| p.prepare == Sent::No && p.link);
+        let unsent = state
+            .p
+            .iter()
+            .take(self.participants)
+            .all(|p| p.prepare == Sent::No && p.link);
         match action {
             CommitAction::Prepare(_) if unsent => actions.push(Action::SendPrepares),
             CommitAction::Prepare(_) => actions.push(Action::GiveUp),
@@ -454,8 +458,10 @@ impl Sockets {
             s.d = AtD::Aborted;
         }
         if !lose {
-            let asks = |task: &Task| matches!(task, Task::Recovering(machine)
-                if matches!(machine.action(), RecoverAction::Ask(Ask::Insert, _)));
+            let asks = |task: &Task| {
+                matches!(task, Task::Recovering(machine)
+                if matches!(machine.action(), RecoverAction::Ask(Ask::Insert, _)))
+            };
             let committer_asks = matches!(s.committer, Committer::Alive(machine)
                 if matches!(machine.action(), CommitAction::Ask(Ask::Insert, _)));
             if s.row.is_none() && (s.orphan_insert || committer_asks || s.tasks.iter().any(asks)) {
@@ -468,7 +474,8 @@ impl Sockets {
                     p.tx = Tx::Aborted;
                 }
             }
-            if (s.delete_commit && s.row == Some(Verdict::Commit)) || (s.delete_abort && s.row == Some(Verdict::Abort)) {
+            if (s.delete_commit && s.row == Some(Verdict::Commit)) || (s.delete_abort && s.row == Some(Verdict::Abort))
+            {
                 s.row = None;
             }
         }
@@ -478,7 +485,11 @@ impl Sockets {
                 Verdict::Abort => Tx::Aborted,
             };
         }
-        let wanted = if s.d == AtD::Committed { Tx::Committed } else { Tx::Aborted };
+        let wanted = if s.d == AtD::Committed {
+            Tx::Committed
+        } else {
+            Tx::Aborted
+        };
         s.p.iter().take(self.participants).all(|p| p.tx == wanted)
     }
 }
@@ -575,7 +586,14 @@ impl World for Sockets {
             Action::ReadPrepared(place) => {
                 let went = s.p[place].prepare == Sent::AnsweredOk;
                 s.p[place].prepare = Sent::Read;
-                on(&mut s, if went { CommitEvent::Prepared(place) } else { CommitEvent::PrepareFailed });
+                on(
+                    &mut s,
+                    if went {
+                        CommitEvent::Prepared(place)
+                    } else {
+                        CommitEvent::PrepareFailed
+                    },
+                );
             }
             Action::CutParticipant(place) => {
                 let p = &mut s.p[place];
@@ -627,7 +645,14 @@ impl World for Sockets {
             }
             Action::ReadDecision => {
                 let went = s.d_answer.take() == Some(true);
-                on(&mut s, if went { CommitEvent::Decided } else { CommitEvent::DecisionFailed });
+                on(
+                    &mut s,
+                    if went {
+                        CommitEvent::Decided
+                    } else {
+                        CommitEvent::DecisionFailed
+                    },
+                );
             }
             Action::CutD => (s.d_link, s.d_answer) = (false, None),
             Action::DSeesCut => s.d = AtD::Aborted,
@@ -717,13 +742,23 @@ impl World for Sockets {
             Action::Applied(who) => hear(&mut s, who, RecoverEvent::Applied),
             Action::StartCleaning(who) => s.tasks[who] = Task::Cleaning(Clean::new(self.rules, self.participants)),
             Action::CleanReads(who) => {
-                let event = s.row.map_or(CleanEvent::NoRow, |verdict| CleanEvent::Row(verdict, since));
+                let event = s
+                    .row
+                    .map_or(CleanEvent::NoRow, |verdict| CleanEvent::Row(verdict, since));
                 clean(&mut s, who, event);
             }
             Action::CleanLooks(who, place, holding) => clean(&mut s, who, CleanEvent::Looked(place, holding)),
             Action::CleanAsksX(who) => {
                 let ended = matches!(s.d, AtD::Committed | AtD::Aborted);
-                clean(&mut s, who, if ended { CleanEvent::XEnded } else { CleanEvent::XInProgress });
+                clean(
+                    &mut s,
+                    who,
+                    if ended {
+                        CleanEvent::XEnded
+                    } else {
+                        CleanEvent::XInProgress
+                    },
+                );
             }
             Action::CleanDeletes(who) => {
                 if let Task::Cleaning(machine) = s.tasks[who] {

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use shardgate::transaction::{
-    Ask, Asked, Clean, CleanAction, CleanEvent, Commit, CommitAction, CommitEvent, Durability, Ending, Holding, RETENTION,
-    Recover, RecoverAction, RecoverEvent, Rules, Verdict,
+    Ask, Asked, Clean, CleanAction, CleanEvent, Commit, CommitAction, CommitEvent, Durability, Ending, Holding,
+    RETENTION, Recover, RecoverAction, RecoverEvent, Rules, Verdict,
 };
 
 use crate::search::World;
@@ -440,7 +440,14 @@ impl World for Standbys {
             }
             Action::Look => {
                 let seen = s.p.iter().take(self.participants).any(|p| Self::is_listed(*p));
-                hear(&mut s, if seen { RecoverEvent::Seen } else { RecoverEvent::SeenNone });
+                hear(
+                    &mut s,
+                    if seen {
+                        RecoverEvent::Seen
+                    } else {
+                        RecoverEvent::SeenNone
+                    },
+                );
             }
             Action::Rest => s.task = Task::Idle,
             Action::StartCleaning => {
@@ -454,7 +461,14 @@ impl World for Standbys {
             Action::CleanLooks(place, holding) => clean(&mut s, CleanEvent::Looked(place, holding)),
             Action::CleanAsksX => {
                 let ended = s.d != Tx::Open;
-                clean(&mut s, if ended { CleanEvent::XEnded } else { CleanEvent::XInProgress });
+                clean(
+                    &mut s,
+                    if ended {
+                        CleanEvent::XEnded
+                    } else {
+                        CleanEvent::XInProgress
+                    },
+                );
             }
             Action::CleanDeletes => {
                 if let Task::Cleaning(machine) = s.task
