@@ -17,7 +17,7 @@ use crate::session::state::{Copying, Rest, Session, Skipping, Wrapping};
 use crate::session::track::{Tracked, is_noted};
 use crate::sql::{self, Command, DeallocateTarget, Edits, Lead, Shape, Span, Statements};
 use crate::topology::ShardId;
-use crate::transaction::{Examine, Follows, Worked};
+use crate::transaction::{BlockError, Examine, Follows, State, Worked};
 use crate::value::Oid;
 use crate::wire;
 
@@ -52,7 +52,7 @@ impl Session {
             return Ok(());
         }
         self.unnamed = None;
-        self.portals.remove(&b""[..]);
+        self.portals.remove(b"");
         let snapshot = self.snapshot();
         self.choose_mode(&snapshot);
         let done = if self.transparent {
@@ -302,6 +302,17 @@ impl Session {
         let mut shape = std::mem::take(&mut self.shape);
         let scanned = sql::shape(text, self.lexing, &mut shape);
         let (lead, count) = (shape.lead(), shape.statements());
+        let command = match lead {
+            Lead::Query => Some(Command::Query),
+            Lead::Write => Some(Command::Insert),
+            Lead::Empty | Lead::Other => None,
+        };
+        if let (Ok(()), Statements::One, Some(command)) = (&scanned, count, command) {
+            // By far the most: what was read of the text serves planning too.
+            let done = self.query_or_write(snapshot, text, command, &shape).await;
+            self.shape = shape;
+            return done;
+        }
         self.shape = shape;
         scanned?;
         match count {
@@ -322,6 +333,28 @@ impl Session {
                 self.several(snapshot, text, &spans).await
             }
         }
+    }
+
+    async fn query_or_write(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        text: &[u8],
+        command: Command,
+        shape: &Shape,
+    ) -> Result<(), Stop> {
+        self.refresh_effective().await?;
+        if self.block.state() == State::Failed {
+            return Err(Failure::Block(BlockError::Aborted).into());
+        }
+        let question = Question {
+            text,
+            declared: &[],
+            parameters: Parameters::default(),
+            statement: None,
+            scanned: Some(shape),
+        };
+        let plan = self.plan(snapshot, &question).await?;
+        self.run_plan(plan, text, command, Via::Simple).await
     }
 
     async fn several(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], spans: &[Span]) -> Result<(), Stop> {
@@ -411,6 +444,7 @@ impl Session {
             declared: &[],
             parameters: Parameters::default(),
             statement: None,
+            scanned: None,
         };
         let plan = self.plan(snapshot, &question).await?;
         self.run_plan(plan, text, command, via).await
