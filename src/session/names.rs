@@ -107,7 +107,10 @@ mod tests {
         assert_eq!(names.insert(Vec::new(), 1), None);
         assert_eq!(names.insert(b"a".to_vec(), 2), None);
         assert_eq!(names.insert(Vec::new(), 3), Some(1));
-        assert_eq!((names.get(b""), names.get(b"a"), names.get(b"b")), (Some(&3), Some(&2), None));
+        assert_eq!(
+            (names.get(b""), names.get(b"a"), names.get(b"b")),
+            (Some(&3), Some(&2), None)
+        );
         assert_eq!(names.iter().count(), 1);
         assert_eq!((names.remove(b""), names.remove(b"")), (Some(3), None));
         names.clear();

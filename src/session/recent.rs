@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::session::state::Route;
-use crate::sql::{Command, Lexing};
+use crate::sql::{Command, Lexing, ScanError, Shape, shape};
 use crate::value::Oid;
 
 /// Texts that are remembered; a batch of an ORM repeats about as many.
@@ -71,5 +71,58 @@ impl RecentTexts {
         if let Some(recent) = self.0.iter_mut().find(|recent| Arc::ptr_eq(&recent.text, text)) {
             recent.route = Some(route.clone());
         }
+    }
+}
+
+/// A statement's shape, and where statements of it go.
+#[derive(Debug, Default)]
+pub(super) struct Shaped {
+    /// of the text read last
+    pub(super) shape: Shape,
+    /// its route, once that was worked out
+    pub(super) route: Option<Route>,
+}
+
+/// The last shapes of Query messages.
+#[derive(Debug, Default)]
+pub(super) struct RecentShapes {
+    first: Shaped,
+    /// the others, the latest first
+    others: Vec<Shaped>,
+}
+
+impl RecentShapes {
+    /// Reads a text: cheaply if one of the last differs from it in lifted values alone. Its shape comes first.
+    pub(super) fn read(&mut self, text: &[u8], lexing: Lexing) -> Result<&Shape, ScanError> {
+        if !self.first.shape.read_again(text, lexing) {
+            let known = self
+                .others
+                .iter_mut()
+                .position(|kept| kept.shape.read_again(text, lexing));
+            match known.and_then(|at| self.others.get_mut(at)) {
+                Some(known) => std::mem::swap(&mut self.first, known),
+                None => {
+                    let spare = match self.others.len() < KEPT_MAX.saturating_sub(1) {
+                        true => None,
+                        false => self.others.pop(),
+                    };
+                    let before = std::mem::replace(&mut self.first, spare.unwrap_or_default());
+                    self.others.insert(0, before);
+                    self.first.route = None;
+                    shape(text, lexing, &mut self.first.shape)?;
+                }
+            }
+        }
+        Ok(&self.first.shape)
+    }
+
+    /// The shape read last, to be put back after use.
+    pub(super) fn take(&mut self) -> Shaped {
+        std::mem::take(&mut self.first)
+    }
+
+    /// Puts it back.
+    pub(super) fn put_back(&mut self, shaped: Shaped) {
+        self.first = shaped;
     }
 }

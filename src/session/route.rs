@@ -113,10 +113,12 @@ impl Session {
                 parameter_types: question.declared,
                 context: &route.context,
             };
-            match route
-                .compiled
-                .bind(&route.snapshot, &request, &question.parameters, &facts)
-            {
+            let compiled = &route.compiled;
+            let planned = match question.scanned {
+                Some(own) => compiled.bind_shaped(&route.snapshot, &request, &question.parameters, &facts, own),
+                None => compiled.bind(&route.snapshot, &request, &question.parameters, &facts),
+            };
+            match planned {
                 Ok(plan) => return self.planned(plan),
                 Err(Verdict::Refused(refusal)) => return Err(self.refused(&route.snapshot, question, refusal).await),
                 Err(Verdict::Ask(ask)) => {

@@ -15,7 +15,7 @@ use crate::admin::Leave;
 use crate::backend::Link;
 use crate::session::error::{Gone, Stop};
 use crate::session::names::Names;
-use crate::session::recent::RecentTexts;
+use crate::session::recent::{RecentShapes, RecentTexts};
 use crate::session::startup::{Parts, say_goodbye, serve_connection};
 use crate::session::state::{CopyProtocol, Copying, Ended, Running, Session, Skipping, Stale, Urgent, Wrapping};
 use crate::session::world::World;
@@ -109,6 +109,7 @@ impl Session {
             unnamed: None,
             portals: Names::default(),
             recent: RecentTexts::default(),
+            shapes: RecentShapes::default(),
             cursors: HashMap::new(),
             skipping: Skipping::No,
             copying: Copying::No,

@@ -15,7 +15,7 @@ use crate::session::names::Names;
 use crate::session::portal::Portal;
 use crate::session::prepared::Statement;
 use crate::session::queue::{Owed, Undo};
-use crate::session::recent::RecentTexts;
+use crate::session::recent::{RecentShapes, RecentTexts};
 use crate::session::world::World;
 use crate::sql::{Lexing, Scope, SessionSettings, Shape, Span};
 use crate::transaction::{Block, Isolation, Participants};
@@ -153,6 +153,8 @@ pub(super) struct Session {
     pub(super) portals: Names<Portal>,
     /// texts of unnamed statements
     pub(super) recent: RecentTexts,
+    /// shapes of Query messages
+    pub(super) shapes: RecentShapes,
     pub(super) skipping: Skipping,
     pub(super) copying: Copying,
     /// a notice or notification was relayed: the client gets it without delay, as from Postgres
