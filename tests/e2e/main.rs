@@ -25,3 +25,4 @@ mod psql;
 pub mod servers;
 mod sessions;
 pub mod world;
+mod writes;
