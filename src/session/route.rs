@@ -10,6 +10,7 @@ use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
 use crate::session::prepared::Statement;
 use crate::session::state::{Effective, Route, Session, Stale};
+use crate::sql::Shape;
 use crate::telemetry::StatementKind;
 use crate::topology::{ShardId, ShardSet};
 use crate::transaction::{Isolation, Participant};
@@ -37,6 +38,8 @@ pub(super) struct Question<'a> {
     pub(super) parameters: Parameters<'a>,
     /// the statement, where it is a prepared one
     pub(super) statement: Option<&'a Arc<Statement>>,
+    /// the text's shape, where the session has read it (by its own lexing)
+    pub(super) scanned: Option<&'a Shape>,
 }
 
 impl Session {
@@ -65,7 +68,11 @@ impl Session {
                 parameter_types: question.declared,
                 context: &context,
             };
-            match snapshot.plan(&request, &question.parameters, &facts) {
+            let planned = match question.scanned {
+                Some(own) => snapshot.plan_scanned(&request, &facts, own, self.lexing),
+                None => snapshot.plan(&request, &question.parameters, &facts),
+            };
+            match planned {
                 Ok((compiled, plan)) => return Ok((compiled, self.planned(plan)?)),
                 Err(Verdict::Refused(refusal)) => return Err(self.refused(snapshot, question, refusal).await),
                 Err(Verdict::Ask(ask)) => self.answer(snapshot, question, ask, &mut facts).await?,
@@ -106,10 +113,12 @@ impl Session {
                 parameter_types: question.declared,
                 context: &route.context,
             };
-            match route
-                .compiled
-                .bind(&route.snapshot, &request, &question.parameters, &facts)
-            {
+            let compiled = &route.compiled;
+            let planned = match question.scanned {
+                Some(own) => compiled.bind_shaped(&route.snapshot, &request, &question.parameters, &facts, own),
+                None => compiled.bind(&route.snapshot, &request, &question.parameters, &facts),
+            };
+            match planned {
                 Ok(plan) => return self.planned(plan),
                 Err(Verdict::Refused(refusal)) => return Err(self.refused(&route.snapshot, question, refusal).await),
                 Err(Verdict::Ask(ask)) => {
@@ -399,6 +408,7 @@ impl Session {
             declared: &[],
             parameters: Parameters::default(),
             statement: None,
+            scanned: None,
         };
         let mut facts = self.facts(&question);
         for _ in 0..=ROUNDS_MAX {
