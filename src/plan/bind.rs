@@ -348,7 +348,7 @@ impl Compiled {
         let [written] = keyed.written.as_slice() else {
             return Err(refused("several INSERTs in one"));
         };
-        let lexing = lexing(request.context);
+        let lexing = request.context.lexing();
         snapshot.cache().with_shape(|scratch: &mut Shape| {
             shape(request.text, lexing, scratch).map_err(|_| refused("text can't be read"))?;
             let values = Values {
@@ -383,7 +383,7 @@ impl Compiled {
                 let owners = self.owners(keyed, snapshot, request, parameters, facts)?;
                 let bindings = Bindings {
                     text: request.text,
-                    lexing: lexing(request.context),
+                    lexing: request.context.lexing(),
                     parameters,
                     types: &self.types,
                     facts,

@@ -184,6 +184,11 @@ registry! {
         "the default of column \"{1}\" of table \"{0}\" can't be used over several shards",
         "It depends on {2}, which is not known to be the same on every shard.",
         "Give {1} a value, or send the rows of each sharding key in a statement of its own." }
+    InsertSplitPrivilege { "insert-split-privilege" "0A000",
+        "INSERT over several shards by a role that may not write a column whose default must be the same on all",
+        "column \"{1}\" of table \"{0}\" must be given its default, and the role may not write it",
+        "The default reads the time, so one value is sent to all shards.",
+        "GRANT INSERT ({1}) ON {0}, or send the rows of each sharding key in a statement of its own." }
     InsertSplitRepeated { "insert-split-repeated" "0A000",
         "INSERT … ON CONFLICT DO UPDATE … WHERE … RETURNING over several shards with one key twice, other keys between",
         "rows of one sharding key of table \"{0}\" don't stand together",
