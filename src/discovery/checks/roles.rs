@@ -19,8 +19,15 @@ struct Found {
     may_login: bool,
     settings: String,
     verifier: Option<String>,
-    /// the control role may SET ROLE to it
-    is_ours: bool,
+    membership: Membership,
+}
+
+/// May the control role SET ROLE to a role?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Membership {
+    #[default]
+    None,
+    Member,
 }
 
 /// Compares roles on all shards. `reaches`: those that answer.
@@ -54,7 +61,10 @@ pub(in crate::discovery) async fn roles(
         }
         for name in &names {
             one(&mut findings, settings, users, reach.name(), name, found.get(*name));
-            if found.get(*name).is_some_and(|found| !found.is_ours) {
+            if found
+                .get(*name)
+                .is_some_and(|found| found.membership == Membership::None)
+            {
                 let control = &reach.endpoint().user;
                 findings.push(about(
                     Some(reach.name()),
@@ -192,7 +202,11 @@ fn entry(row: &Row, shard: &str) -> Result<(String, Found), Error> {
         may_login: cells.is(1),
         settings: cells.owned(2)?,
         verifier: cells.optional(3).map(str::to_owned),
-        is_ours: cells.is(4),
+        membership: if cells.is(4) {
+            Membership::Member
+        } else {
+            Membership::None
+        },
     };
     Ok((cells.owned(0)?, found))
 }
