@@ -242,7 +242,7 @@ fn reload_shards(shards: &Shards, settings: &Settings, topology: &Topology) {
             url: declared.primary.url(),
         })
     });
-    if let Err(error) = shards.reload(addresses) {
+    if let Err(error) = shards.reload(topology.home(), addresses) {
         tracing::error!(%error, "commits over several shards keep the old addresses");
     }
 }

@@ -31,11 +31,12 @@ pub(super) fn catalog() -> String {
 /// How many statements [`catalog`] has.
 pub(super) const STATEMENTS: usize = 14;
 
-/// version number, version, encoding, provider, collate, locale, is in recovery, prepared transactions
+/// version number, version, encoding, provider, collate, locale, is in recovery, prepared transactions,
+/// synchronous standbys
 pub(super) const SERVER: &str = "SELECT current_setting('server_version_num'), current_setting('server_version'), \
     current_setting('server_encoding'), coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'), d.datcollate, \
     coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'), pg_is_in_recovery(), \
-    current_setting('max_prepared_transactions') \
+    current_setting('max_prepared_transactions'), current_setting('synchronous_standby_names') \
     FROM pg_database d WHERE d.datname = current_database()";
 
 const SCHEMAS: &str =
@@ -187,6 +188,7 @@ pub(super) const FINGERPRINT: &str = "WITH c AS MATERIALIZED (SELECT oid, xmin F
     UNION ALL SELECT xmin FROM pg_enum \
     UNION ALL SELECT t.xmin FROM pg_type t WHERE t.oid >= 16384 AND (t.typrelid = 0 AND t.typelem = 0) \
     UNION ALL SELECT xmin FROM pg_proc WHERE oid >= 16384 \
+    AND pronamespace <> coalesce(to_regnamespace('shardgate')::oid, 0) \
     UNION ALL SELECT xmin FROM pg_operator WHERE oid >= 16384 \
     UNION ALL SELECT xmin FROM pg_cast WHERE oid >= 16384 \
     UNION ALL SELECT xmin FROM pg_collation WHERE oid >= 16384 \
