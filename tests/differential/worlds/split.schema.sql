@@ -32,5 +32,26 @@ CREATE TABLE moments (
   short text DEFAULT "left"(md5('x'), 4)
 );
 CREATE TABLE tenants (k bigint NOT NULL, tenant text DEFAULT current_setting('application_name'), third numeric DEFAULT third(1));
-CREATE TABLE told (k bigint NOT NULL, v int);
+-- A trigger that skips rows and changes others, and one that looks at what was written.
+CREATE TABLE told (k bigint NOT NULL, v int, w int, PRIMARY KEY (k, v));
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF NEW.v < 0 THEN RETURN NULL; END IF;
+  NEW.w := NEW.v * 10;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER tell BEFORE INSERT ON told FOR EACH ROW EXECUTE FUNCTION tell();
+CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF NEW.v > 1000 THEN RAISE EXCEPTION 'too much: %', NEW.v; END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER look AFTER INSERT ON told FOR EACH ROW EXECUTE FUNCTION look();
+-- Partitions by something else than the key.
+CREATE TABLE pieces (k bigint NOT NULL, part int NOT NULL, what text DEFAULT 'piece', PRIMARY KEY (k, part)) PARTITION BY RANGE (part);
+CREATE TABLE pieces_low PARTITION OF pieces FOR VALUES FROM (0) TO (10);
+CREATE TABLE pieces_high PARTITION OF pieces FOR VALUES FROM (10) TO (20);
+-- Row-level security: what is written must be one's own.
+CREATE TABLE own (k bigint PRIMARY KEY, who text DEFAULT 'me');
+ALTER TABLE own ENABLE ROW LEVEL SECURITY;
+ALTER TABLE own FORCE ROW LEVEL SECURITY;
+CREATE POLICY mine ON own USING (who = 'me') WITH CHECK (who = 'me');
 CREATE INDEX parts_note ON parts (note);
