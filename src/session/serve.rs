@@ -127,6 +127,7 @@ impl Session {
             cursors: HashMap::new(),
             skipping: Skipping::No,
             copying: Copying::No,
+            split: None,
             copy_left: 0,
             drop_left: 0,
             urgent: Urgent::No,
@@ -189,8 +190,10 @@ impl Session {
 
     /// One message of the client, or one wait for it.
     async fn step(&mut self) -> Result<(), Gone> {
-        if self.copying != Copying::No {
-            return self.copy_step().await;
+        match self.copying {
+            Copying::No => {}
+            Copying::In(..) => return self.copy_step().await,
+            Copying::Split(protocol) => return Box::pin(self.split_step(protocol)).await,
         }
         if self.drop_left > 0 {
             return self.drop_some().await;
@@ -269,7 +272,7 @@ impl Session {
     }
 
     /// ReadyForQuery has been given.
-    fn leave_batch(&mut self) {
+    pub(super) fn leave_batch(&mut self) {
         if self.copying != Copying::No {
             return;
         }
