@@ -290,15 +290,17 @@ impl CopyIn {
     fn place(&mut self, row: &[u8], categories: &Categories) -> Result<usize, RowPlace> {
         let field = self.rows.key(row);
         let bytes = match field {
-            KeyField::Missing | KeyField::Null => return Ok(self.first.unwrap_or(0)),
+            KeyField::Missing | KeyField::Null => &[],
             KeyField::Text(bytes) | KeyField::Binary(bytes) => bytes,
         };
-        if let (last, Some(lane)) = (&self.last.0, self.last.1)
+        let has_bytes = matches!(field, KeyField::Text(_) | KeyField::Binary(_));
+        if has_bytes
+            && let (last, Some(lane)) = (&self.last.0, self.last.1)
             && last == bytes
         {
             return Ok(lane);
         }
-        if let Some(lane) = self.remembered.get(bytes) {
+        if has_bytes && let Some(lane) = self.remembered.get(bytes) {
             return Ok(*lane);
         }
         let lane = match self.plan.place(categories, field) {

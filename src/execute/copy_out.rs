@@ -32,9 +32,25 @@ struct Lane {
     shard: ShardId,
     /// bytes of a CopyData message that are still to be passed on, or dropped
     left: usize,
-    /// drops data: another shard has failed
-    dropping: bool,
-    settled: bool,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// its data are the client's
+    Relaying,
+    /// they are dropped: it or another has failed
+    Dropping,
+    /// ReadyForQuery has come, or it is gone
+    Settled,
+}
+
+/// Is the client listened to?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listening {
+    Yes,
+    /// it has been cancelled already
+    No,
 }
 
 /// Where the whole answer stands.
@@ -42,8 +58,8 @@ struct Answer<'a> {
     plan: &'a CopyOut,
     lanes: usize,
     begun: bool,
-    /// the next data of the lane under way are its first
-    first: bool,
+    /// data of the lane under way so far
+    messages: u64,
     count: u64,
     failure: Option<ExecuteError>,
 }
@@ -67,15 +83,14 @@ pub async fn copy_out(
             at: *at,
             shard: *shard,
             left: 0,
-            dropping: false,
-            settled: false,
+            stage: Stage::Relaying,
         });
     }
     let mut answer = Answer {
         plan,
         lanes: list.len(),
         begun: false,
-        first: true,
+        messages: 0,
         count: 0,
         failure: None,
     };
@@ -83,7 +98,7 @@ pub async fn copy_out(
     let mut cancels = JoinSet::new();
     let mut cancelled = false;
     for index in 0..list.len() {
-        answer.first = true;
+        answer.messages = 0;
         loop {
             // All are written to, so that all begin at once.
             let turn = poll_fn(|context| {
@@ -93,7 +108,11 @@ pub async fn copy_out(
                 let Some(lane) = list.get_mut(index) else {
                     return Poll::Ready(Turn::Settled);
                 };
-                lane.relay(index, context, &mut answer, participants, sink, interrupted.is_some())
+                let listening = match &interrupted {
+                    Some(_) => Listening::No,
+                    None => Listening::Yes,
+                };
+                lane.relay(index, context, &mut answer, participants, sink, listening)
             });
             match turn.await {
                 Turn::Settled => break,
@@ -103,10 +122,11 @@ pub async fn copy_out(
             if !cancelled && (interrupted.is_some() || answer.failure.is_some()) {
                 cancelled = true;
                 for lane in &mut list {
-                    lane.dropping = true;
-                    if !lane.settled
-                        && let Some(participant) = participants.get_mut(lane.at)
-                    {
+                    if lane.stage == Stage::Settled {
+                        continue;
+                    }
+                    lane.stage = Stage::Dropping;
+                    if let Some(participant) = participants.get_mut(lane.at) {
                         participant.cancels = participant.cancels.saturating_add(1);
                         let target = participant.backend.cancel_target();
                         cancels.spawn(async move { crate::backend::cancel(&target).await });
@@ -151,10 +171,10 @@ impl Lane {
         answer: &mut Answer<'_>,
         participants: &mut Participants,
         sink: &mut dyn Sink,
-        interrupted: bool,
+        listening: Listening,
     ) -> Poll<Turn> {
         loop {
-            if self.settled {
+            if self.stage == Stage::Settled {
                 return Poll::Ready(Turn::Settled);
             }
             if let Err(error) = self.absorb(index, answer, participants, sink.buffer()) {
@@ -162,14 +182,14 @@ impl Lane {
                     participant.life = Life::Gone;
                 }
                 answer.failure.get_or_insert(error);
-                self.settled = true;
+                self.stage = Stage::Settled;
                 return Poll::Ready(Turn::Again);
             }
-            if self.settled || (answer.failure.is_some() && !self.dropping) {
+            if self.stage == Stage::Settled || (answer.failure.is_some() && self.stage == Stage::Relaying) {
                 return Poll::Ready(Turn::Again);
             }
-            if !interrupted {
-                if !self.dropping {
+            if listening == Listening::Yes {
+                if self.stage == Stage::Relaying {
                     match sink.poll_room(context) {
                         Poll::Ready(Ok(())) => {}
                         Poll::Ready(Err(error)) => return Poll::Ready(Turn::Interrupted(Interrupt::ClientGone(error))),
@@ -181,7 +201,7 @@ impl Lane {
                 }
             }
             let Some(participant) = participants.get_mut(self.at) else {
-                self.settled = true;
+                self.stage = Stage::Settled;
                 return Poll::Ready(Turn::Settled);
             };
             match participant.backend.link.poll_fill(context) {
@@ -203,7 +223,7 @@ impl Lane {
             shard: Some(self.shard),
             said,
         });
-        self.settled = true;
+        self.stage = Stage::Settled;
     }
 
     /// Passes on what is there.
@@ -218,7 +238,7 @@ impl Lane {
             let input = &mut participant.backend.link.in_buffer;
             if self.left > 0 {
                 let here = self.left.min(input.len());
-                if !self.dropping {
+                if self.stage == Stage::Relaying {
                     out.extend_from_slice(input.get(..here).unwrap_or_default());
                 }
                 input.advance(here);
@@ -232,7 +252,7 @@ impl Lane {
                 let Some(header) = wire::Header::parse(input, wire::LARGE_MESSAGE_LIMIT)? else {
                     return Ok(());
                 };
-                if self.dropping {
+                if self.stage == Stage::Dropping {
                     input.advance(wire::HEADER_BYTES);
                     self.left = header.length;
                     continue;
@@ -252,7 +272,7 @@ impl Lane {
                     input.advance(header.length.saturating_sub(kept.start));
                     self.left = 0;
                 }
-                answer.first = false;
+                answer.messages = answer.messages.saturating_add(1);
                 continue;
             }
             let Some(frame) = wire::next_frame(input, wire::LOOK_FRAME_LIMIT)? else {
@@ -261,7 +281,7 @@ impl Lane {
             let length = frame.whole.len();
             match frame.tag {
                 b'H' => {
-                    if !answer.begun && !self.dropping {
+                    if !answer.begun && self.stage == Stage::Relaying {
                         answer.begun = true;
                         out.extend_from_slice(frame.whole);
                     }
@@ -280,13 +300,13 @@ impl Lane {
                     }
                     let shard = Some(self.shard);
                     answer.failure.get_or_insert(ExecuteError::Shard { shard, fields });
-                    self.dropping = true;
+                    self.stage = Stage::Dropping;
                     continue;
                 }
                 b'Z' => {
                     participant.status = wire::ReadyForQuery::parse(frame.body)?.status.byte();
                     participant.sync = Sync::Settled;
-                    self.settled = true;
+                    self.stage = Stage::Settled;
                 }
                 b'A' | b'N' => out.extend_from_slice(frame.whole),
                 _ => {
@@ -296,7 +316,7 @@ impl Lane {
                 }
             }
             participant.backend.link.in_buffer.advance(length);
-            if self.settled {
+            if self.stage == Stage::Settled {
                 return Ok(());
             }
         }
@@ -309,16 +329,17 @@ impl Lane {
 fn kept(index: usize, answer: &Answer<'_>, input: &[u8], header: wire::Header) -> Option<Range<usize>> {
     let body = |length: usize| input.get(wire::HEADER_BYTES..)?.get(..length);
     let all = 0..header.length;
+    let first = answer.messages == 0;
     let (later, last) = (index > 0, index.saturating_add(1) >= answer.lanes);
     match answer.plan.form {
         // A header line is a message of its own, and the first.
-        CopyOutForm::Lines if answer.first && later && answer.plan.header == CopyHeader::Yes => {
+        CopyOutForm::Lines if first && later && answer.plan.header == CopyHeader::Yes => {
             body(header.length).map(|_| 0..0)
         }
         CopyOutForm::Lines => Some(all),
         // The header stands before the first row or the trailer; the trailer is a message of its own otherwise.
         CopyOutForm::Binary => {
-            let before = match answer.first {
+            let before = match first {
                 true => BINARY_HEADER_BYTES,
                 false => 0,
             };

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::catalog::Nullability;
 use crate::plan::{Category, Refusal, RefusalId, refuse};
 use crate::sql::{CopyColumn, CopyHeader, CopyRows, Encoding, KeyField, RowForm};
 use crate::topology::{KeyspaceId, Placed, ShardId, ShardSet, Strategy, Topology};
@@ -45,6 +46,8 @@ pub struct CopyKey {
     pub key_type: KeyType,
     /// `atttypmod`
     pub typmod: i32,
+    /// whether the table refuses NULL there
+    pub nullability: Nullability,
 }
 
 /// COPY TO STDOUT of a table whose rows lie on several shards.
@@ -95,7 +98,13 @@ impl CopyIn {
     /// Where a row with this key goes.
     pub fn place(&self, categories: &BTreeMap<(KeyspaceId, String), Category>, field: KeyField<'_>) -> RowPlace {
         let read = match field {
-            KeyField::Missing | KeyField::Null => return RowPlace::Anywhere,
+            KeyField::Missing => return RowPlace::Anywhere,
+            KeyField::Null => {
+                return match self.key.nullability {
+                    Nullability::NotNull => RowPlace::Anywhere,
+                    Nullability::Nullable => RowPlace::Unread("it is NULL, and the column takes that"),
+                };
+            }
             KeyField::Text(bytes) | KeyField::Binary(bytes) if self.is_foreign(bytes, field) => {
                 return RowPlace::Unread("it is not ASCII, and the data are not in the shards' encoding");
             }

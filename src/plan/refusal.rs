@@ -135,7 +135,7 @@ registry! {
         "Every shard is a server of its own, with files of its own.",
         "Use STDIN or STDOUT (in psql: \\copy)." }
     CopyOption { "copy-option" "0A000",
-        "COPY of a sharded table with FREEZE, WHERE, an option that isn't known, or data in an unsafe encoding",
+        "COPY of a sharded table with FREEZE, WHERE, an option that isn't known, a statement-level trigger, or an unsafe encoding",
         "COPY of sharded table \"{0}\" with {1} is not supported",
         "The rows are split by their keys on the way, and that isn't proven exact here.",
         "Leave it out; filter rows before they are sent, and send them in UTF8." }
@@ -144,11 +144,6 @@ registry! {
         "column \"{1}\" of sharded table \"{0}\" would be filled with the moment",
         "All rows of one COPY have the same moment, and each shard has its own clock.",
         "List the column in COPY and give it a value in each row." }
-    CopyTrigger { "copy-statement-trigger" "0A000",
-        "COPY into a sharded table with a statement-level trigger",
-        "sharded table \"{0}\" has the statement-level trigger \"{1}\"",
-        "It would run once on every shard, each time for a part of the rows.",
-        "Drop the trigger, or make it FOR EACH ROW." }
     ReferenceWrite { "reference-write" "0A000",
         "Writes to reference tables",
         "reference table \"{0}\" can't be written through the proxy",

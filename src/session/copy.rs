@@ -63,6 +63,15 @@ enum Why {
     Message(u8),
 }
 
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wants {
+    /// more of the client's data
+    Input,
+    /// shards that can take what there is
+    Room,
+}
+
 /// What a wait ended with.
 enum Woken {
     Go,
@@ -264,7 +273,7 @@ impl Session {
     async fn split_turn(&mut self, split: &mut Split) -> Result<Turn, Gone> {
         let mut taken = 0_usize;
         let mut end = None;
-        let mut waits_for_input = false;
+        let mut wants = Wants::Room;
         while taken < PIECE_BYTES && end.is_none() {
             let input = &mut self.client.in_buffer;
             if self.copy_left > 0 && !input.is_empty() {
@@ -276,13 +285,13 @@ impl Session {
                 continue;
             }
             let Some(tag) = input.first().copied() else {
-                waits_for_input = true;
+                wants = Wants::Input;
                 break;
             };
             let header = match wire::Header::parse(input, wire::frontend_limit(tag)?)? {
                 Some(header) if tag == b'd' || input.len() >= header.whole() => header,
                 Some(_) | None => {
-                    waits_for_input = true;
+                    wants = Wants::Input;
                     break;
                 }
             };
@@ -318,7 +327,7 @@ impl Session {
                 Ok(why.map_or(Turn::Done, Turn::Stopped))
             }
             Some(end) => Ok(end),
-            None => self.split_wait(split, waits_for_input).await,
+            None => self.split_wait(split, wants).await,
         }
     }
 
@@ -362,8 +371,8 @@ impl Session {
         }
     }
 
-    async fn split_wait(&mut self, split: &mut Split, waits_for_input: bool) -> Result<Turn, Gone> {
-        if waits_for_input && self.client_ended == Ended::Yes {
+    async fn split_wait(&mut self, split: &mut Split, wants: Wants) -> Result<Turn, Gone> {
+        if wants == Wants::Input && self.client_ended == Ended::Yes {
             return Err(Gone::Closed);
         }
         let enrolment = &self.enrolment;
@@ -375,7 +384,7 @@ impl Session {
         let copy = &mut split.copy;
         let woken = poll_fn(|context| {
             let mut lanes = copy.poll_lanes(context, Eager::No, participants, &mut client.out_buffer);
-            if lanes == Lanes::Room && !waits_for_input {
+            if lanes == Lanes::Room && wants == Wants::Room {
                 return Poll::Ready(Woken::Go);
             }
             if lanes == Lanes::Room {

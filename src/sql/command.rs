@@ -388,7 +388,7 @@ pub struct Copy {
     /// the other end
     pub end: CopyEnd,
     /// its options; `None`: there is one that isn't known here
-    pub options: Option<CopyOptions>,
+    pub options: Option<Box<CopyOptions>>,
     /// the condition behind WHERE, if there is one
     pub filter: Option<Span>,
 }

@@ -48,7 +48,7 @@ pub(super) fn copy(r: &mut Reader<'_>) -> Option<Copy> {
         true => r.rest_span(),
         false => None,
     };
-    let options = (understood && (r.is_done() || filter.is_some())).then_some(options);
+    let options = (understood && (r.is_done() || filter.is_some())).then(|| Box::new(options));
     r.finish();
     Some(Copy {
         subject,

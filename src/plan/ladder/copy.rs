@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::catalog::{Filling, Relation, RelationKind, Sequenced, TriggerLevel};
+use crate::catalog::{Filling, Nullability, Relation, RelationKind, Sequenced, TriggerLevel};
 use crate::plan::ladder::{Around, Case, Literals, Route, Ruling};
 use crate::plan::resolve::{Named, Placement, placement, relation_named};
 use crate::plan::{
@@ -174,7 +174,7 @@ impl Table<'_> {
             .iter()
             .find(|trigger| trigger.level == TriggerLevel::Statement);
         if let Some(trigger) = statement_trigger {
-            return Err(refuse(RefusalId::CopyTrigger, &[self.full, &trigger.name]));
+            return Err(without(&format!("the statement-level trigger \"{}\"", trigger.name)));
         }
         let taken = self.taken();
         self.left_out(&taken)?;
@@ -183,6 +183,10 @@ impl Table<'_> {
         let key_type = KeyType::of(column.type_oid)
             .ok_or_else(|| refuse(RefusalId::InsertKeyUnknown, &[self.full, &column.name]))?;
         let position = taken.iter().position(|index| *index == Some(self.key));
+        if position.is_none() && column.nullability == Nullability::Nullable {
+            // A row without a key belongs nowhere, and no server would refuse it.
+            return Err(refuse(RefusalId::InsertKeyUnknown, &[self.full, &column.name]));
+        }
         Ok(CopyIn {
             table: self.relation.name.name.clone(),
             topology: Arc::clone(self.case.snapshot.topology()),
@@ -193,6 +197,7 @@ impl Table<'_> {
                 type_oid: column.type_oid,
                 key_type,
                 typmod: column.typmod,
+                nullability: column.nullability,
             },
             form: options.row_form(),
             columns: taken.len(),

@@ -28,11 +28,22 @@ pub(super) enum Quoting {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
     at: usize,
-    quoted: bool,
-    escaped: bool,
+    within: Within,
     /// newlines in quotes, of both kinds
     pub(super) feeds: u64,
     pub(super) returns: u64,
+}
+
+/// Where in csv's quoting a byte stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Within {
+    /// outside quotes
+    #[default]
+    Line,
+    /// inside
+    Quotes,
+    /// inside, behind an escape
+    Escape,
 }
 
 /// What was found.
@@ -132,11 +143,10 @@ fn carriage_return(input: &[u8], at: usize, end: AtEnd, newline: &mut Newline) -
 /// A backslash at `at`: an end marker, or data.
 fn backslash(input: &[u8], at: usize, end: AtEnd, quoting: Quoting, newline: Newline) -> Behind {
     let behind = at.saturating_add(1);
-    match (input.get(behind..).unwrap_or_default(), end) {
-        ([], AtEnd::No) => return Behind::More,
-        // At the very end it is data, and so is a marker without its newline.
-        ([] | [b'.'], AtEnd::Yes) => return Behind::Found(rest_of(input)),
-        _ => {}
+    match (input.get(behind), end) {
+        (None, AtEnd::No) => return Behind::More,
+        (None, AtEnd::Yes) => return Behind::Found(rest_of(input)),
+        (Some(_), _) => {}
     }
     let data = match quoting {
         Quoting::Backslash => behind.saturating_add(1),
@@ -185,7 +195,7 @@ fn next_special(input: &[u8], quoting: Quoting, progress: &mut Progress) -> Opti
             memchr::memchr3(b'\n', b'\r', b'\\', rest).map(|found| from.saturating_add(found))
         }
         Quoting::Quotes { quote, escape } => {
-            if from == 0 && input.first() == Some(&b'\\') && !progress.quoted {
+            if from == 0 && input.first() == Some(&b'\\') && progress.within == Within::Line {
                 return Some(0);
             }
             match escape == quote {
@@ -205,11 +215,12 @@ fn toggled(input: &[u8], quote: u8, progress: &mut Progress) -> Option<usize> {
             return None;
         };
         let at = progress.at.saturating_add(found);
-        match (rest.get(found), progress.quoted) {
-            (Some(b'\n'), true) => progress.feeds = progress.feeds.saturating_add(1),
-            (Some(b'\r'), true) => progress.returns = progress.returns.saturating_add(1),
-            (Some(b'\n' | b'\r'), false) => return Some(at),
-            _ => progress.quoted = !progress.quoted,
+        match (rest.get(found), progress.within) {
+            (Some(b'\n' | b'\r'), Within::Line) => return Some(at),
+            (Some(b'\n'), Within::Quotes | Within::Escape) => progress.feeds = progress.feeds.saturating_add(1),
+            (Some(b'\r'), Within::Quotes | Within::Escape) => progress.returns = progress.returns.saturating_add(1),
+            (_, Within::Line) => progress.within = Within::Quotes,
+            (_, Within::Quotes | Within::Escape) => progress.within = Within::Line,
         }
         progress.at = at.saturating_add(1);
     }
@@ -219,7 +230,7 @@ fn toggled(input: &[u8], quote: u8, progress: &mut Progress) -> Option<usize> {
 fn escaped(input: &[u8], quote: u8, escape: u8, progress: &mut Progress) -> Option<usize> {
     loop {
         let rest = input.get(progress.at..)?;
-        if !progress.quoted {
+        if progress.within == Within::Line {
             let Some(found) = memchr::memchr3(quote, b'\n', b'\r', rest) else {
                 progress.at = input.len();
                 return None;
@@ -228,20 +239,17 @@ fn escaped(input: &[u8], quote: u8, escape: u8, progress: &mut Progress) -> Opti
             if rest.get(found) != Some(&quote) {
                 return Some(at);
             }
-            progress.quoted = true;
+            progress.within = Within::Quotes;
             progress.at = at.saturating_add(1);
             continue;
         }
         let byte = *rest.first()?;
-        if byte == escape {
-            progress.escaped = !progress.escaped;
-        }
-        if byte == quote && !progress.escaped {
-            progress.quoted = false;
-        }
-        if byte != escape {
-            progress.escaped = false;
-        }
+        progress.within = match progress.within {
+            Within::Escape => Within::Quotes,
+            _ if byte == escape => Within::Escape,
+            _ if byte == quote => Within::Line,
+            within => within,
+        };
         match byte {
             b'\n' => progress.feeds = progress.feeds.saturating_add(1),
             b'\r' => progress.returns = progress.returns.saturating_add(1),

@@ -15,6 +15,3 @@ mod rows;
 
 pub use form::{CopyColumn, CopyHeader, Forced, RowForm};
 pub use rows::{AtEnd, CopyRows, Cut, KeyField};
-
-#[cfg(test)]
-mod tests;
