@@ -12,14 +12,13 @@ use crate::backend::Link;
 use crate::execute::{Describe, ExecuteError, Fan, FanRequest, Given, Interrupt, Sink};
 use crate::plan::{Access, FanOut, Snapshot};
 use crate::session::error::{Failure, Gone, Stop};
-use crate::session::lane::EndHow;
 use crate::session::portal::{Bound, Place};
 use crate::session::pump::{CLIENT_BUFFER_HIGH, poll_ahead};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::{Copying, Ended, Running, Session, Skipping, Stale, Wrapping};
 use crate::session::track::Outcome;
 use crate::telemetry::{CacheUse, StatementEvent, StatementKind};
-use crate::transaction::{Begun, Participant, SettingsKept, State, Sync, Worked};
+use crate::transaction::{Begun, EndHow, Participant, SettingsKept, State, Sync, Worked};
 use crate::value::Format;
 use crate::wire;
 
@@ -235,6 +234,11 @@ impl Session {
     /// `SET DateStyle = 'ISO'` leaves the order of day and month as it was: only what the server reported can be replayed.
     fn keep_whole_datestyle(&mut self) {
         const REPORTED_AS: &str = "DateStyle";
+        let looked_at = (self.settings.digest(), self.reports);
+        if self.whole_datestyle == looked_at {
+            return;
+        }
+        self.whole_datestyle = looked_at;
         if let (Some(kept), Some(whole)) = (self.settings.get(REPORTED_AS), self.reported.get(REPORTED_AS))
             && kept != whole
             && let Ok(settings) = self.settings.with_value(REPORTED_AS, whole)

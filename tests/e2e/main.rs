@@ -26,4 +26,6 @@ pub mod proxy;
 mod psql;
 pub mod servers;
 mod sessions;
+mod transactions;
 pub mod world;
+mod writes;
