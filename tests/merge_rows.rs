@@ -150,7 +150,8 @@ impl World {
                     .map(|()| "one shard");
             }
             Work::Many(fan_out) => Arc::clone(fan_out),
-            Work::Writes(_) => return Err("a read was planned as a write".to_string()),
+            Work::Writes(_) | Work::CopyIn(_) => return Err("a read was planned as a write".to_string()),
+            Work::CopyOut(_) => return Err("a query was planned as a COPY".to_string()),
         };
         let result = self.compare_formats(case, &plan.types, |formats| self.fan_out(&fan_out, case, formats));
         match (result, case.late) {

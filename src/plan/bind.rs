@@ -75,7 +75,7 @@ impl Compiled {
                 Several::FanOut(_) | Several::Refused(_) => Some(request.text.into()),
                 Several::Split(_) => None,
             },
-            Route::Fixed { .. } | Route::Inner { .. } | Route::Refused(_) => None,
+            Route::Fixed { .. } | Route::Ready { .. } | Route::Inner { .. } | Route::Refused(_) => None,
         };
         let prepare_on = inner.as_ref().map_or(prepare_on, |inner| inner.prepare_on);
         Compiled {
@@ -115,7 +115,7 @@ impl Compiled {
                 let rows = rows.saturating_mul(size_of::<WrittenRow>());
                 text.saturating_add(rows).saturating_add(split)
             }
-            Route::Fixed { .. } | Route::Inner { .. } | Route::Refused(_) => text,
+            Route::Fixed { .. } | Route::Ready { .. } | Route::Inner { .. } | Route::Refused(_) => text,
         }
     }
 
@@ -143,7 +143,7 @@ impl Compiled {
         match &self.route {
             Route::Refused(refusal) => Some(refusal),
             Route::Inner { .. } => self.inner.as_ref().and_then(|inner| inner.static_refusal()),
-            Route::Fixed { .. } | Route::Keyed(_) => None,
+            Route::Fixed { .. } | Route::Ready { .. } | Route::Keyed(_) => None,
         }
     }
 
@@ -158,6 +158,7 @@ impl Compiled {
     ) -> Result<Plan, Verdict> {
         match &self.route {
             Route::Fixed { kind, shard, reason: _ } => Ok(self.plan(*kind, Work::One(*shard))),
+            Route::Ready { kind, work, reason: _ } => Ok(self.plan(*kind, work.clone())),
             Route::Refused(refusal) => Err(Verdict::Refused(refusal.clone())),
             Route::Inner { span, around } => self.bind_inner(snapshot, request, parameters, facts, (*span, *around)),
             Route::Keyed(keyed) => {
@@ -213,6 +214,7 @@ impl Compiled {
             Route::Fixed { kind, shard, reason } => {
                 Ok(vec![step(kind.name(), ShardSet::only(*shard), reason.to_string())])
             }
+            Route::Ready { kind, work, reason } => Ok(vec![step(kind.name(), work.shards(), reason.to_string())]),
             Route::Refused(refusal) => Err(Verdict::Refused(refusal.clone())),
             Route::Inner { span, around: _ } => match &self.inner {
                 Some(inner) => {
@@ -299,7 +301,7 @@ impl Compiled {
                 },
                 ..plan
             }),
-            Work::Many(_) | Work::Writes(_) => refused(match around {
+            Work::Many(_) | Work::Writes(_) | Work::CopyIn(_) | Work::CopyOut(_) => refused(match around {
                 Around::Explain => RefusalId::ExplainFanOut,
                 Around::Cursor => RefusalId::CursorFanOut,
                 Around::Copy => RefusalId::CopyFanOut,
@@ -401,7 +403,7 @@ impl Compiled {
                 match &afresh.route {
                     Route::Keyed(keyed) => afresh.many(keyed, shards, snapshot, request, parameters, facts),
                     Route::Refused(refusal) => Err(Verdict::Refused(refusal.clone())),
-                    Route::Fixed { .. } | Route::Inner { .. } => Err(Verdict::Refused(refuse(
+                    Route::Fixed { .. } | Route::Ready { .. } | Route::Inner { .. } => Err(Verdict::Refused(refuse(
                         RefusalId::SyntaxNotUnderstood,
                         &["another route of the same shape"],
                     ))),

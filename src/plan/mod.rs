@@ -15,6 +15,7 @@ mod context;
 mod request;
 mod verdict;
 mod refusal;
+mod copy;
 mod work;
 mod explain;
 mod snapshot;
@@ -30,6 +31,7 @@ mod error;
 
 pub use bind::Compiled;
 pub use context::Context;
+pub use copy::{CopyIn, CopyKey, CopyOut, CopyOutForm, RowPlace};
 pub use error::Error;
 pub use explain::RouteStep;
 pub use fanout::{

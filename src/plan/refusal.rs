@@ -129,16 +129,21 @@ registry! {
         "table \"{0}\" is not listed in the config",
         "Without an entry under tables: nothing says where its rows will live.",
         "List {0} under tables: (for example {unsharded: <shard>}), or set default_shard." }
-    CopyFrom { "copy-from-sharded" "0A000",
-        "COPY FROM into a sharded table",
-        "COPY into sharded table \"{0}\" is not supported",
-        "Rows would have to be split by the table's key.",
-        "Use INSERT, one shard's rows at a time." }
-    CopyTo { "copy-to-sharded" "0A000",
-        "COPY of a whole sharded table",
-        "COPY of sharded table \"{0}\" is not supported",
-        "Its rows lie on several shards.",
-        "COPY (SELECT … WHERE <key> = …) TO STDOUT, or use SELECT." }
+    CopyFile { "copy-file" "0A000",
+        "COPY of a sharded table from or to a file or program of the server",
+        "COPY of sharded table \"{0}\" with {1} is not supported",
+        "Every shard is a server of its own, with files of its own.",
+        "Use STDIN or STDOUT (in psql: \\copy)." }
+    CopyOption { "copy-option" "0A000",
+        "COPY of a sharded table with FREEZE, WHERE, an option that isn't known, a statement-level trigger, or an unsafe encoding",
+        "COPY of sharded table \"{0}\" with {1} is not supported",
+        "The rows are split by their keys on the way, and that isn't proven exact here.",
+        "Leave it out; filter rows before they are sent, and send them in UTF8." }
+    CopyMoment { "copy-default-moment" "0A000",
+        "COPY into a sharded table that leaves a column to a default like now()",
+        "column \"{1}\" of sharded table \"{0}\" would be filled with the moment",
+        "All rows of one COPY have the same moment, and each shard has its own clock.",
+        "List the column in COPY and give it a value in each row." }
     ReferenceWrite { "reference-write" "0A000",
         "Writes to reference tables",
         "reference table \"{0}\" can't be written through the proxy",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::plan::MergeSpec;
+use crate::plan::{CopyIn, CopyOut, MergeSpec};
 use crate::sql::PositionMap;
 use crate::topology::{Epoch, ShardId, ShardSet};
 use crate::value::Oid;
@@ -72,6 +72,10 @@ pub enum Work {
     Many(Arc<FanOut>),
     /// a write in texts of its own, usually on several shards
     Writes(Arc<Writes>),
+    /// the text as written on several shards; rows that the client sends go to their owners
+    CopyIn(Arc<CopyIn>),
+    /// the text as written on several shards; their rows follow one another
+    CopyOut(Arc<CopyOut>),
 }
 
 /// A write that is one statement to the client and several to the shards.
@@ -143,6 +147,8 @@ impl Work {
             Work::One(shard) => ShardSet::only(*shard),
             Work::Many(fan) => fan.shards.iter().fold(ShardSet::EMPTY, |set, shard| set.with(*shard)),
             Work::Writes(writes) => writes.shards(),
+            Work::CopyIn(copy) => copy.shards,
+            Work::CopyOut(copy) => copy.shards,
         }
     }
 }

@@ -24,6 +24,9 @@ impl Session {
 
     /// Telemetry of a failure of ours.
     pub(super) fn count_failure(&mut self, failure: &Failure) {
+        if let Failure::CopyRow { failure, context: _ } = failure {
+            return self.count_failure(failure);
+        }
         let (outcome, origin) = match failure {
             Failure::Refused(refusal) => {
                 self.world.telemetry.refusal(refusal.id);
@@ -34,6 +37,7 @@ impl Session {
             | Failure::IsolationAcrossShards { .. }
             | Failure::NotInThisVersion { .. }
             | Failure::ConstantsReadOtherwise
+            | Failure::CopyKeyUnread { .. }
             | Failure::NoFunctionCall => {
                 if let Some(id) = session_refusal(failure) {
                     self.world.telemetry.refusal(id);
@@ -71,6 +75,8 @@ impl Session {
             | Failure::ShardsDiffer { .. }
             | Failure::AlreadyAnswered
             | Failure::Admin(_)
+            | Failure::CopyRow { .. }
+            | Failure::CopyRowTooLong
             | Failure::Bug(_) => (Outcome::Failed, ErrorOrigin::Proxy),
         };
         self.running.outcome = outcome;
@@ -88,8 +94,12 @@ fn session_refusal(failure: &Failure) -> Option<&'static str> {
         Failure::End(EndError::CannotPrepare { .. }) => Some("transaction-cannot-prepare"),
         Failure::IsolationAcrossShards { .. } => Some("isolation-across-shards"),
         Failure::NoFunctionCall => Some("function-call-message"),
-        Failure::NotInThisVersion { .. } | Failure::ConstantsReadOtherwise => Some("session-command"),
+        Failure::NotInThisVersion { .. } | Failure::ConstantsReadOtherwise | Failure::CopyKeyUnread { .. } => {
+            Some("session-command")
+        }
         Failure::Refused(_)
+        | Failure::CopyRow { .. }
+        | Failure::CopyRowTooLong
         | Failure::Shard(_)
         | Failure::Lost { .. }
         | Failure::Backend(_)
@@ -169,6 +179,19 @@ pub(super) fn fields_of(failure: &Failure) -> ErrorFields {
         )
         .with_detail("A server that hasn't parsed it yet would read them under the present settings.")
         .with_hint("Prepare the statement again, or set the setting back."),
+        Failure::CopyRow { failure, context } => {
+            let mut fields = fields_of(failure);
+            fields.add_where(context);
+            fields
+        }
+        Failure::CopyKeyUnread { table, column, why } => error(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("sharding key \"{column}\" of the row for table \"{table}\" can't be read"),
+        )
+        .with_detail(format!("Which shard owns the row can't be told: {why}."))
+        .with_hint("Write dates as YYYY-MM-DD, times as HH:MM:SS with an offset, text in UTF8."),
+        Failure::CopyRowTooLong => error(SqlState::PROGRAM_LIMIT_EXCEEDED, "out of memory")
+            .with_detail("A row of COPY is longer than 1 GB."),
         Failure::NoFunctionCall => error(SqlState::FEATURE_NOT_SUPPORTED, "function-call messages are not supported over several shards")
             .with_detail("The fast-path message names a function by OID and says nothing of the rows that it touches.")
             .with_hint("Call the function by SELECT."),

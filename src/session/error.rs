@@ -118,6 +118,27 @@ pub(super) enum Failure {
         /// what
         construct: &'static str,
     },
+    /// a row of a COPY can't be taken
+    #[error("{failure}, {context}")]
+    CopyRow {
+        /// why
+        failure: Box<Failure>,
+        /// the client's line, as Postgres says it
+        context: String,
+    },
+    /// 0A000: the key of a COPY's row
+    #[error("key \"{column}\" of a row for table \"{table}\" can't be read: {why}")]
+    CopyKeyUnread {
+        /// table
+        table: String,
+        /// its key column
+        column: String,
+        /// what isn't known
+        why: &'static str,
+    },
+    /// 54000: a row of a COPY beyond 1 GB
+    #[error("a row of COPY is longer than 1 GB")]
+    CopyRowTooLong,
     /// 40P01: waiting for a pool while holding another shard's backend
     #[error("no connection to shard {shard} became free")]
     PoolDeadlock {

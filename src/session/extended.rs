@@ -64,7 +64,7 @@ impl Session {
     }
 
     /// An error of ours comes after the answers to what was sent before it.
-    async fn fail_in_order(&mut self, stop: Stop) -> Result<(), Gone> {
+    pub(super) async fn fail_in_order(&mut self, stop: Stop) -> Result<(), Gone> {
         self.deferred = None;
         if let Err(earlier) = self.flush_and_settle().await {
             self.report_failure(earlier)?;
@@ -608,6 +608,8 @@ impl Session {
                 self.bind_here(&statement, &bind, Place::Writes { plan, parameters })
                     .await
             }
+            Work::CopyIn(plan) => self.bind_here(&statement, &bind, Place::CopyIn(plan)).await,
+            Work::CopyOut(plan) => self.bind_here(&statement, &bind, Place::CopyOut(plan)).await,
         }
     }
 
@@ -953,7 +955,7 @@ impl Session {
                 });
                 Ok(())
             }
-            Place::Control(_) | Place::Finished => {
+            Place::CopyIn(_) | Place::CopyOut(_) | Place::Control(_) | Place::Finished => {
                 self.local(wire::put_no_data, Undo::Nothing);
                 Ok(())
             }
@@ -1086,6 +1088,24 @@ impl Session {
                     self.ddl_ran();
                 }
                 Ok(())
+            }
+            Place::CopyIn(plan) => {
+                let (plan, statement) = (Arc::clone(plan), Arc::clone(&portal.statement));
+                portal.place = Place::Finished;
+                self.flush_and_settle().await?;
+                if self.failed {
+                    return Err(Failure::AlreadyAnswered.into());
+                }
+                self.begin_copy_in(&plan, statement.planned_text(), Via::Extended).await
+            }
+            Place::CopyOut(plan) => {
+                let (plan, statement) = (Arc::clone(plan), Arc::clone(&portal.statement));
+                portal.place = Place::Finished;
+                self.flush_and_settle().await?;
+                if self.failed {
+                    return Err(Failure::AlreadyAnswered.into());
+                }
+                self.run_copy_out(&plan, statement.planned_text()).await
             }
             Place::Suspended(_) => self.continue_limited_fan(&name, row_limit).await,
             Place::Control(parameters) => {

@@ -346,21 +346,7 @@ impl Session {
         portal: String,
         row_limit: i32,
     ) -> Result<Fan, Stop> {
-        // Work of this batch on other backends must share its transaction with this read; a Parse alone is no work.
-        if !self.block.is_explicit() {
-            let owes = |p: &Participant| p.sync == Sync::Owed;
-            let worked = self.participants.iter().any(|p| owes(p) && p.worked == Worked::Yes);
-            if worked {
-                let saved = self.saved();
-                self.block.enter_implicit(&saved, self.effective.default_isolation);
-            }
-            if self.participants.iter().any(owes) {
-                self.adopt_batch().await?;
-            }
-            if worked {
-                self.wrapping = Wrapping::Yes;
-            }
-        }
+        self.join_batch().await?;
         let mut lanes = Vec::with_capacity(plan.shards.len());
         for shard in &plan.shards {
             let at = self.lane(*shard, Access::Read).await?;
@@ -397,6 +383,26 @@ impl Session {
         let started = Fan::start(&request, &mut self.participants, &mut sink).await;
         drop(sink);
         started.map_err(|error| self.fan_failed(error))
+    }
+
+    /// Makes a block of what this batch has done on its backends, if that has to be seen by a read on several.
+    pub(super) async fn join_batch(&mut self) -> Result<(), Stop> {
+        // Work of this batch on other backends must share its transaction with this read; a Parse alone is no work.
+        if !self.block.is_explicit() {
+            let owes = |p: &Participant| p.sync == Sync::Owed;
+            let worked = self.participants.iter().any(|p| owes(p) && p.worked == Worked::Yes);
+            if worked {
+                let saved = self.saved();
+                self.block.enter_implicit(&saved, self.effective.default_isolation);
+            }
+            if self.participants.iter().any(owes) {
+                self.adopt_batch().await?;
+            }
+            if worked {
+                self.wrapping = Wrapping::Yes;
+            }
+        }
+        Ok(())
     }
 
     async fn emit(&mut self, fan: &mut Fan, limit: u64) -> Result<Given, Stop> {

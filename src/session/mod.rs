@@ -23,6 +23,7 @@ mod inline;
 mod rows;
 mod oids;
 mod control;
+mod copy;
 mod defaults;
 mod leftovers;
 mod simple;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::execute::Fan;
-use crate::plan::{FanOut, Writes};
+use crate::plan::{CopyIn, CopyOut, FanOut, Writes};
 use crate::session::prepared::Statement;
 use crate::session::track::Tracked;
 use crate::topology::ShardId;
@@ -44,6 +44,10 @@ pub(super) enum Place {
         /// parameters' formats and values as they came in Bind
         parameters: Bound,
     },
+    /// rows to several shards
+    CopyIn(Arc<CopyIn>),
+    /// rows of several shards
+    CopyOut(Arc<CopyOut>),
     /// on several shards, between two row-limited Executes
     Suspended(Box<Fan>),
     /// here: a control statement, with its parameters

@@ -151,7 +151,10 @@ impl Session {
         self.running.kind = StatementKind::from(plan.kind);
         self.running.shard = match &plan.work {
             crate::plan::Work::One(shard) => Some(*shard),
-            crate::plan::Work::Many(_) | crate::plan::Work::Writes(_) => None,
+            crate::plan::Work::Many(_)
+            | crate::plan::Work::Writes(_)
+            | crate::plan::Work::CopyIn(_)
+            | crate::plan::Work::CopyOut(_) => None,
         };
         self.allow(&plan)?;
         Ok(plan)

@@ -113,6 +113,7 @@ impl Session {
             cursors: HashMap::new(),
             skipping: Skipping::No,
             copying: Copying::No,
+            split: None,
             copy_left: 0,
             drop_left: 0,
             urgent: Urgent::No,
@@ -177,8 +178,10 @@ impl Session {
 
     /// One message of the client, or one wait for it.
     async fn step(&mut self) -> Result<(), Gone> {
-        if self.copying != Copying::No {
-            return self.copy_step().await;
+        match self.copying {
+            Copying::No => {}
+            Copying::In(..) => return self.copy_step().await,
+            Copying::Split(protocol) => return Box::pin(self.split_step(protocol)).await,
         }
         if self.drop_left > 0 {
             return self.drop_some().await;
@@ -273,7 +276,7 @@ impl Session {
     }
 
     /// ReadyForQuery has been given.
-    fn leave_batch(&mut self) {
+    pub(super) fn leave_batch(&mut self) {
         if self.copying != Copying::No {
             return;
         }
@@ -439,17 +442,19 @@ impl Session {
         let Copying::In(at, protocol) = self.copying else {
             return Ok(());
         };
-        // What the backend says meanwhile (an error, a notice) is not waited for; the client's next message is.
-        if self.copy_left > 0 || !self.client.in_buffer.is_empty() {
-            return self.forward_copy(at, protocol).await;
+        match self.client.in_buffer.is_empty() {
+            true => self.copy_wait(at, protocol).await,
+            false => self.forward_copy(at, protocol).await,
         }
+    }
+
+    /// Waits for more of the client's data, or for what the backend says meanwhile: an error, a notice.
+    async fn copy_wait(&mut self, at: usize, protocol: CopyProtocol) -> Result<(), Gone> {
         if self.client_ended == Ended::Yes {
             return Err(Gone::Closed);
         }
-        self.client.drain().await.map_err(Gone::Vanished)?;
-        if let Some(participant) = self.participants.get_mut(at) {
-            participant.backend.link.drain().await.map_err(|_| Gone::Closed)?;
-        }
+        // In mid-message it isn't listened to: both ends must agree on where the next one begins.
+        let between = self.copy_left == 0;
         let (client, participants) = (&mut self.client, &mut self.participants);
         let woken = poll_fn(|context| {
             match client.poll_fill(context) {
@@ -458,12 +463,19 @@ impl Session {
                 Poll::Ready(Err(error)) => return Poll::Ready(Woken::Failed(error)),
                 Poll::Pending => {}
             }
+            if let Poll::Ready(Err(error)) = client.poll_drain(context) {
+                return Poll::Ready(Woken::Failed(error));
+            }
             let Some(participant) = participants.get_mut(at) else {
                 return Poll::Ready(Woken::Backend(at));
             };
-            match participant.backend.link.poll_fill(context) {
-                Poll::Ready(_) => Poll::Ready(Woken::Backend(at)),
-                Poll::Pending => Poll::Pending,
+            let link = &mut participant.backend.link;
+            if let Poll::Ready(Err(_)) = link.poll_drain(context) {
+                link.out_buffer.clear(); // its last words are still to be read
+            }
+            match between {
+                true => link.poll_fill(context).map(|_| Woken::Backend(at)),
+                false => Poll::Pending,
             }
         })
         .await;
@@ -560,11 +572,7 @@ impl Session {
                 return self.copy_answered(protocol).await;
             }
         } else if needs_more {
-            match self.client.fill().await {
-                Ok(0) => return Err(Gone::Closed),
-                Ok(_) => {}
-                Err(error) => return Err(Gone::Vanished(error)),
-            }
+            return self.copy_wait(at, protocol).await;
         }
         Ok(())
     }

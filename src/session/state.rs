@@ -80,6 +80,8 @@ pub(super) enum Copying {
     No,
     /// the backend at this position waits for data, in this protocol
     In(usize, CopyProtocol),
+    /// several backends wait for rows, in this protocol
+    Split(CopyProtocol),
 }
 
 /// How the COPY was asked for.
@@ -157,6 +159,8 @@ pub(super) struct Session {
     pub(super) shapes: RecentShapes,
     pub(super) skipping: Skipping,
     pub(super) copying: Copying,
+    /// a COPY FROM STDIN whose rows are split by their keys
+    pub(super) split: Option<Box<crate::session::copy::Split>>,
     /// a notice or notification was relayed: the client gets it without delay, as from Postgres
     pub(super) urgent: Urgent,
     pub(super) running: Running,

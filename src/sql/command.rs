@@ -387,8 +387,35 @@ pub struct Copy {
     pub direction: CopyDirection,
     /// the other end
     pub end: CopyEnd,
-    /// everything behind the other end: options, WHERE (empty if none)
-    pub rest: Span,
+    /// its options; `None`: there is one that isn't known here
+    pub options: Option<Box<CopyOptions>>,
+    /// the condition behind WHERE, if there is one
+    pub filter: Option<Span>,
+}
+
+/// Options of a COPY as they are written; what Postgres would refuse of them isn't refused here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CopyOptions {
+    /// FORMAT, BINARY, CSV
+    pub format: Option<String>,
+    /// DELIMITER
+    pub delimiter: Option<String>,
+    /// NULL
+    pub null: Option<String>,
+    /// HEADER
+    pub header: Option<String>,
+    /// QUOTE
+    pub quote: Option<String>,
+    /// ESCAPE
+    pub escape: Option<String>,
+    /// FORCE_NOT_NULL: columns, folded
+    pub force_not_null: Option<Vec<String>>,
+    /// FORCE_NULL: columns, folded
+    pub force_null: Option<Vec<String>>,
+    /// ENCODING
+    pub encoding: Option<String>,
+    /// FREEZE
+    pub freeze: Option<String>,
 }
 
 /// What is copied.

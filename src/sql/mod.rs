@@ -19,6 +19,7 @@ mod split;
 mod shape;
 mod command;
 mod recognise;
+mod recognise_copy;
 mod recognise_set;
 mod settings;
 mod guc;
@@ -27,13 +28,15 @@ mod edit;
 mod parse;
 mod suspicion;
 mod directive;
+mod copy;
 
 pub use command::{
-    Begin, BeginWord, Chain, Characteristics, Command, ConstantOrParameter, Copy, CopyDirection, CopyEnd, CopySubject,
-    Cursor, CursorHold, Ddl, DeallocateTarget, Declare, Discard, Execute, Explain, ExplainKind, Fetch, FetchWord,
-    Isolation, Maintenance, Prepare, Reset, Savepoint, Scope, Set, SetConfig, SetItem, SetTransaction, SetValue, Show,
-    Temporary, Unknown, Word,
+    Begin, BeginWord, Chain, Characteristics, Command, ConstantOrParameter, Copy, CopyDirection, CopyEnd, CopyOptions,
+    CopySubject, Cursor, CursorHold, Ddl, DeallocateTarget, Declare, Discard, Execute, Explain, ExplainKind, Fetch,
+    FetchWord, Isolation, Maintenance, Prepare, Reset, Savepoint, Scope, Set, SetConfig, SetItem, SetTransaction,
+    SetValue, Show, Temporary, Unknown, Word,
 };
+pub use copy::{AtEnd, CopyColumn, CopyHeader, CopyRows, Cut, Forced, KeyField, RowForm};
 pub use directive::{Directive, leading_directives, traceparent};
 pub use edit::{Edits, PositionMap};
 pub use error::{DirectiveError, LiteralError, OptionsError, ParseFailure, ScanError, ScanErrorKind, SettingError};

@@ -7,15 +7,16 @@
 //! statement that its first tokens look like. Grammar: `gram.y` of Postgres 15.
 
 use super::command::{
-    Begin, BeginWord, Chain, Characteristics, Command, ConstantOrParameter, Copy, CopyDirection, CopyEnd, CopySubject,
-    Cursor, CursorHold, Ddl, DeallocateTarget, Declare, Discard, Execute, Explain, ExplainKind, Fetch, FetchWord,
-    Isolation, Maintenance, Prepare, Savepoint, SetConfig, Temporary, Unknown, Word,
+    Begin, BeginWord, Chain, Characteristics, Command, ConstantOrParameter, Cursor, CursorHold, Ddl, DeallocateTarget,
+    Declare, Discard, Execute, Explain, ExplainKind, Fetch, FetchWord, Isolation, Maintenance, Prepare, Savepoint,
+    SetConfig, Temporary, Unknown, Word,
 };
 use super::error::ScanError;
 use super::identifier::name_of;
 use super::keyword::{is_no_name, is_type_or_function};
 use super::lexing::{Lexing, Span};
 use super::literal;
+use super::recognise_copy;
 use super::recognise_set;
 use super::scan::{Token, TokenKind, parameter_number, scan};
 
@@ -104,7 +105,7 @@ fn statement(r: &mut Reader<'_>) -> Option<Command> {
             }
             Command::Notify(channel)
         }
-        "copy" => Command::Copy(copy(r)?),
+        "copy" => Command::Copy(recognise_copy::copy(r)?),
         "explain" => explain(r)?,
         "select" => {
             r.at = start;
@@ -348,51 +349,7 @@ fn fetch(r: &mut Reader<'_>, word: FetchWord) -> Option<Fetch> {
     })
 }
 
-// === COPY, EXPLAIN ===
-
-fn copy(r: &mut Reader<'_>) -> Option<Copy> {
-    let subject = match r.punctuation_here(b'(') {
-        true => CopySubject::Query(r.parenthesised()?),
-        false => {
-            r.eat("binary");
-            let mut parts = vec![r.name()?];
-            while r.eat_punctuation(b'.') {
-                parts.push(r.label()?);
-            }
-            let name = parts.pop()?;
-            let schema = parts.pop();
-            let columns = match r.punctuation_here(b'(') {
-                true => r.name_list()?,
-                false => Vec::new(),
-            };
-            CopySubject::Table { schema, name, columns }
-        }
-    };
-    let direction = match (&subject, r.next_word()?.as_str()) {
-        (CopySubject::Table { .. }, "from") => CopyDirection::From,
-        (CopySubject::Table { .. } | CopySubject::Query(_), "to") => CopyDirection::To,
-        _ => return None,
-    };
-    let end = if r.any(&["stdin", "stdout"]) {
-        CopyEnd::Client
-    } else {
-        let end = if r.eat("program") {
-            CopyEnd::Program
-        } else {
-            CopyEnd::File
-        };
-        r.string()?;
-        end
-    };
-    let rest = r.rest_span().unwrap_or(Span::new(r.text.len(), r.text.len()));
-    r.finish();
-    Some(Copy {
-        subject,
-        direction,
-        end,
-        rest,
-    })
-}
+// === EXPLAIN ===
 
 fn explain(r: &mut Reader<'_>) -> Option<Command> {
     let mut kind = ExplainKind::Plain;
@@ -636,7 +593,7 @@ impl Reader<'_> {
         self.at + 1 >= self.tokens.len()
     }
 
-    fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.at = self.tokens.len();
     }
 
@@ -646,7 +603,7 @@ impl Reader<'_> {
     }
 
     /// From here to the last token.
-    fn rest_span(&self) -> Option<Span> {
+    pub(super) fn rest_span(&self) -> Option<Span> {
         Some(Span::new(
             self.tokens.get(self.at)?.span.start,
             self.tokens.last()?.span.end,
@@ -663,7 +620,7 @@ impl Reader<'_> {
             .map_or(Span::new(self.text.len(), self.text.len()), |t| t.span)
     }
 
-    fn take(&mut self) -> Option<Token> {
+    pub(super) fn take(&mut self) -> Option<Token> {
         let token = *self.tokens.get(self.at)?;
         self.at += 1;
         Some(token)
@@ -800,7 +757,7 @@ impl Reader<'_> {
     }
 
     /// From `(` over its partner; the span between them.
-    fn parenthesised(&mut self) -> Option<Span> {
+    pub(super) fn parenthesised(&mut self) -> Option<Span> {
         let start = self.span_here().end;
         self.eat_punctuation(b'(').then_some(())?;
         let mut depth = 1usize;
@@ -842,7 +799,7 @@ impl Reader<'_> {
         }
     }
 
-    fn name_list(&mut self) -> Option<Vec<String>> {
+    pub(super) fn name_list(&mut self) -> Option<Vec<String>> {
         self.eat_punctuation(b'(').then_some(())?;
         let mut found = vec![self.name()?];
         while self.eat_punctuation(b',') {

@@ -13,6 +13,8 @@
 pub mod clusters;
 
 mod bad_input;
+mod copy;
+mod copy_rows;
 pub mod client;
 pub mod differential;
 mod faults;

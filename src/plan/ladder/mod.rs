@@ -23,7 +23,7 @@ use crate::plan::fanout::Template;
 use crate::plan::keys::{Pruning, TypesNeeded, WrittenKey};
 use crate::plan::resolve::Resolved;
 use crate::plan::writes::Split;
-use crate::plan::{Access, Ask, Kind, Purpose, Refusal, SessionEffect, Verdict};
+use crate::plan::{Access, Ask, Kind, Purpose, Refusal, SessionEffect, Verdict, Work};
 use crate::sql::{Command, Lexing, ParseFailure, Span, Token};
 use crate::topology::{KeyspaceId, ShardId, ShardSet};
 
@@ -66,6 +66,15 @@ pub(in crate::plan) enum Route {
         kind: Kind,
         /// where
         shard: ShardId,
+        /// why, for EXPLAIN (ROUTE)
+        reason: &'static str,
+    },
+    /// always this, on several shards
+    Ready {
+        /// as shown
+        kind: Kind,
+        /// what
+        work: Work,
         /// why, for EXPLAIN (ROUTE)
         reason: &'static str,
     },

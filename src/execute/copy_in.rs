@@ -1,0 +1,693 @@
+//! COPY FROM STDIN of a sharded table: each row of the client's stream goes to its shard.
+//!
+//! Sketch, per piece read from the client: its bytes are gathered, cut into rows, and each row is copied behind the open
+//! CopyData message of its shard; messages are closed and written once the piece is used up. A row costs the search for
+//! its end and for its key, a hash, and two copies.
+//! Holds: a shard gets the client's own bytes of its rows, in their order; nothing is read from the client while a shard has
+//! more than [`LANE_BYTES_HIGH`] to take; what is kept is one row and those bytes; of several errors that of the
+//! client's first line wins, since every row before it is with its shard by then; when a run ends every living link is
+//! settled, whether it was stopped or not.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, BytesMut};
+use tokio::task::JoinSet;
+
+use crate::execute::copy_lines::{ShardLines, rename};
+use crate::execute::{ExecuteError, Interrupt, Sink};
+use crate::plan::{self, Category, RowPlace};
+use crate::sql::{AtEnd, CopyRows, Cut, KeyField};
+use crate::topology::{KeyspaceId, ShardId};
+use crate::transaction::{Life, Participants, Sync};
+use crate::wire::{self, CommandComplete, ErrorFields, SqlState};
+
+/// Bytes for one shard beyond which nothing more is read from the client.
+const LANE_BYTES_HIGH: usize = 256 * 1024;
+
+/// As many are written at once while more can be read.
+const LANE_BYTES_FLUSH: usize = 64 * 1024;
+
+/// A CopyData message of ours is closed beyond this.
+const FRAME_BYTES_MAX: usize = 1024 * 1024;
+
+/// Postgres holds a row in one buffer of at most 1 GB.
+const ROW_BYTES_MAX: usize = 0x3fff_ffff;
+
+/// Keys whose place is remembered where it takes more than a hash to find.
+const REMEMBERED_MAX: usize = 65_536;
+
+/// The reason in a CopyFail of ours: a shard that answers with it has no error of its own.
+const STOPPED: &[u8] = b"shardgate stopped this COPY";
+
+/// Fixed categories of keys.
+pub type Categories = BTreeMap<(KeyspaceId, String), Category>;
+
+/// How far the client's data could be given away.
+#[derive(Debug)]
+pub enum Given {
+    /// all of it; a part of a row may wait for more
+    All,
+    /// the client's data end here, whatever follows
+    Ended,
+    /// categories of these keys must be known first
+    Ask(Vec<String>),
+    /// Postgres refuses what comes here; the shard that will say so has it
+    Broken,
+    /// a row that has no place
+    Unplaced(RowPlace),
+    /// a row beyond what Postgres holds
+    TooLong,
+}
+
+/// What a look at all shards showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lanes {
+    /// more may be read from the client
+    Room,
+    /// a shard must take some first
+    Full,
+    /// a shard has failed
+    Failed,
+}
+
+/// How it is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopHow<'a> {
+    /// by an error of ours, or of a shard
+    Own,
+    /// by the client, with its reason
+    Client(&'a [u8]),
+    /// one shard has bytes that Postgres refuses: there the data end, and it says why
+    Broken,
+}
+
+/// A COPY that ran to its end.
+#[derive(Debug, Default)]
+pub struct Copied {
+    /// rows
+    pub count: u64,
+    /// participants that got none
+    pub without: Vec<usize>,
+}
+
+/// One under way.
+#[derive(Debug)]
+pub struct CopyIn {
+    plan: Arc<plan::CopyIn>,
+    rows: CopyRows,
+    lanes: Vec<Lane>,
+    /// by the shard's index: where in `lanes`
+    by_shard: Vec<Option<usize>>,
+    /// what the client sent and no shard has yet
+    pending: BytesMut,
+    /// lines of the client's so far
+    line: u64,
+    /// the lane of the first row: it knows how lines end
+    first: Option<usize>,
+    /// the row at the start of `pending` was cut already
+    cut: Option<usize>,
+    ended: bool,
+    last: (Vec<u8>, Option<usize>),
+    remembered: BTreeMap<Vec<u8>, usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// it was sent the statement
+    Asked,
+    /// it takes rows
+    Open,
+    /// its rows have ended
+    Closed,
+    /// ReadyForQuery has come, or it is gone
+    Settled,
+}
+
+#[derive(Debug)]
+struct Lane {
+    at: usize,
+    shard: ShardId,
+    stage: Stage,
+    /// where its open CopyData begins
+    frame: Option<usize>,
+    lines: ShardLines,
+    count: u64,
+    /// its error and the client's line in it
+    failure: Option<(Option<u64>, ExecuteError)>,
+}
+
+impl CopyIn {
+    /// Sends the statement to each shard and waits until all take rows. Returns CopyInResponse too, as a whole message.
+    ///
+    /// All shards at once, before the client sends a byte: what is wrong with the statement is said where Postgres says
+    /// it, and no row waits for a round trip.
+    pub async fn start(
+        plan: &Arc<plan::CopyIn>,
+        text: &[u8],
+        lanes: &BTreeMap<ShardId, usize>,
+        participants: &mut Participants,
+        sink: &mut dyn Sink,
+    ) -> Result<(CopyIn, BytesMut), ExecuteError> {
+        let mut by_shard = Vec::new();
+        let mut list = Vec::new();
+        for (shard, at) in lanes {
+            let Some(participant) = participants.get_mut(*at) else {
+                return Err(ExecuteError::Bug("a COPY without its participant"));
+            };
+            wire::put_query(&mut participant.backend.link.out_buffer, text);
+            participant.sync = Sync::Owed;
+            by_shard.resize(by_shard.len().max(shard.index().saturating_add(1)), None);
+            if let Some(slot) = by_shard.get_mut(shard.index()) {
+                *slot = Some(list.len());
+            }
+            list.push(Lane {
+                at: *at,
+                shard: *shard,
+                stage: Stage::Asked,
+                frame: None,
+                lines: ShardLines::default(),
+                count: 0,
+                failure: None,
+            });
+        }
+        let mut copy = CopyIn {
+            plan: Arc::clone(plan),
+            rows: plan.rows(),
+            lanes: list,
+            by_shard,
+            pending: BytesMut::new(),
+            line: 0,
+            first: None,
+            cut: None,
+            ended: false,
+            last: (Vec::new(), None),
+            remembered: BTreeMap::new(),
+        };
+        let mut response = BytesMut::new();
+        let interrupted = copy
+            .wait(participants, sink, Stage::Open, &mut response)
+            .await
+            .map(ExecuteError::Interrupted);
+        if interrupted.is_none() && copy.lanes.iter().all(|lane| lane.stage == Stage::Open) {
+            return Ok((copy, response));
+        }
+        let failed = copy.stop(StopHow::Own, participants, sink).await;
+        let none = ExecuteError::Bug("a COPY did not begin and no shard said why");
+        Err(interrupted.or(failed).unwrap_or(none))
+    }
+
+    /// The line of the client's data that is read now, as Postgres counts it.
+    pub fn line(&self) -> u64 {
+        self.line.saturating_add(1)
+    }
+
+    /// Takes bytes of the client's; [`CopyIn::give`] gives them on.
+    pub fn take(&mut self, bytes: &[u8]) {
+        if !self.ended {
+            self.pending.extend_from_slice(bytes);
+        }
+    }
+
+    /// Gives each row that is whole to its shard.
+    pub fn give(
+        &mut self,
+        end: AtEnd,
+        categories: &Categories,
+        participants: &mut Participants,
+    ) -> Result<Given, ExecuteError> {
+        let pending = std::mem::take(&mut self.pending);
+        let mut at = 0_usize;
+        let given = self.give_from(&pending, &mut at, end, categories, participants);
+        self.close_frames(participants);
+        self.pending = pending;
+        match &given {
+            Ok(Given::Ended | Given::Broken) => {
+                self.ended = true;
+                self.pending = BytesMut::new();
+            }
+            _ => self.pending.advance(at.min(self.pending.len())),
+        }
+        given
+    }
+
+    fn give_from(
+        &mut self,
+        pending: &[u8],
+        at: &mut usize,
+        end: AtEnd,
+        categories: &Categories,
+        participants: &mut Participants,
+    ) -> Result<Given, ExecuteError> {
+        loop {
+            let input = pending.get(*at..).unwrap_or_default();
+            let cut = match self.cut.take() {
+                Some(length) => Cut::Row(length),
+                None => self.rows.next(input, end),
+            };
+            match cut {
+                Cut::More if input.len() > ROW_BYTES_MAX => return Ok(Given::TooLong),
+                Cut::More => return Ok(Given::All),
+                Cut::End => return Ok(Given::Ended),
+                Cut::Header(length) => {
+                    self.line = self.line.saturating_add(self.rows.lines());
+                    for lane in 0..self.lanes.len() {
+                        self.push(lane, input.get(..length).unwrap_or_default(), participants)?;
+                    }
+                    *at = at.saturating_add(length);
+                }
+                Cut::Broken(length) => {
+                    let lane = self.first.unwrap_or(0);
+                    self.first = Some(lane);
+                    self.line = self.line.saturating_add(self.rows.lines());
+                    self.push(lane, input.get(..length).unwrap_or_default(), participants)?;
+                    return Ok(Given::Broken);
+                }
+                Cut::Row(length) => {
+                    let row = input.get(..length).unwrap_or_default();
+                    let place = self.place(row, categories);
+                    let lane = match place {
+                        Ok(lane) => lane,
+                        Err(RowPlace::Ask(key)) => {
+                            self.cut = Some(length);
+                            let rest = input.get(length..).unwrap_or_default();
+                            return Ok(Given::Ask(self.unknown(key, rest, categories)));
+                        }
+                        Err(unplaced) => return Ok(Given::Unplaced(unplaced)),
+                    };
+                    self.line = self.line.saturating_add(self.rows.lines());
+                    self.first.get_or_insert(lane);
+                    self.push(lane, row, participants)?;
+                    *at = at.saturating_add(length);
+                }
+            }
+        }
+    }
+
+    /// The lane of a row.
+    fn place(&mut self, row: &[u8], categories: &Categories) -> Result<usize, RowPlace> {
+        let field = self.rows.key(row);
+        let bytes = match field {
+            KeyField::Missing | KeyField::Null => &[],
+            KeyField::Text(bytes) | KeyField::Binary(bytes) => bytes,
+        };
+        let has_bytes = matches!(field, KeyField::Text(_) | KeyField::Binary(_));
+        if has_bytes
+            && let (last, Some(lane)) = (&self.last.0, self.last.1)
+            && last == bytes
+        {
+            return Ok(lane);
+        }
+        if has_bytes && let Some(lane) = self.remembered.get(bytes) {
+            return Ok(*lane);
+        }
+        let lane = match self.plan.place(categories, field) {
+            RowPlace::At(shard) => {
+                let lane = self.by_shard.get(shard.index()).copied().flatten();
+                lane.ok_or(RowPlace::Unread("its shard owned no bucket when the COPY began"))?
+            }
+            RowPlace::Anywhere => return Ok(self.first.unwrap_or(0)),
+            unplaced @ (RowPlace::Ask(_)
+            | RowPlace::CategoryUnknown(_)
+            | RowPlace::BeyondRanges(_)
+            | RowPlace::Unread(_)) => return Err(unplaced),
+        };
+        self.last.0.clear();
+        self.last.0.extend_from_slice(bytes);
+        self.last.1 = Some(lane);
+        if self.plan.is_slow_to_place() && self.remembered.len() < REMEMBERED_MAX {
+            self.remembered.insert(bytes.to_vec(), lane);
+        }
+        Ok(lane)
+    }
+
+    /// All keys in what is there whose category must be asked for: one question for them all.
+    fn unknown(&self, first: String, rest: &[u8], categories: &Categories) -> Vec<String> {
+        let mut ahead = self.rows.clone();
+        let mut keys = vec![first];
+        let mut at = 0_usize;
+        while let Cut::Row(length) = ahead.next(rest.get(at..).unwrap_or_default(), AtEnd::No) {
+            let row = rest.get(at..).and_then(|rest| rest.get(..length)).unwrap_or_default();
+            if let RowPlace::Ask(key) = self.plan.place(categories, ahead.key(row)) {
+                keys.push(key);
+            }
+            at = at.saturating_add(length);
+        }
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    /// Puts bytes of a row behind what a lane has.
+    fn push(&mut self, lane: usize, bytes: &[u8], participants: &mut Participants) -> Result<(), ExecuteError> {
+        let client_line = self.line;
+        let Some(lane) = self.lanes.get_mut(lane) else {
+            return Err(ExecuteError::Bug("a row without its lane"));
+        };
+        let Some(participant) = participants.get_mut(lane.at) else {
+            return Err(ExecuteError::Bug("a COPY without its participant"));
+        };
+        if lane.stage != Stage::Open {
+            return Ok(()); // it has failed, which is dealt with next
+        }
+        let lines = match lane.lines.is_empty() {
+            true => self.rows.lines_at_first(),
+            false => self.rows.lines(),
+        };
+        lane.lines.note(client_line, lines, bytes.len());
+        let out = &mut participant.backend.link.out_buffer;
+        for piece in bytes.chunks(FRAME_BYTES_MAX) {
+            let start = match lane.frame {
+                Some(start) => start,
+                None => {
+                    let start = out.len();
+                    out.extend_from_slice(b"d\0\0\0\0");
+                    lane.frame = Some(start);
+                    start
+                }
+            };
+            out.extend_from_slice(piece);
+            if out.len().saturating_sub(start) > FRAME_BYTES_MAX {
+                lane.close_frame(out);
+            }
+        }
+        Ok(())
+    }
+
+    fn close_frames(&mut self, participants: &mut Participants) {
+        for lane in &mut self.lanes {
+            if let Some(participant) = participants.get_mut(lane.at) {
+                lane.close_frame(&mut participant.backend.link.out_buffer);
+            }
+        }
+    }
+
+    /// Writes and reads as far as it goes without waiting; `eager`: also the little that is there.
+    pub fn poll_lanes(
+        &mut self,
+        context: &mut Context<'_>,
+        eager: Eager,
+        participants: &mut Participants,
+        out: &mut BytesMut,
+    ) -> Lanes {
+        let (plan, next) = (Arc::clone(&self.plan), self.line());
+        let mut found = Lanes::Room;
+        for lane in &mut self.lanes {
+            lane.drive(context, eager, participants, &plan.table, next, out, None);
+            if lane.failure.is_some() || lane.stage == Stage::Settled {
+                return Lanes::Failed;
+            }
+            let waiting = participants
+                .get(lane.at)
+                .map_or(0, |participant| participant.backend.link.out_buffer.len());
+            if waiting >= LANE_BYTES_HIGH {
+                found = Lanes::Full;
+            }
+        }
+        found
+    }
+
+    /// Ends the data everywhere and waits for the shards' answers.
+    pub async fn end(&mut self, participants: &mut Participants, sink: &mut dyn Sink) -> Result<Copied, ExecuteError> {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.stage == Stage::Open) {
+            if let Some(participant) = participants.get_mut(lane.at) {
+                wire::put_copy_done(&mut participant.backend.link.out_buffer);
+            }
+            lane.stage = Stage::Closed;
+        }
+        let interrupted = self
+            .wait(participants, sink, Stage::Settled, &mut BytesMut::new())
+            .await;
+        match (interrupted, self.failure()) {
+            (Some(interrupt), _) => Err(ExecuteError::Interrupted(interrupt)),
+            (None, Some(failure)) => Err(failure),
+            (None, None) => Ok(Copied {
+                count: self.lanes.iter().map(|lane| lane.count).sum(),
+                without: self
+                    .lanes
+                    .iter()
+                    .filter(|lane| lane.count == 0)
+                    .map(|lane| lane.at)
+                    .collect(),
+            }),
+        }
+    }
+
+    /// Stops it on all shards. Returns the shards' error, if one has one of its own: that of the client's first line.
+    pub async fn stop(
+        &mut self,
+        how: StopHow<'_>,
+        participants: &mut Participants,
+        sink: &mut dyn Sink,
+    ) -> Option<ExecuteError> {
+        let broken = match how {
+            StopHow::Broken => self.first,
+            StopHow::Own | StopHow::Client(_) => None,
+        };
+        // One that has not answered the statement yet must do so first: what comes before is not for its COPY.
+        let mut interrupted = self.wait(participants, sink, Stage::Open, &mut BytesMut::new()).await;
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            if lane.stage != Stage::Open {
+                continue;
+            }
+            if let Some(participant) = participants.get_mut(lane.at) {
+                let out = &mut participant.backend.link.out_buffer;
+                match how {
+                    _ if broken == Some(index) => wire::put_copy_done(out),
+                    StopHow::Client(reason) => wire::put_copy_fail(out, reason),
+                    StopHow::Own | StopHow::Broken => wire::put_copy_fail(out, STOPPED),
+                }
+            }
+            lane.stage = Stage::Closed;
+        }
+        let later = self
+            .wait(participants, sink, Stage::Settled, &mut BytesMut::new())
+            .await;
+        interrupted = interrupted.or(later);
+        match interrupted {
+            Some(interrupt @ Interrupt::ClientGone(_)) => Some(ExecuteError::Interrupted(interrupt)),
+            Some(Interrupt::Cancelled) | None => self.failure(),
+        }
+    }
+
+    /// The error of the client's first line; one that names none comes last.
+    fn failure(&mut self) -> Option<ExecuteError> {
+        let failures = self.lanes.iter_mut().filter_map(|lane| lane.failure.take());
+        let first = failures.min_by_key(|(line, _)| line.unwrap_or(u64::MAX));
+        first.map(|(_, failure)| failure)
+    }
+
+    /// Waits until every lane is at this stage or beyond; cancels once if it must stop.
+    async fn wait(
+        &mut self,
+        participants: &mut Participants,
+        sink: &mut dyn Sink,
+        until: Stage,
+        response: &mut BytesMut,
+    ) -> Option<Interrupt> {
+        let (plan, next) = (Arc::clone(&self.plan), self.line());
+        let mut interrupted: Option<Interrupt> = None;
+        let mut cancels = JoinSet::new();
+        loop {
+            let lanes = &mut self.lanes;
+            let turn = poll_fn(|context| {
+                let mut all = true;
+                for lane in lanes.iter_mut() {
+                    if !lane.is_at(until) {
+                        let out = sink.buffer();
+                        lane.drive(
+                            context,
+                            Eager::Yes,
+                            participants,
+                            &plan.table,
+                            next,
+                            out,
+                            Some(response),
+                        );
+                    }
+                    all &= lane.is_at(until);
+                }
+                match (all, &interrupted) {
+                    (true, _) => Poll::Ready(None),
+                    (false, Some(_)) => Poll::Pending, // cancelled already: its end is waited for
+                    (false, None) => sink.poll_interrupt(context).map(Some),
+                }
+            });
+            match turn.await {
+                None => break,
+                Some(interrupt) => {
+                    for lane in self.lanes.iter().filter(|lane| lane.stage != Stage::Settled) {
+                        if let Some(participant) = participants.get_mut(lane.at) {
+                            participant.cancels = participant.cancels.saturating_add(1);
+                            let target = participant.backend.cancel_target();
+                            cancels.spawn(async move { crate::backend::cancel(&target).await });
+                        }
+                    }
+                    interrupted = Some(interrupt);
+                }
+            }
+        }
+        while cancels.join_next().await.is_some() {}
+        interrupted
+    }
+}
+
+/// Is the little that waits to be written written too?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Eager {
+    /// no: more will be added to it
+    No,
+    /// yes
+    Yes,
+}
+
+impl Lane {
+    fn is_at(&self, stage: Stage) -> bool {
+        match stage {
+            Stage::Asked => true,
+            Stage::Open => self.stage != Stage::Asked,
+            Stage::Closed | Stage::Settled => self.stage == Stage::Settled,
+        }
+    }
+
+    fn close_frame(&mut self, out: &mut BytesMut) {
+        let Some(start) = self.frame.take() else { return };
+        let length = out.len().saturating_sub(start).saturating_sub(1);
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        let place = start.saturating_add(1)..start.saturating_add(wire::HEADER_BYTES);
+        if let Some(place) = out.get_mut(place) {
+            place.copy_from_slice(&length.to_be_bytes());
+        }
+    }
+
+    /// Takes it as far as its socket goes.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "parts of one COPY and of its session, borrowed apart"
+    )]
+    fn drive(
+        &mut self,
+        context: &mut Context<'_>,
+        eager: Eager,
+        participants: &mut Participants,
+        table: &str,
+        next: u64,
+        out: &mut BytesMut,
+        mut response: Option<&mut BytesMut>,
+    ) {
+        while self.stage != Stage::Settled {
+            let Some(participant) = participants.get_mut(self.at) else {
+                self.stage = Stage::Settled;
+                return;
+            };
+            let link = &mut participant.backend.link;
+            let enough = eager == Eager::Yes || link.out_buffer.len() >= LANE_BYTES_FLUSH;
+            if enough
+                && !link.out_buffer.is_empty()
+                && let Poll::Ready(Err(_)) = link.poll_drain(context)
+            {
+                link.out_buffer.clear(); // its last words are still to be read
+            }
+            let ended = match link.poll_fill(context) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(count)) => count == 0,
+                Poll::Ready(Err(_)) => true,
+            };
+            if ended {
+                self.lose(participants, None);
+                return;
+            }
+            if let Err(error) = self.absorb(participants, table, next, out, response.as_deref_mut()) {
+                if let Some(participant) = participants.get_mut(self.at) {
+                    participant.life = Life::Gone;
+                }
+                self.failure.get_or_insert((None, error));
+                self.stage = Stage::Settled;
+            }
+        }
+    }
+
+    fn lose(&mut self, participants: &mut Participants, said: Option<Box<ErrorFields>>) {
+        if let Some(participant) = participants.get_mut(self.at) {
+            participant.life = Life::Gone;
+        }
+        let lost = ExecuteError::Lost {
+            shard: Some(self.shard),
+            said,
+        };
+        self.failure.get_or_insert((None, lost));
+        self.stage = Stage::Settled;
+    }
+
+    /// Takes every whole message out of its input.
+    fn absorb(
+        &mut self,
+        participants: &mut Participants,
+        table: &str,
+        next: u64,
+        out: &mut BytesMut,
+        mut response: Option<&mut BytesMut>,
+    ) -> Result<(), ExecuteError> {
+        while let Some(participant) = participants.get_mut(self.at) {
+            let input = &mut participant.backend.link.in_buffer;
+            let Some(frame) = wire::next_frame(input, wire::LOOK_FRAME_LIMIT)? else {
+                return Ok(());
+            };
+            let length = frame.whole.len();
+            match frame.tag {
+                b'G' if self.stage == Stage::Asked => {
+                    self.stage = Stage::Open;
+                    if let Some(response) = response.as_deref_mut()
+                        && response.is_empty()
+                    {
+                        response.extend_from_slice(frame.whole);
+                    }
+                }
+                b'C' => self.count = CommandComplete::parse(frame.body)?.rows().unwrap_or(0),
+                b'E' => {
+                    let mut fields = Box::new(ErrorFields::parse(frame.body)?);
+                    input.advance(length);
+                    if fields.ends_connection() {
+                        self.lose(participants, Some(fields));
+                        return Ok(());
+                    }
+                    let line = rename(&mut fields, table, &self.lines, next);
+                    let stopped =
+                        fields.code() == SqlState::QUERY_CANCELED && fields.message().as_bytes().ends_with(STOPPED);
+                    if !stopped {
+                        let shard = Some(self.shard);
+                        self.failure
+                            .get_or_insert((line, ExecuteError::Shard { shard, fields }));
+                    }
+                    continue;
+                }
+                b'Z' => {
+                    participant.status = wire::ReadyForQuery::parse(frame.body)?.status.byte();
+                    participant.sync = Sync::Settled;
+                    self.stage = Stage::Settled;
+                }
+                b'N' => {
+                    let mut fields = ErrorFields::parse(frame.body)?;
+                    match rename(&mut fields, table, &self.lines, next) {
+                        Some(_) => wire::put_notice(out, &fields),
+                        None => out.extend_from_slice(frame.whole),
+                    }
+                }
+                b'A' => out.extend_from_slice(frame.whole),
+                b'S' => {}
+                _ => {
+                    return Err(ExecuteError::Unexpected {
+                        shard: Some(self.shard),
+                    });
+                }
+            }
+            participant.backend.link.in_buffer.advance(length);
+            if self.stage == Stage::Settled {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,359 @@
+//! COPY TO STDOUT of a sharded table: the shards' rows, one shard after another.
+//!
+//! Sketch: all shards get the statement at once; the first is relayed to its end, then the next, whose rows wait in its
+//! socket meanwhile. What stands around the rows comes once: the header line, or the binary header and trailer.
+//! Holds: nothing is read from a shard while the sink is full; a row's bytes are passed on unread, in pieces of any size;
+//! every living link is settled when a run ends.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::ops::Range;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, BytesMut};
+use tokio::task::JoinSet;
+
+use crate::execute::{ExecuteError, Interrupt, Sink};
+use crate::plan::{CopyOut, CopyOutForm};
+use crate::sql::CopyHeader;
+use crate::topology::ShardId;
+use crate::transaction::{Life, Participants, Sync};
+use crate::wire::{self, CommandComplete, ErrorFields};
+
+/// The binary format's signature, flags and extension length, as Postgres writes them.
+const BINARY_HEADER_BYTES: usize = 19;
+
+/// The binary format's trailer.
+const BINARY_TRAILER: &[u8] = b"\xff\xff";
+
+/// The answer of one shard under way.
+struct Lane {
+    at: usize,
+    shard: ShardId,
+    /// bytes of a CopyData message that are still to be passed on, or dropped
+    left: usize,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// its data are the client's
+    Relaying,
+    /// they are dropped: it or another has failed
+    Dropping,
+    /// ReadyForQuery has come, or it is gone
+    Settled,
+}
+
+/// Is the client listened to?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listening {
+    Yes,
+    /// it has been cancelled already
+    No,
+}
+
+/// Where the whole answer stands.
+struct Answer<'a> {
+    plan: &'a CopyOut,
+    lanes: usize,
+    begun: bool,
+    /// data of the lane under way so far
+    messages: u64,
+    count: u64,
+    failure: Option<ExecuteError>,
+}
+
+/// Runs it to its end; returns the rows' count. CopyOutResponse, data and CopyDone are in the sink then.
+pub async fn copy_out(
+    plan: &CopyOut,
+    text: &[u8],
+    lanes: &BTreeMap<ShardId, usize>,
+    participants: &mut Participants,
+    sink: &mut dyn Sink,
+) -> Result<u64, ExecuteError> {
+    let mut list = Vec::new();
+    for (shard, at) in lanes {
+        let Some(participant) = participants.get_mut(*at) else {
+            return Err(ExecuteError::Bug("a COPY without its participant"));
+        };
+        wire::put_query(&mut participant.backend.link.out_buffer, text);
+        participant.sync = Sync::Owed;
+        list.push(Lane {
+            at: *at,
+            shard: *shard,
+            left: 0,
+            stage: Stage::Relaying,
+        });
+    }
+    let mut answer = Answer {
+        plan,
+        lanes: list.len(),
+        begun: false,
+        messages: 0,
+        count: 0,
+        failure: None,
+    };
+    let mut interrupted = None;
+    let mut cancels = JoinSet::new();
+    let mut cancelled = false;
+    for index in 0..list.len() {
+        answer.messages = 0;
+        loop {
+            // All are written to, so that all begin at once.
+            let turn = poll_fn(|context| {
+                for lane in list.iter().skip(index) {
+                    lane.drain(context, participants);
+                }
+                let Some(lane) = list.get_mut(index) else {
+                    return Poll::Ready(Turn::Settled);
+                };
+                let listening = match &interrupted {
+                    Some(_) => Listening::No,
+                    None => Listening::Yes,
+                };
+                lane.relay(index, context, &mut answer, participants, sink, listening)
+            });
+            match turn.await {
+                Turn::Settled => break,
+                Turn::Again => {}
+                Turn::Interrupted(interrupt) => interrupted = Some(interrupt),
+            }
+            if !cancelled && (interrupted.is_some() || answer.failure.is_some()) {
+                cancelled = true;
+                for lane in &mut list {
+                    if lane.stage == Stage::Settled {
+                        continue;
+                    }
+                    lane.stage = Stage::Dropping;
+                    if let Some(participant) = participants.get_mut(lane.at) {
+                        participant.cancels = participant.cancels.saturating_add(1);
+                        let target = participant.backend.cancel_target();
+                        cancels.spawn(async move { crate::backend::cancel(&target).await });
+                    }
+                }
+            }
+        }
+    }
+    while cancels.join_next().await.is_some() {}
+    match (interrupted, answer.failure) {
+        (Some(interrupt), _) => Err(ExecuteError::Interrupted(interrupt)),
+        (None, Some(failure)) => Err(failure),
+        (None, None) => {
+            wire::put_copy_done(sink.buffer());
+            Ok(answer.count)
+        }
+    }
+}
+
+enum Turn {
+    Settled,
+    Again,
+    Interrupted(Interrupt),
+}
+
+impl Lane {
+    fn drain(&self, context: &mut Context<'_>, participants: &mut Participants) {
+        if let Some(participant) = participants.get_mut(self.at) {
+            let link = &mut participant.backend.link;
+            if !link.out_buffer.is_empty()
+                && let Poll::Ready(Err(_)) = link.poll_drain(context)
+            {
+                link.out_buffer.clear(); // its last words are still to be read
+            }
+        }
+    }
+
+    fn relay(
+        &mut self,
+        index: usize,
+        context: &mut Context<'_>,
+        answer: &mut Answer<'_>,
+        participants: &mut Participants,
+        sink: &mut dyn Sink,
+        listening: Listening,
+    ) -> Poll<Turn> {
+        loop {
+            if self.stage == Stage::Settled {
+                return Poll::Ready(Turn::Settled);
+            }
+            if let Err(error) = self.absorb(index, answer, participants, sink.buffer()) {
+                if let Some(participant) = participants.get_mut(self.at) {
+                    participant.life = Life::Gone;
+                }
+                answer.failure.get_or_insert(error);
+                self.stage = Stage::Settled;
+                return Poll::Ready(Turn::Again);
+            }
+            if self.stage == Stage::Settled || (answer.failure.is_some() && self.stage == Stage::Relaying) {
+                return Poll::Ready(Turn::Again);
+            }
+            if listening == Listening::Yes {
+                if self.stage == Stage::Relaying {
+                    match sink.poll_room(context) {
+                        Poll::Ready(Ok(())) => {}
+                        Poll::Ready(Err(error)) => return Poll::Ready(Turn::Interrupted(Interrupt::ClientGone(error))),
+                        Poll::Pending => return sink.poll_interrupt(context).map(Turn::Interrupted),
+                    }
+                }
+                if let Poll::Ready(interrupt) = sink.poll_interrupt(context) {
+                    return Poll::Ready(Turn::Interrupted(interrupt));
+                }
+            }
+            let Some(participant) = participants.get_mut(self.at) else {
+                self.stage = Stage::Settled;
+                return Poll::Ready(Turn::Settled);
+            };
+            match participant.backend.link.poll_fill(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(count)) if count > 0 => {}
+                Poll::Ready(_) => {
+                    self.lose(answer, participants, None);
+                    return Poll::Ready(Turn::Again);
+                }
+            }
+        }
+    }
+
+    fn lose(&mut self, answer: &mut Answer<'_>, participants: &mut Participants, said: Option<Box<ErrorFields>>) {
+        if let Some(participant) = participants.get_mut(self.at) {
+            participant.life = Life::Gone;
+        }
+        answer.failure.get_or_insert(ExecuteError::Lost {
+            shard: Some(self.shard),
+            said,
+        });
+        self.stage = Stage::Settled;
+    }
+
+    /// Passes on what is there.
+    fn absorb(
+        &mut self,
+        index: usize,
+        answer: &mut Answer<'_>,
+        participants: &mut Participants,
+        out: &mut BytesMut,
+    ) -> Result<(), ExecuteError> {
+        while let Some(participant) = participants.get_mut(self.at) {
+            let input = &mut participant.backend.link.in_buffer;
+            if self.left > 0 {
+                let here = self.left.min(input.len());
+                if self.stage == Stage::Relaying {
+                    out.extend_from_slice(input.get(..here).unwrap_or_default());
+                }
+                input.advance(here);
+                self.left = self.left.saturating_sub(here);
+                if self.left > 0 {
+                    return Ok(());
+                }
+                continue;
+            }
+            if input.first() == Some(&b'd') {
+                let Some(header) = wire::Header::parse(input, wire::LARGE_MESSAGE_LIMIT)? else {
+                    return Ok(());
+                };
+                if self.stage == Stage::Dropping {
+                    input.advance(wire::HEADER_BYTES);
+                    self.left = header.length;
+                    continue;
+                }
+                let Some(kept) = kept(index, answer, input, header) else {
+                    return Ok(());
+                };
+                let word = u32::try_from(kept.len().saturating_add(4)).unwrap_or(u32::MAX);
+                if !kept.is_empty() {
+                    out.extend_from_slice(b"d");
+                    out.extend_from_slice(&word.to_be_bytes());
+                }
+                input.advance(wire::HEADER_BYTES.saturating_add(kept.start));
+                self.left = kept.len();
+                if kept.end < header.length {
+                    out.extend_from_slice(input.get(..kept.len()).unwrap_or_default());
+                    input.advance(header.length.saturating_sub(kept.start));
+                    self.left = 0;
+                }
+                answer.messages = answer.messages.saturating_add(1);
+                continue;
+            }
+            let Some(frame) = wire::next_frame(input, wire::LOOK_FRAME_LIMIT)? else {
+                return Ok(());
+            };
+            let length = frame.whole.len();
+            match frame.tag {
+                b'H' => {
+                    if !answer.begun && self.stage == Stage::Relaying {
+                        answer.begun = true;
+                        out.extend_from_slice(frame.whole);
+                    }
+                }
+                b'c' | b'S' => {}
+                b'C' => {
+                    let rows = CommandComplete::parse(frame.body)?.rows().unwrap_or(0);
+                    answer.count = answer.count.saturating_add(rows);
+                }
+                b'E' => {
+                    let fields = Box::new(ErrorFields::parse(frame.body)?);
+                    input.advance(length);
+                    if fields.ends_connection() {
+                        self.lose(answer, participants, Some(fields));
+                        return Ok(());
+                    }
+                    let shard = Some(self.shard);
+                    answer.failure.get_or_insert(ExecuteError::Shard { shard, fields });
+                    self.stage = Stage::Dropping;
+                    continue;
+                }
+                b'Z' => {
+                    participant.status = wire::ReadyForQuery::parse(frame.body)?.status.byte();
+                    participant.sync = Sync::Settled;
+                    self.stage = Stage::Settled;
+                }
+                b'A' | b'N' => out.extend_from_slice(frame.whole),
+                _ => {
+                    return Err(ExecuteError::Unexpected {
+                        shard: Some(self.shard),
+                    });
+                }
+            }
+            participant.backend.link.in_buffer.advance(length);
+            if self.stage == Stage::Settled {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which bytes of a CopyData message are the client's; `None`: more of it must be there to tell. Only a message that is
+/// there as a whole loses its end.
+fn kept(index: usize, answer: &Answer<'_>, input: &[u8], header: wire::Header) -> Option<Range<usize>> {
+    let body = |length: usize| input.get(wire::HEADER_BYTES..)?.get(..length);
+    let all = 0..header.length;
+    let first = answer.messages == 0;
+    let (later, last) = (index > 0, index.saturating_add(1) >= answer.lanes);
+    match answer.plan.form {
+        // A header line is a message of its own, and the first.
+        CopyOutForm::Lines if first && later && answer.plan.header == CopyHeader::Yes => {
+            body(header.length).map(|_| 0..0)
+        }
+        CopyOutForm::Lines => Some(all),
+        // The header stands before the first row or the trailer; the trailer is a message of its own otherwise.
+        CopyOutForm::Binary => {
+            let before = match first {
+                true => BINARY_HEADER_BYTES,
+                false => 0,
+            };
+            let start = match later {
+                true => before,
+                false => 0,
+            };
+            let trailer = header.length == before.saturating_add(BINARY_TRAILER.len())
+                && body(header.length)?.ends_with(BINARY_TRAILER);
+            body(start)?;
+            match trailer && !last {
+                true => Some(start..before),
+                false => Some(start..header.length),
+            }
+        }
+    }
+}
