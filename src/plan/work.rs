@@ -29,6 +29,15 @@ pub enum SessionEffect {
     Opaque,
 }
 
+/// What a statement does to what its session knows of sequences, besides the values that it was given for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SequenceUse {
+    /// nothing
+    Untouched,
+    /// a shard may have drawn from some, or set one: what the session knew may be old
+    Unseen,
+}
+
 /// Plan kinds: metric label and first word of `EXPLAIN (ROUTE)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -61,6 +70,8 @@ pub struct Plan {
     pub access: Access,
     /// session
     pub effect: SessionEffect,
+    /// what becomes of the session's memory of sequences
+    pub sequences: SequenceUse,
 }
 
 /// Where a statement runs.

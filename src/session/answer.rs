@@ -33,6 +33,7 @@ impl Session {
             | Failure::IsolationAcrossShards { .. }
             | Failure::NotInThisVersion { .. }
             | Failure::ConstantsReadOtherwise
+            | Failure::ValueUnseen(_)
             | Failure::NoFunctionCall => {
                 if let Some(id) = session_refusal(failure) {
                     self.world.telemetry.refusal(id);
@@ -46,6 +47,7 @@ impl Session {
             | Failure::Block(_)
             | Failure::Merge(_)
             | Failure::Discovery(_)
+            | Failure::NoCurrentValue(_)
             | Failure::Scan(_)
             | Failure::Setting(_)
             | Failure::NoStatement(_)
@@ -78,7 +80,9 @@ fn session_refusal(failure: &Failure) -> Option<&'static str> {
         Failure::SecondWriter { .. } => Some("transaction-second-writer"),
         Failure::IsolationAcrossShards { .. } => Some("isolation-across-shards"),
         Failure::NoFunctionCall => Some("function-call-message"),
-        Failure::NotInThisVersion { .. } | Failure::ConstantsReadOtherwise => Some("session-command"),
+        Failure::NotInThisVersion { .. } | Failure::ConstantsReadOtherwise | Failure::ValueUnseen(_) => {
+            Some("session-command")
+        }
         Failure::Refused(_)
         | Failure::Shard(_)
         | Failure::Lost { .. }
@@ -86,6 +90,7 @@ fn session_refusal(failure: &Failure) -> Option<&'static str> {
         | Failure::Block(_)
         | Failure::Merge(_)
         | Failure::Discovery(_)
+        | Failure::NoCurrentValue(_)
         | Failure::Scan(_)
         | Failure::Setting(_)
         | Failure::NoStatement(_)
@@ -147,6 +152,10 @@ pub(super) fn fields_of(failure: &Failure) -> ErrorFields {
         )
         .with_detail("A server that hasn't parsed it yet would read them under the present settings.")
         .with_hint("Prepare the statement again, or set the setting back."),
+        Failure::NoCurrentValue(_) => error(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, failure.to_string()),
+        Failure::ValueUnseen(_) => error(SqlState::FEATURE_NOT_SUPPORTED, failure.to_string())
+            .with_detail("A statement of this session may have drawn from the sequence, or set it, on a shard where the proxy doesn't see the value.")
+            .with_hint("Use RETURNING, or the value that nextval gave."),
         Failure::NoFunctionCall => error(SqlState::FEATURE_NOT_SUPPORTED, "function-call messages are not supported over several shards")
             .with_detail("The fast-path message names a function by OID and says nothing of the rows that it touches.")
             .with_hint("Call the function by SELECT."),
@@ -292,6 +301,10 @@ fn discovery_fields(failure: &crate::discovery::Error) -> ErrorFields {
         Error::Unreachable { .. } | Error::HomeDown { .. } => error(SqlState::CONNECTION_FAILURE, failure.to_string()),
         Error::UnknownKey { .. } => error(SqlState::FOREIGN_KEY_VIOLATION, failure.to_string())
             .with_hint("Insert the key with its category into the lookup table first."),
+        Error::Sequence { code, message } => error(
+            SqlState::parse(code.as_bytes()).unwrap_or(SqlState::SYSTEM_ERROR),
+            message.clone(),
+        ),
         Error::Server { code, .. } => error(
             SqlState::parse(code.as_bytes()).unwrap_or(SqlState::SYSTEM_ERROR),
             failure.to_string(),

@@ -19,6 +19,7 @@ mod lane;
 mod route;
 mod inline;
 mod rows;
+mod sequences;
 mod oids;
 mod control;
 mod defaults;
