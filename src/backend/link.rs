@@ -72,8 +72,9 @@ impl Link {
     /// Reads what is there behind `in_buffer`; how many bytes came, 0 at the end of the stream.
     #[inline]
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        ready!(self.stream.poll_read_ready(cx))?;
-        if self.room() < self.read_bytes / 2 {
+        let lacks_room = self.room() < self.read_bytes / 2;
+        if lacks_room {
+            ready!(self.stream.poll_read_ready(cx))?;
             self.in_buffer.reserve(self.read_bytes);
         }
         let room = self.room();
@@ -86,7 +87,7 @@ impl Link {
                     READ_BYTES_LARGE
                 };
             }
-            Poll::Pending if self.in_buffer.is_empty() => self.in_buffer = BytesMut::new(),
+            Poll::Pending if lacks_room && self.in_buffer.is_empty() => self.in_buffer = BytesMut::new(),
             Poll::Ready(_) | Poll::Pending => (),
         }
         read

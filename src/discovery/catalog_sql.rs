@@ -61,12 +61,14 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, fo
     WHEN co.collprovider = 'c' AND co.collcollate IN ('C', 'POSIX') THEN 'bytes' \
     WHEN co.collprovider = 'b' AND to_jsonb(co) ->> 'colllocale' IN ('C', 'C.UTF-8') THEN 'bytes' \
     ELSE 'deterministic' END, \
-    cn.nspname || '.' || co.collname, a.attnotnull, a.attidentity, a.attgenerated, pg_get_expr(d.adbin, d.adrelid), \
-    pg_get_expr(d.adbin, d.adrelid) ~* '(nextval|currval|lastval)\\s*\\(' OR EXISTS (SELECT FROM pg_depend p \
+    cn.nspname || '.' || co.collname, a.attnotnull, a.attidentity, a.attgenerated, \
+    coalesce(pg_get_expr(d.adbin, d.adrelid), dt.typdefault), \
+    coalesce(pg_get_expr(d.adbin, d.adrelid), dt.typdefault) ~* '(nextval|currval|lastval)\\s*\\(' OR EXISTS (SELECT FROM pg_depend p \
     JOIN pg_class s ON s.oid = p.refobjid AND s.relkind = 'S' WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid \
     AND p.refclassid = 'pg_class'::regclass), q.nspname, q.relname \
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+    LEFT JOIN pg_type dt ON dt.oid = a.atttypid AND dt.typtype = 'd' \
     LEFT JOIN pg_collation co ON co.oid = a.attcollation LEFT JOIN pg_namespace cn ON cn.oid = co.collnamespace \
     LEFT JOIN LATERAL (SELECT sn.nspname, s.relname FROM pg_depend p \
     JOIN pg_class s ON s.relkind = 'S' AND s.oid = CASE WHEN a.attidentity <> '' THEN p.objid ELSE p.refobjid END \

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::plan::compile::{compile_afresh, lexing};
+use crate::plan::compile::compile_afresh;
 use crate::plan::sequences::{Keyed, Template};
 use crate::plan::{
     Access, Counts, Facts, FanOut, MergeSpec, Parameters, Plan, RefusalId, Request, RouteStep, RowOrder, Snapshot,
@@ -30,7 +30,7 @@ pub(in crate::plan) fn bind(
     facts: &Facts,
 ) -> Result<Plan, Verdict> {
     let values = template.values(facts)?;
-    let Some((text, positions)) = template.fill(request.text, lexing(request.context), &values) else {
+    let Some((text, positions)) = template.fill(request.text, request.context.lexing(), &values) else {
         // Tokens of one shape are alike; should they not be, the text is planned for itself.
         return compile_afresh(snapshot, request, facts, 0)?.bind(snapshot, request, parameters, facts);
     };
@@ -125,7 +125,7 @@ pub(in crate::plan) fn explain(
         (Err(_), Keyed::BySlot) => return Ok(None),
     };
     let (text, _) = template
-        .fill(request.text, lexing(request.context), &values)
+        .fill(request.text, request.context.lexing(), &values)
         .ok_or_else(bug)?;
     let edited = Request {
         text: &text,

@@ -539,6 +539,7 @@ impl Session {
             self.unreported.push((name.clone(), self.reported.get(&name).cloned()));
         }
         Arc::make_mut(&mut self.reported).insert(name, value);
+        self.reports = self.reports.wrapping_add(1);
         if lexed {
             self.lexing = Lexing::from_settings(
                 self.reported

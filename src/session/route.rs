@@ -12,6 +12,7 @@ use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
 use crate::session::prepared::Statement;
 use crate::session::state::{Effective, Route, Session, Stale};
+use crate::sql::Shape;
 use crate::telemetry::StatementKind;
 use crate::topology::{ShardId, ShardSet};
 use crate::transaction::{Isolation, Participant};
@@ -23,9 +24,9 @@ const ROUNDS_MAX: usize = 4;
 
 /// SQLSTATEs of a text that is wrong wherever it is read. Not among them: a relation, function or type that isn't there,
 /// since home has not everything.
-const REJECTIONS: [&str; 21] = [
-    "22003", "22007", "22008", "22P02", "42601", "42702", "42703", "42712", "42725", "42803", "42804", "42846",
-    "42P02", "42P08", "42P09", "42P10", "42P18", "42P19", "42P20", "42P21", "428C9",
+const REJECTIONS: [&str; 22] = [
+    "22003", "22007", "22008", "22P02", "42601", "42701", "42702", "42703", "42712", "42725", "42803", "42804",
+    "42846", "42P02", "42P08", "42P09", "42P10", "42P18", "42P19", "42P20", "42P21", "428C9",
 ];
 
 /// What is to be planned.
@@ -39,6 +40,8 @@ pub(super) struct Question<'a> {
     pub(super) parameters: Parameters<'a>,
     /// the statement, where it is a prepared one
     pub(super) statement: Option<&'a Arc<Statement>>,
+    /// the text's shape, where the session has read it (by its own lexing)
+    pub(super) scanned: Option<&'a Shape>,
 }
 
 impl Session {
@@ -67,7 +70,11 @@ impl Session {
                 parameter_types: question.declared,
                 context: &context,
             };
-            match snapshot.plan(&request, &question.parameters, &facts) {
+            let planned = match question.scanned {
+                Some(own) => snapshot.plan_scanned(&request, &facts, own, self.lexing),
+                None => snapshot.plan(&request, &question.parameters, &facts),
+            };
+            match planned {
                 Ok((compiled, plan)) => return Ok((compiled, self.planned(plan)?)),
                 Err(Verdict::Refused(refusal)) => return Err(self.refused(snapshot, question, refusal).await),
                 Err(Verdict::Ask(ask)) => self.answer(snapshot, question, ask, &mut facts).await?,
@@ -108,10 +115,12 @@ impl Session {
                 parameter_types: question.declared,
                 context: &route.context,
             };
-            match route
-                .compiled
-                .bind(&route.snapshot, &request, &question.parameters, &facts)
-            {
+            let compiled = &route.compiled;
+            let planned = match question.scanned {
+                Some(own) => compiled.bind_shaped(&route.snapshot, &request, &question.parameters, &facts, own),
+                None => compiled.bind(&route.snapshot, &request, &question.parameters, &facts),
+            };
+            match planned {
                 Ok(plan) => return self.planned(plan),
                 Err(Verdict::Refused(refusal)) => return Err(self.refused(&route.snapshot, question, refusal).await),
                 Err(Verdict::Ask(ask)) => {
@@ -405,6 +414,7 @@ impl Session {
             declared: &[],
             parameters: Parameters::default(),
             statement: None,
+            scanned: None,
         };
         let mut facts = self.facts(&question);
         for _ in 0..=ROUNDS_MAX {

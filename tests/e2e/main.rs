@@ -22,6 +22,8 @@ pub mod pair;
 mod pgbench;
 pub mod proxy;
 mod psql;
+mod sequences;
 pub mod servers;
 mod sessions;
 pub mod world;
+mod writes;

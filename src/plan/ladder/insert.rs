@@ -70,6 +70,7 @@ pub(super) fn written(resolved: &Resolved<'_>, graph: &Graph) -> Result<Vec<Writ
         };
         let rows = match block.kind {
             BlockKind::Insert(insert) => {
+                // What is given for an identity column is thrown away then.
                 if insert.overriding == Some(InsertOverriding::User) {
                     into.no_identity()?;
                 }
