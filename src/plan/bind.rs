@@ -295,7 +295,7 @@ impl Compiled {
             work,
             access: self.access,
             effect: self.effect.clone(),
-            sequences: self.sequences,
+            sequences: self.sequences.clone(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::plan::MergeSpec;
 use crate::sql::PositionMap;
-use crate::topology::{Epoch, ShardId, ShardSet};
+use crate::topology::{Epoch, QualifiedName, ShardId, ShardSet};
 use crate::value::Oid;
 
 /// What a statement may do to rows.
@@ -30,11 +30,13 @@ pub enum SessionEffect {
 }
 
 /// What a statement does to what its session knows of sequences, besides the values that it was given for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SequenceUse {
     /// nothing
     Untouched,
-    /// a shard may have drawn from some, or set one: what the session knew may be old
+    /// home draws from these, or sets them: what the session knew of them may be old
+    UnseenOf(Arc<[QualifiedName]>),
+    /// a shard may have drawn from any, or set one
     Unseen,
 }
 

@@ -156,8 +156,10 @@ impl Session {
             crate::plan::Work::Many(_) | crate::plan::Work::Writes(_) => None,
         };
         self.allow(&plan)?;
-        if plan.sequences == SequenceUse::Unseen {
-            self.sequences.lose();
+        match &plan.sequences {
+            SequenceUse::Untouched => {}
+            SequenceUse::UnseenOf(sequences) => self.sequences.lose_those(sequences),
+            SequenceUse::Unseen => self.sequences.lose(),
         }
         Ok(plan)
     }

@@ -63,6 +63,17 @@ impl Memory {
         self.last = Last::Unseen;
     }
 
+    /// These may have been drawn from, or set.
+    pub(super) fn lose_those(&mut self, sequences: &[QualifiedName]) {
+        if self.known.len().saturating_add(sequences.len()) > KNOWN_MAX {
+            return self.lose();
+        }
+        for sequence in sequences {
+            self.known.insert(sequence.clone(), Value::Unseen);
+        }
+        self.last = Last::Unseen;
+    }
+
     /// The sequences that values are known of may be others now.
     pub(super) fn lose_known(&mut self) {
         self.known.values_mut().for_each(|value| *value = Value::Unseen);
@@ -143,6 +154,13 @@ mod tests {
             [told(&memory, &current(&a)), told(&memory, &Recall::Last)],
             ["unseen", "unseen"]
         );
+        memory.note(&b, 10);
+        memory.lose_those(std::slice::from_ref(&b));
+        assert_eq!(
+            [told(&memory, &current(&b)), told(&memory, &Recall::Last)],
+            ["unseen", "unseen"]
+        );
+        assert_eq!(told(&memory, &current(&QualifiedName::public("c"))), "none");
         memory.note(&b, 10);
         memory.lose();
         assert_eq!(

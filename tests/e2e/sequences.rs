@@ -60,7 +60,8 @@ fn two_proxies_and_a_direct_user_draw_no_value_twice() {
             scope.spawn(move || {
                 let mut client = log_in(proxy, database);
                 for round in 0..ROUNDS {
-                    client.rows(&format!("INSERT INTO users (name) VALUES ('p{round}'), ('q{round}')"));
+                    client.rows(&format!("INSERT INTO users (name) VALUES ('p{round}')"));
+                    client.rows("INSERT INTO users DEFAULT VALUES");
                     let id = client.value("SELECT currval('users_id_seq')");
                     client.rows(&format!("INSERT INTO orders (user_id, note) VALUES ({id}, 'x')"));
                 }
@@ -100,7 +101,7 @@ fn a_set_sequence_holds_for_every_proxy_at_once() {
     let second = second_proxy(&world, "seq_setval_b");
     let (mut one, mut other) = (world.client(), log_in(&second, world.database()));
     for client in [&mut one, &mut other] {
-        client.rows("INSERT INTO users (name) VALUES ('a'), ('b')");
+        client.rows("INSERT INTO users (name) VALUES ('a')");
     }
     one.rows("SELECT setval('users_id_seq', 1000)");
     assert_eq!(

@@ -163,8 +163,12 @@ fn steps(
         SessionEffect::Pin(why) => more.push(format!("pins: {why}")),
         SessionEffect::Opaque => more.push("opaque".to_string()),
     }
-    match plan.sequences {
+    match &plan.sequences {
         SequenceUse::Untouched => {}
+        SequenceUse::UnseenOf(sequences) => {
+            let names: Vec<String> = sequences.iter().map(ToString::to_string).collect();
+            more.push(format!("changes unseen: {}", names.join(", ")));
+        }
         SequenceUse::Unseen => more.push("draws unseen".to_string()),
     }
     if !more.is_empty() {

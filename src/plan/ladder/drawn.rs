@@ -12,8 +12,8 @@ use crate::plan::resolve::{
     BlockId, BlockKind, Body, Callee, Origin, Placement, QueryId, Resolved, Role, Root, object_name, placement,
 };
 use crate::plan::sequences::{
-    Called, Keyed, Layout, Piece, Place, Privilege, Recall, RowLayout, SEQUENCE_FUNCTIONS, Slots, SourceLayout,
-    Template, Words, called, insert_layout, select_items,
+    Called, Keyed, Layout, Listed, Piece, Place, Privilege, Recall, RowLayout, SEQUENCE_FUNCTIONS, Slots, SourceLayout,
+    Template, Words, called, changed_by, insert_layout, listed, select_items,
 };
 use crate::plan::{Access, RefusalId, SequenceUse, SessionEffect, Snapshot, Verdict, refuse};
 use crate::sql::ast::{Distinct, Expr, GroupByExpr, Insert, InsertOverriding, SelectItem};
@@ -33,10 +33,10 @@ pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
     let Some((template, prepare_on)) = found else {
         return Ok(None);
     };
-    // A name in a literal chose the sequence: another text of the shape may name another.
-    let literals = match calls(resolved) {
-        0 => Literals::Opaque,
-        _ => Literals::Read,
+    // A name in a literal chose the sequence, or numbers the order: another text of the shape may have others.
+    let literals = match (calls(resolved), template.is_batch()) {
+        (0, false) => Literals::Opaque,
+        (_, _) => Literals::Read,
     };
     Ok(Some(Ruling {
         route: Route::Drawn(Box::new(template)),
@@ -49,33 +49,58 @@ pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
 
 /// What a statement that is sent as it is does to the session's memory of sequences.
 pub(in crate::plan) fn sequence_use(case: &Case<'_>, ruling: &Ruling) -> SequenceUse {
-    let untouched = match case.resolved {
-        Tree::Resolved(resolved) => {
-            let draws = |name: &str| matches!(name.rsplit('.').next(), Some("nextval" | "setval"));
-            let calls = resolved.uses.functions.iter().any(|function| draws(&function.name));
-            let fills = resolved.references.iter().any(|reference| {
-                let written = match reference.role {
-                    Role::Insert | Role::Update | Role::Merge => true,
-                    Role::Read | Role::Delete => false,
-                };
-                let columns = reference
-                    .relation
-                    .map_or(&[][..], |relation| relation.columns.as_slice());
-                let own = match reference.placement {
-                    Placement::Unsharded(_) | Placement::Temporary => true,
-                    Placement::Sharded { .. } | Placement::Reference | Placement::System | Placement::Missing => false,
-                };
-                written && own && columns.iter().any(|column| column.filling.drawn_from().is_some())
-            });
-            !calls && !fills
-        }
+    let used = match case.resolved {
+        Tree::Resolved(resolved) if fills_itself(resolved) => SequenceUse::Unseen,
+        Tree::Resolved(resolved) => changed(resolved),
         Tree::NotWanted | Tree::Unparsed(_) | Tree::Refused(_) => {
-            !super::words::has_word(case, &["nextval", "setval", "copy"])
+            match super::words::has_word(case, &["nextval", "setval", "copy"]) {
+                true => SequenceUse::Unseen,
+                false => SequenceUse::Untouched,
+            }
         }
     };
-    match (untouched, &ruling.effect) {
-        (true, SessionEffect::None | SessionEffect::Pin(_)) => SequenceUse::Untouched,
-        (true, SessionEffect::Opaque) | (false, _) => SequenceUse::Unseen,
+    match &ruling.effect {
+        SessionEffect::None | SessionEffect::Pin(_) => used,
+        SessionEffect::Opaque => SequenceUse::Unseen,
+    }
+}
+
+/// Does a shard fill a column of its own table from its own sequence?
+fn fills_itself(resolved: &Resolved<'_>) -> bool {
+    resolved.references.iter().any(|reference| {
+        let written = match reference.role {
+            Role::Insert | Role::Update | Role::Merge => true,
+            Role::Read | Role::Delete => false,
+        };
+        let own = match reference.placement {
+            Placement::Unsharded(_) | Placement::Temporary => true,
+            Placement::Sharded { .. } | Placement::Reference | Placement::System | Placement::Missing => false,
+        };
+        let columns = reference
+            .relation
+            .map_or(&[][..], |relation| relation.columns.as_slice());
+        written && own && columns.iter().any(|column| column.filling.drawn_from().is_some())
+    })
+}
+
+/// The sequences that calls of `nextval` and `setval` change.
+fn changed(resolved: &Resolved<'_>) -> SequenceUse {
+    let changes = |name: &str| matches!(name.rsplit('.').next(), Some("nextval" | "setval"));
+    let mut sequences = Vec::new();
+    for function in resolved
+        .uses
+        .functions
+        .iter()
+        .filter(|function| changes(&function.name))
+    {
+        match function.call.and_then(|call| changed_by(resolved.input, call)) {
+            Some(sequence) => sequences.push(sequence),
+            None => return SequenceUse::Unseen,
+        }
+    }
+    match sequences.is_empty() {
+        true => SequenceUse::Untouched,
+        false => SequenceUse::UnseenOf(sequences.into()),
     }
 }
 
@@ -131,17 +156,28 @@ fn insert<'a>(case: &Case<'_>, resolved: &Resolved<'a>, block: BlockId) -> Optio
         tokens: case.tokens,
     };
     let layout = insert_layout(words, !insert.columns.is_empty())?;
+    let batch = layout.list.filter(|_| layout.overriding.is_none());
+    let batch = batch.and_then(|list| listed(words, list));
+    let (cells, width) = match (&layout.source, &batch) {
+        (SourceLayout::Other, Some(batch)) => (vec![&[][..]; batch.rows.len()], batch.casts.len()),
+        (SourceLayout::Defaults(..), _) => (cells(resolved, node.source, &layout)?, 0),
+        (SourceLayout::Rows(_, rows), _) => (cells(resolved, node.source, &layout)?, rows.first()?.cells.len()),
+        (SourceLayout::Other, None) => return None,
+    };
     let rows = Rows {
         case,
         resolved,
         relation,
         insert,
-        cells: cells(resolved, node.source, &layout)?,
-        given: given(relation, insert, &layout)?,
+        cells,
+        given: given(relation, insert, width)?,
         words,
         layout,
     };
-    rows.template(&reference.name, reference.placement)
+    match (&rows.layout.source, &batch) {
+        (SourceLayout::Other, Some(batch)) => rows.batch(batch, &reference.name, reference.placement),
+        _ => rows.template(&reference.name, reference.placement),
+    }
 }
 
 /// The cells of each row, which must be as many by the tree as by tokens.
@@ -149,7 +185,10 @@ fn cells<'a>(resolved: &Resolved<'a>, source: Option<QueryId>, layout: &Layout) 
     let rows = match (&layout.source, source) {
         (SourceLayout::Defaults(..), None) => return Some(Vec::new()),
         (SourceLayout::Rows(_, rows), Some(_)) => rows,
-        (SourceLayout::Defaults(..), Some(_)) | (SourceLayout::Rows(..), None) => return None,
+        (SourceLayout::Defaults(..) | SourceLayout::Other, Some(_))
+        | (SourceLayout::Rows(..) | SourceLayout::Other, None) => {
+            return None;
+        }
     };
     let node = resolved.queries.get(source?.0)?;
     let query = node.query;
@@ -171,11 +210,7 @@ fn cells<'a>(resolved: &Resolved<'a>, source: Option<QueryId>, layout: &Layout) 
 }
 
 /// The table's columns in the order of the cells; `None` where Postgres will find an error.
-fn given(relation: &Relation, insert: &Insert, layout: &Layout) -> Option<Vec<usize>> {
-    let width = match &layout.source {
-        SourceLayout::Defaults(..) => return insert.columns.is_empty().then(Vec::new),
-        SourceLayout::Rows(_, rows) => rows.first()?.cells.len(),
-    };
+fn given(relation: &Relation, insert: &Insert, width: usize) -> Option<Vec<usize>> {
     if insert.columns.is_empty() {
         return (width <= relation.columns.len()).then(|| (0..width).collect());
     }
@@ -216,11 +251,6 @@ impl<'a> Rows<'_, 'a> {
 
     fn template(&self, name: &str, placed: Placement) -> Option<(Template, ShardId)> {
         let home = self.case.snapshot.topology().home();
-        let prepare_on = match placed {
-            Placement::Sharded { .. } | Placement::Reference => home,
-            Placement::Unsharded(shard) => shard,
-            Placement::System | Placement::Temporary | Placement::Missing => return None,
-        };
         let left_out = self.left_out();
         let mut slots = Slots::default();
         let mut edits: Vec<(Place, Vec<Piece>)> = Vec::new();
@@ -257,6 +287,84 @@ impl<'a> Rows<'_, 'a> {
             _ => {}
         }
         self.columns(&left_out, &mut edits)?;
+        self.finish(name, placed, (slots, edits), first)
+    }
+
+    /// A batch in the form of a SELECT over VALUES becomes VALUES.
+    fn batch(&self, batch: &Listed, name: &str, placed: Placement) -> Option<(Template, ShardId)> {
+        let home = self.case.snapshot.topology().home();
+        let left_out = self.left_out();
+        let identity = |index: &usize| self.column(*index).map(|column| &column.filling);
+        let always = |filling: &Filling| {
+            matches!(
+                filling,
+                Filling::Identity {
+                    generated: IdentityKind::Always,
+                    ..
+                }
+            )
+        };
+        if left_out.is_empty() || calls(self.resolved) > 0 || self.given.iter().filter_map(identity).any(always) {
+            return None;
+        }
+        let overriding = self.overriding(&left_out)?.trim_start();
+        let mut slots = Slots::default();
+        let mut pieces = vec![Piece::Text(format!(
+            "{overriding}{}VALUES ",
+            if overriding.is_empty() { "" } else { " " }
+        ))];
+        for (number, row) in batch.rows.iter().enumerate() {
+            pieces.push(Piece::Text(if number > 0 { ", (" } else { "(" }.to_owned()));
+            for (cell, cast) in &batch.casts {
+                let (from, to) = *row.cells.get(*cell)?;
+                pieces.extend([
+                    Piece::Text("(".to_owned()),
+                    Piece::Tokens(from, to),
+                    Piece::Text(")".to_owned()),
+                ]);
+                pieces.extend([Piece::Tokens(cast.0, cast.1), Piece::Text(", ".to_owned())]);
+            }
+            for (at, column) in left_out.iter().enumerate() {
+                if at > 0 {
+                    pieces.push(Piece::Text(", ".to_owned()));
+                }
+                pieces.push(Piece::Value(self.fill(&mut slots, *column)?));
+            }
+            pieces.push(Piece::Text(")".to_owned()));
+        }
+        let draws = slots.ask().draws;
+        if draws
+            .iter()
+            .any(|draw| counts_on(self.case.snapshot, &draw.sequence) != home)
+        {
+            return None;
+        }
+        let named = left_out
+            .iter()
+            .map(|index| Some(quote_identifier(&self.column(*index)?.name)));
+        let added = named.collect::<Option<Vec<_>>>()?.join(", ");
+        let edits = vec![
+            (
+                Place::Before(self.layout.list?),
+                vec![Piece::Text(format!(", {added}"))],
+            ),
+            (Place::Over(batch.select, batch.end), pieces),
+        ];
+        self.finish(name, placed, (slots, edits), left_out.first().copied())
+    }
+
+    fn finish(
+        &self,
+        name: &str,
+        placed: Placement,
+        (slots, edits): (Slots, Vec<(Place, Vec<Piece>)>),
+        first: Option<usize>,
+    ) -> Option<(Template, ShardId)> {
+        let prepare_on = match placed {
+            Placement::Sharded { .. } | Placement::Reference => self.case.snapshot.topology().home(),
+            Placement::Unsharded(shard) => shard,
+            Placement::System | Placement::Temporary | Placement::Missing => return None,
+        };
         let column = first.and_then(|index| self.column(index));
         let column = column.map_or("nextval", |column| column.name.as_str());
         let instead = refuse(RefusalId::InsertSequenceDefault, &[name, column]);
@@ -288,6 +396,7 @@ impl<'a> Rows<'_, 'a> {
         let layout = match &self.layout.source {
             SourceLayout::Defaults(..) => None,
             SourceLayout::Rows(_, rows) => Some(rows.get(row)?),
+            SourceLayout::Other => return None,
         };
         if let Some(layout) = layout {
             for (position, expr) in self.cells.get(row)?.iter().enumerate() {
@@ -335,7 +444,7 @@ impl<'a> Rows<'_, 'a> {
     fn defaults(&self) -> Option<Place> {
         match self.layout.source {
             SourceLayout::Defaults(_, values) => Some(Place::Over(values, values.checked_add(1)?)),
-            SourceLayout::Rows(..) => None,
+            SourceLayout::Rows(..) | SourceLayout::Other => None,
         }
     }
 

@@ -60,6 +60,12 @@ fn called_by(input: &Input<'_>, function: &Function) -> Option<Called> {
     }
 }
 
+/// The sequence that a call of `nextval` or `setval` changes, if that is known.
+pub(in crate::plan) fn changed_by(input: &Input<'_>, function: &Function) -> Option<QualifiedName> {
+    let arguments = arguments(function)?;
+    sequence(input, arguments.first()?)
+}
+
 /// A call's arguments, if there is nothing else to it.
 fn arguments(function: &Function) -> Option<Vec<&Expr>> {
     let FunctionArguments::List(list) = &function.args else {

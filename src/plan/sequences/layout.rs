@@ -34,6 +34,8 @@ pub(in crate::plan) enum SourceLayout {
     Defaults(usize, usize),
     /// VALUES: its word, and the rows
     Rows(usize, Vec<RowLayout>),
+    /// a query
+    Other,
 }
 
 /// One row in parentheses.
@@ -48,7 +50,8 @@ pub(in crate::plan) struct RowLayout {
 // === impl Words ===
 
 impl Words<'_> {
-    fn kind(&self, at: usize) -> Option<TokenKind> {
+    /// The kind of the token at `at`.
+    pub(super) fn kind(&self, at: usize) -> Option<TokenKind> {
         self.tokens.get(at).map(|token| token.kind)
     }
 
@@ -77,7 +80,7 @@ impl Words<'_> {
     }
 
     /// The entries of a list between `from` and `to`, split at commas outside parentheses and brackets.
-    fn entries(&self, from: usize, to: usize) -> Vec<(usize, usize)> {
+    pub(super) fn entries(&self, from: usize, to: usize) -> Vec<(usize, usize)> {
         let mut entries = Vec::new();
         let (mut depth, mut begin) = (0usize, from);
         for at in from..to {
@@ -96,7 +99,7 @@ impl Words<'_> {
     }
 
     /// The `)` of the `(` at `open`.
-    fn close(&self, open: usize) -> Option<usize> {
+    pub(super) fn close(&self, open: usize) -> Option<usize> {
         if !self.is(open, b'(') {
             return None;
         }
@@ -116,6 +119,55 @@ impl Words<'_> {
         None
     }
 
+    /// The first keyword like this behind `from`, outside parentheses.
+    pub(super) fn find(&self, from: usize, word: &str) -> Option<usize> {
+        let mut at = from;
+        while at < self.tokens.len() {
+            if self.says(at, word) {
+                return Some(at);
+            }
+            at = self.close(at).unwrap_or(at).saturating_add(1);
+        }
+        None
+    }
+
+    /// The one word that stands here, in lower case.
+    pub(super) fn word(&self, (from, to): (usize, usize)) -> Option<Vec<u8>> {
+        let token = self.tokens.get(from)?;
+        let alone = token.kind == TokenKind::Word && to == from.saturating_add(1);
+        alone.then(|| token.span.of(self.text).to_ascii_lowercase())
+    }
+
+    /// The one integer that stands here.
+    pub(super) fn number(&self, (from, to): (usize, usize)) -> Option<u32> {
+        let token = self.tokens.get(from)?;
+        let alone = token.kind == TokenKind::Integer && to == from.saturating_add(1);
+        let digits = std::str::from_utf8(token.span.of(self.text)).ok()?;
+        digits.parse().ok().filter(|_| alone)
+    }
+
+    /// Is the INSERT's source over here?
+    pub(super) fn ends(&self, at: usize) -> bool {
+        at == self.end() || self.says(at, "returning") || self.says(at, "on")
+    }
+
+    /// Rows in parentheses, the first one at `first`, and what comes behind them.
+    pub(super) fn rows(&self, first: usize) -> Option<(Vec<RowLayout>, usize)> {
+        let mut rows = Vec::new();
+        let mut open = first;
+        loop {
+            let close = self.close(open)?;
+            rows.push(RowLayout {
+                close,
+                cells: self.entries(open.saturating_add(1), close),
+            });
+            if !self.is(close.saturating_add(1), b',') {
+                return Some((rows, close.saturating_add(1)));
+            }
+            open = close.saturating_add(2);
+        }
+    }
+
     /// The call of a function of this name that begins within a cell: from its name (or schema) to behind its `)`.
     pub(in crate::plan) fn call(&self, (from, to): (usize, usize), name: &str) -> Option<(usize, usize)> {
         let at = (from..to).find(|at| self.says(*at, name) && self.is(at.saturating_add(1), b'('))?;
@@ -126,7 +178,7 @@ impl Words<'_> {
     }
 }
 
-/// The parts of an INSERT of VALUES or DEFAULT VALUES; `None` for any other. `has_list`: it names its columns.
+/// The parts of an INSERT; `None` for another statement. `has_list`: it names its columns.
 pub(in crate::plan) fn insert_layout(words: Words<'_>, has_list: bool) -> Option<Layout> {
     let start = words.start();
     if !words.says(start, "insert") || !words.says(start.saturating_add(1), "into") {
@@ -154,8 +206,8 @@ pub(in crate::plan) fn insert_layout(words: Words<'_>, has_list: bool) -> Option
     }
     let source = match (words.says(at, "default"), words.says(at, "values")) {
         (true, _) if words.says(at.saturating_add(1), "values") => SourceLayout::Defaults(at, at.saturating_add(1)),
-        (false, true) => SourceLayout::Rows(at, rows(words, at.saturating_add(1))?),
-        _ => return None,
+        (false, true) => SourceLayout::Rows(at, words.rows(at.saturating_add(1))?.0),
+        _ => SourceLayout::Other,
     };
     Some(Layout {
         target,
@@ -163,22 +215,6 @@ pub(in crate::plan) fn insert_layout(words: Words<'_>, has_list: bool) -> Option
         overriding,
         source,
     })
-}
-
-fn rows(words: Words<'_>, first: usize) -> Option<Vec<RowLayout>> {
-    let mut rows = Vec::new();
-    let mut open = first;
-    loop {
-        let close = words.close(open)?;
-        rows.push(RowLayout {
-            close,
-            cells: words.entries(open.saturating_add(1), close),
-        });
-        if !words.is(close.saturating_add(1), b',') {
-            return Some(rows);
-        }
-        open = close.saturating_add(2);
-    }
 }
 
 /// The entries of the list of a SELECT that has nothing else.

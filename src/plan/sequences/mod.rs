@@ -11,9 +11,11 @@ mod ask;
 mod name;
 mod call;
 mod layout;
+mod listed;
 mod template;
 
 pub use ask::{Draw, Privilege, Recall, SequenceAsk};
-pub(in crate::plan) use call::{Called, SEQUENCE_FUNCTIONS, called};
+pub(in crate::plan) use call::{Called, SEQUENCE_FUNCTIONS, called, changed_by};
 pub(in crate::plan) use layout::{Layout, RowLayout, SourceLayout, Words, insert_layout, select_items};
+pub(in crate::plan) use listed::{Listed, listed};
 pub(in crate::plan) use template::{Keyed, Piece, Place, Slots, Template};

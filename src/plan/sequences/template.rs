@@ -40,6 +40,8 @@ pub(in crate::plan) enum Piece {
     Text(String),
     /// the value of a slot, as a bigint
     Value(usize),
+    /// the client's own text, from a token to before another
+    Tokens(usize, usize),
 }
 
 /// A statement of a shape, and what is to be put into it.
@@ -155,6 +157,12 @@ impl Template {
         }
     }
 
+    /// Is text of the client's moved about?
+    pub(in crate::plan) fn is_batch(&self) -> bool {
+        let moves = |piece: &Piece| matches!(piece, Piece::Tokens(..));
+        self.edits.iter().any(|(_, pieces)| pieces.iter().any(moves))
+    }
+
     /// The refusal where no value can be drawn.
     pub(in crate::plan) fn instead(&self) -> &Refusal {
         &self.instead
@@ -194,15 +202,19 @@ impl Template {
         }
         let mut edits = Edits::new();
         for (place, pieces) in &self.edits {
-            let mut put = String::new();
+            let span = |at: usize| tokens.get(at).map(|token| token.span);
+            let mut put: Vec<u8> = Vec::new();
             for piece in pieces {
                 match piece {
-                    Piece::Text(text) => put.push_str(text),
+                    Piece::Text(text) => put.extend_from_slice(text.as_bytes()),
                     // as a string, so that texts with small and large values have one shape
-                    Piece::Value(slot) => put.push_str(&format!("'{}'::bigint", values.get(*slot)?)),
+                    Piece::Value(slot) => put.extend_from_slice(format!("'{}'::bigint", values.get(*slot)?).as_bytes()),
+                    Piece::Tokens(from, to) => {
+                        let own = span(*from)?.start..span(to.checked_sub(1)?)?.end;
+                        put.extend_from_slice(text.get(own)?);
+                    }
                 }
             }
-            let span = |at: usize| tokens.get(at).map(|token| token.span);
             match place {
                 Place::Over(from, to) => {
                     let end = span(to.checked_sub(1)?)?.end;
