@@ -441,7 +441,7 @@ async fn the_catalog_is_read_as_it_is() {
     );
     assert_eq!(
         shown,
-        r#"[("id", Nothing), ("name", Nothing), ("code", Nothing), ("loose", Nothing), ("feeling", Nothing), ("paid", Default { expression: "0", sequence: No }), ("n", Default { expression: "nextval('public.users_n_seq'::regclass)", sequence: Yes }), ("i", Identity), ("g", Generated("(id * 2)")), ("price", Nothing)]"#
+        r#"[("id", Nothing), ("name", Nothing), ("code", Nothing), ("loose", Nothing), ("feeling", Nothing), ("paid", Default { expression: "0", sequence: No }), ("n", Default { expression: "nextval('public.users_n_seq'::regclass)", sequence: Next(QualifiedName { schema: "public", name: "users_n_seq" }) }), ("i", Identity { sequence: Some(QualifiedName { schema: "public", name: "users_i_seq" }), generated: Always }), ("g", Generated("(id * 2)")), ("price", Nothing)]"#
     );
     assert_eq!(
         users.unique_keys,

@@ -208,6 +208,7 @@ impl World {
                     }
                 }
                 Ask::Categories { .. } => panic!("no category keyspace here"),
+                Ask::Sequences(_) => panic!("no sequence here"),
             }
         }
         panic!("the planner asks for ever: {}", case.sql);

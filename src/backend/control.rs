@@ -40,6 +40,14 @@ impl ControlError {
             ControlError::Timeout(_) => None,
         }
     }
+
+    /// The server's own message, if the server said something.
+    pub fn message(&self) -> Option<&str> {
+        match self {
+            ControlError::Url(error) | ControlError::Postgres(error) => error.as_db_error().map(|said| said.message()),
+            ControlError::Timeout(_) => None,
+        }
+    }
 }
 
 /// tokio-postgres says only "db error"; the server's own words are in its source.

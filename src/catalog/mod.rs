@@ -12,7 +12,7 @@ mod snapshot;
 pub use builtin::{Builtin, Operator, Type};
 pub use function::{Body, Function, FunctionKind, ReturnsSet, Volatility};
 pub use relation::{
-    Collation, Column, Filling, ForeignKey, Inheritance, Nullability, Relation, RelationKind, Sequenced, Trigger,
-    TriggerLevel, TriggerTiming,
+    Collation, Column, DrawnFrom, Filling, ForeignKey, IdentityKind, Inheritance, Nullability, Relation, RelationKind,
+    Sequenced, Trigger, TriggerLevel, TriggerTiming,
 };
 pub use snapshot::Catalog;

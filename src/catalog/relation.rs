@@ -107,22 +107,47 @@ pub enum Filling {
     Default {
         /// its text
         expression: String,
-        /// names a sequence (nextval, or an identity column)
+        /// what it draws from a sequence
         sequence: Sequenced,
     },
     /// GENERATED … AS IDENTITY
-    Identity,
+    Identity {
+        /// its own sequence; `None`: not known here (a partition's is its root's)
+        sequence: Option<QualifiedName>,
+        /// may an INSERT give a value
+        generated: IdentityKind,
+    },
     /// GENERATED ALWAYS AS (…) STORED
     Generated(String),
 }
 
 /// Does a default draw from a sequence?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sequenced {
-    /// it calls nextval
-    Yes,
     /// it does not
     No,
+    /// it is `nextval` of this one and nothing else
+    Next(QualifiedName),
+    /// it uses sequences in another way
+    Otherwise,
+}
+
+/// GENERATED ALWAYS or BY DEFAULT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityKind {
+    /// a value needs OVERRIDING SYSTEM VALUE
+    Always,
+    /// a value may be given
+    ByDefault,
+}
+
+/// What fills a column from a sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrawnFrom<'a> {
+    /// the next value of this one
+    Next(&'a QualifiedName),
+    /// something else that uses sequences
+    Otherwise,
 }
 
 /// A user trigger.
@@ -173,6 +198,38 @@ pub struct ForeignKey {
     pub on_update: u8,
     /// `confdeltype`
     pub on_delete: u8,
+}
+
+// === impl Filling ===
+
+impl Filling {
+    /// The sequence that fills the column, if one does.
+    pub fn drawn_from(&self) -> Option<DrawnFrom<'_>> {
+        match self {
+            Filling::Default {
+                expression: _,
+                sequence: Sequenced::Next(sequence),
+            }
+            | Filling::Identity {
+                sequence: Some(sequence),
+                generated: _,
+            } => Some(DrawnFrom::Next(sequence)),
+            Filling::Default {
+                expression: _,
+                sequence: Sequenced::Otherwise,
+            }
+            | Filling::Identity {
+                sequence: None,
+                generated: _,
+            } => Some(DrawnFrom::Otherwise),
+            Filling::Default {
+                expression: _,
+                sequence: Sequenced::No,
+            }
+            | Filling::Nothing
+            | Filling::Generated(_) => None,
+        }
+    }
 }
 
 // === impl Relation ===

@@ -110,7 +110,7 @@ fn relation_words(relations: &[&Relation]) -> BTreeSet<String> {
         all.extend(relation.triggers.iter().map(|trigger| trigger.function.name.clone()));
         let texts = relation.columns.iter().filter_map(|column| match &column.filling {
             Filling::Default { expression, .. } | Filling::Generated(expression) => Some(expression),
-            Filling::Nothing | Filling::Identity => None,
+            Filling::Nothing | Filling::Identity { .. } => None,
         });
         for text in texts.chain(&relation.view_definition) {
             all.extend(words(text).unwrap_or_default());

@@ -55,7 +55,8 @@ const RELATIONS: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrow
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND c.relpersistence <> 't' AND USERS";
 
 /// relation, name, type, typmod, type's name, collation class, collation's name, not null, identity, generated, default
-/// (a domain's, where the column has none of its own), draws from a sequence
+/// (a domain's, where the column has none of its own), draws from a sequence, that sequence's schema and name (where the
+/// default is `nextval` of it and nothing else, or the column is an identity)
 const COLUMNS: &str = "SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, format_type(a.atttypid, a.atttypmod), \
     CASE WHEN a.attcollation = 0 THEN 'none' WHEN co.oid = 100 THEN 'default' \
     WHEN NOT co.collisdeterministic THEN 'nondeterministic' \
@@ -67,11 +68,19 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, fo
     coalesce(pg_get_expr(d.adbin, d.adrelid), dt.typdefault) ~* '(nextval|currval|lastval)\\s*\\(' \
     OR EXISTS (SELECT FROM pg_depend p \
     JOIN pg_class s ON s.oid = p.refobjid AND s.relkind = 'S' WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid \
-    AND p.refclassid = 'pg_class'::regclass) \
+    AND p.refclassid = 'pg_class'::regclass), q.nspname, q.relname \
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
     LEFT JOIN pg_type dt ON dt.oid = a.atttypid AND dt.typtype = 'd' \
     LEFT JOIN pg_collation co ON co.oid = a.attcollation LEFT JOIN pg_namespace cn ON cn.oid = co.collnamespace \
+    LEFT JOIN LATERAL (SELECT sn.nspname, s.relname FROM pg_depend p \
+    JOIN pg_class s ON s.relkind = 'S' AND s.oid = CASE WHEN a.attidentity <> '' THEN p.objid ELSE p.refobjid END \
+    JOIN pg_namespace sn ON sn.oid = s.relnamespace WHERE p.refclassid = 'pg_class'::regclass \
+    AND CASE WHEN a.attidentity <> '' THEN p.classid = 'pg_class'::regclass AND p.deptype = 'i' \
+    AND p.refobjid = a.attrelid AND p.refobjsubid = a.attnum \
+    ELSE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid \
+    AND pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\\(''([^'']|'''')+''::regclass\\)$' END LIMIT 1) q \
+    ON a.attidentity <> '' OR d.oid IS NOT NULL \
     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') \
     AND c.relpersistence <> 't' AND USERS ORDER BY a.attrelid, a.attnum";
 

@@ -56,6 +56,14 @@ pub enum Error {
         /// key
         key: String,
     },
+    /// a sequence gives no value: the server's own words
+    #[error("{message}")]
+    Sequence {
+        /// SQLSTATE
+        code: String,
+        /// its message
+        message: String,
+    },
     /// what cannot happen
     #[error("internal error: {0}")]
     Bug(&'static str),

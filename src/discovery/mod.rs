@@ -19,6 +19,7 @@ mod union;
 mod builtin;
 mod store;
 mod categories;
+mod sequences;
 mod checks;
 mod together;
 mod stage;

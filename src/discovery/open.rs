@@ -11,6 +11,7 @@ use crate::config::{Settings, Users};
 use crate::discovery::categories::{Fixed, Known, derive};
 use crate::discovery::health::Board;
 use crate::discovery::reach::Reach;
+use crate::discovery::sequences::Sequences;
 use crate::discovery::shard_catalog::ShardCatalog;
 use crate::discovery::stage::{self, Change, Depth, Home, Proposal, Stage};
 use crate::discovery::store::{self, Stored};
@@ -18,7 +19,7 @@ use crate::discovery::together::together;
 use crate::discovery::union::{self, Union};
 use crate::discovery::{Error, Finding, Health, Picture, Seen, Severity, builtin};
 use crate::plan::{Category, Purpose, Snapshot};
-use crate::topology::{KeyspaceId, ShardId, Topology};
+use crate::topology::{KeyspaceId, QualifiedName, ShardId, Topology};
 
 /// How often a proxy that lost the race for an epoch tries again: each loss means that another one made progress.
 const RACES_MAX: usize = 8;
@@ -39,6 +40,7 @@ pub(super) struct Inner {
     /// held by whoever is reading catalogs in order to swap: one at a time, so that a later one sees later
     pub(super) turn: Mutex<()>,
     pub(super) fixed: Fixed,
+    sequences: Sequences,
     pub(super) board: Board,
     /// something differs from the picture
     pub(super) stale: Notify,
@@ -81,6 +83,7 @@ pub async fn open(
         live: RwLock::new(Arc::new(live)),
         turn: Mutex::new(()),
         fixed,
+        sequences: Sequences::default(),
         board: Board::default(),
         stale: Notify::new(),
         generation: watch::Sender::new(0),
@@ -447,6 +450,15 @@ impl Discovery {
         fixed
             .remove(&entry)
             .ok_or(Error::Bug("a category that was just fixed is gone"))
+    }
+
+    /// The next values of a sequence, `count` of them in their order, each given to nobody else. `role`: who must have
+    /// USAGE or UPDATE on it, as for `nextval`; none for an identity column, whose sequence is part of its table.
+    pub async fn draw(&self, sequence: &QualifiedName, count: usize, role: Option<&str>) -> Result<Vec<i64>, Error> {
+        let live = self.inner.live();
+        let home = self.home_for(&live, "a value of a sequence")?;
+        let drawn = self.inner.sequences.draw(&home, sequence, count, role).await;
+        drawn.map_err(|error| down(error, "a value of a sequence"))
     }
 
     /// All categories known to be fixed, for `Facts`; cheap.

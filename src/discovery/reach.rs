@@ -117,7 +117,8 @@ impl Reach {
         Ok(self.batch(sql, limit).await?.pop().unwrap_or_default())
     }
 
-    fn failure(&self, error: &ControlError) -> Error {
+    /// What a failed statement means.
+    pub(super) fn failure(&self, error: &ControlError) -> Error {
         match error.sqlstate() {
             // Shutting down, starting up, or the connection itself: the shard isn't there for now.
             Some(code) if !code.starts_with("57P") && !code.starts_with("08") => Error::Server {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::catalog::{
-    Collation, Column, Filling, ForeignKey, Function, FunctionKind, Inheritance, Nullability, Relation, RelationKind,
-    ReturnsSet, Sequenced, Trigger, TriggerLevel, TriggerTiming, Type, Volatility,
+    Collation, Column, Filling, ForeignKey, Function, FunctionKind, IdentityKind, Inheritance, Nullability, Relation,
+    RelationKind, ReturnsSet, Sequenced, Trigger, TriggerLevel, TriggerTiming, Type, Volatility,
 };
 use crate::discovery::Error;
 use crate::discovery::catalog_sql;
@@ -291,14 +291,28 @@ fn columns(relations: &mut ByOid, rows: &[Row], shard: &str, default: Collation)
             _ => Collation::Deterministic,
         };
         let default = cells.optional(10).map(str::to_owned);
+        let drawn = match (cells.optional(12), cells.optional(13)) {
+            (Some(schema), Some(name)) => Some(QualifiedName::new(schema, name)),
+            _ => None,
+        };
         let filling = match (cells.text(8)?, cells.text(9)?, default) {
             ("", "", None) => Filling::Nothing,
             ("", "", Some(expression)) => {
-                let sequence = if cells.is(11) { Sequenced::Yes } else { Sequenced::No };
+                let sequence = match (cells.is(11), drawn) {
+                    (_, Some(drawn)) => Sequenced::Next(drawn),
+                    (true, None) => Sequenced::Otherwise,
+                    (false, None) => Sequenced::No,
+                };
                 Filling::Default { expression, sequence }
             }
             ("", _, expression) => Filling::Generated(expression.unwrap_or_default()),
-            (_, _, _) => Filling::Identity,
+            (kind, _, _) => Filling::Identity {
+                sequence: drawn,
+                generated: match kind {
+                    "a" => IdentityKind::Always,
+                    _ => IdentityKind::ByDefault,
+                },
+            },
         };
         relation.relation.columns.push(Column {
             name: cells.owned(1)?,

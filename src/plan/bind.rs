@@ -10,8 +10,8 @@ use crate::plan::keys::{Evaluation, Owner, Unplaced, Values, WrittenRow};
 use crate::plan::ladder::{Around, Keyed, Literals, Route, Ruling, Several, shard_names};
 use crate::plan::writes::Bindings;
 use crate::plan::{
-    Access, Facts, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, SessionEffect, Snapshot, Verdict,
-    Work, refuse,
+    Access, Facts, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, SequenceUse, SessionEffect,
+    Snapshot, Verdict, Work, drawn, refuse,
 };
 use crate::sql::{Lexing, Literal, Shape, Span, shape};
 use crate::topology::{Epoch, ShardId, ShardSet};
@@ -32,6 +32,8 @@ pub struct Compiled {
     inner: Option<Box<Compiled>>,
     /// types of `$n`, 0 where unknown
     types: Vec<Oid>,
+    /// what it does to the session's memory of sequences
+    sequences: SequenceUse,
     /// the text that a fan-out's template was made from
     text: Option<Box<[u8]>>,
 }
@@ -75,7 +77,9 @@ impl Compiled {
                 Several::FanOut(_) | Several::Refused(_) => Some(request.text.into()),
                 Several::Split(_) => None,
             },
-            Route::Fixed { .. } | Route::Ready { .. } | Route::Inner { .. } | Route::Refused(_) => None,
+            Route::Fixed { .. } | Route::Ready { .. } | Route::Drawn(_) | Route::Inner { .. } | Route::Refused(_) => {
+                None
+            }
         };
         let prepare_on = inner.as_ref().map_or(prepare_on, |inner| inner.prepare_on);
         Compiled {
@@ -88,8 +92,14 @@ impl Compiled {
             lifted: Lifted::Perhaps,
             inner,
             types,
+            sequences: SequenceUse::Untouched,
             text,
         }
+    }
+
+    /// The same, of a statement that does this to the session's memory of sequences.
+    pub(in crate::plan) fn with_sequences(self, sequences: SequenceUse) -> Compiled {
+        Compiled { sequences, ..self }
     }
 
     /// The same, of a text that was scanned into `own`.
@@ -115,7 +125,9 @@ impl Compiled {
                 let rows = rows.saturating_mul(size_of::<WrittenRow>());
                 text.saturating_add(rows).saturating_add(split)
             }
-            Route::Fixed { .. } | Route::Ready { .. } | Route::Inner { .. } | Route::Refused(_) => text,
+            Route::Fixed { .. } | Route::Ready { .. } | Route::Drawn(_) | Route::Inner { .. } | Route::Refused(_) => {
+                text
+            }
         }
     }
 
@@ -143,8 +155,13 @@ impl Compiled {
         match &self.route {
             Route::Refused(refusal) => Some(refusal),
             Route::Inner { .. } => self.inner.as_ref().and_then(|inner| inner.static_refusal()),
-            Route::Fixed { .. } | Route::Ready { .. } | Route::Keyed(_) => None,
+            Route::Fixed { .. } | Route::Ready { .. } | Route::Drawn(_) | Route::Keyed(_) => None,
         }
+    }
+
+    /// Does it want values of sequences in its text?
+    pub(in crate::plan) fn is_drawn(&self) -> bool {
+        matches!(self.route, Route::Drawn(_))
     }
 
     /// The plan for these literals and parameters. `request` is of the same shape, context and declared types as the one
@@ -160,6 +177,7 @@ impl Compiled {
             Route::Fixed { kind, shard, reason: _ } => Ok(self.plan(*kind, Work::One(*shard))),
             Route::Ready { kind, work, reason: _ } => Ok(self.plan(*kind, work.clone())),
             Route::Refused(refusal) => Err(Verdict::Refused(refusal.clone())),
+            Route::Drawn(template) => drawn::bind(template, snapshot, request, parameters, facts),
             Route::Inner { span, around } => self.bind_inner(snapshot, request, parameters, facts, (*span, *around)),
             Route::Keyed(keyed) => {
                 let (led, _) = self.led(keyed, snapshot, request, parameters, facts, Reasons::Unwanted)?;
@@ -216,6 +234,16 @@ impl Compiled {
             }
             Route::Ready { kind, work, reason } => Ok(vec![step(kind.name(), work.shards(), reason.to_string())]),
             Route::Refused(refusal) => Err(Verdict::Refused(refusal.clone())),
+            Route::Drawn(template) => {
+                let home = ShardSet::only(topology.home());
+                let steps = template.steps().into_iter();
+                let mut steps: Vec<RouteStep> = steps.map(|values| step("sequence", home, values)).collect();
+                match drawn::explain(template, snapshot, request, parameters, facts)? {
+                    Some(behind) => steps.extend(behind),
+                    None => steps.push(step("write", ShardSet::EMPTY, "where the drawn keys belong".to_owned())),
+                }
+                Ok(steps)
+            }
             Route::Inner { span, around: _ } => match &self.inner {
                 Some(inner) => {
                     let request = Request {
@@ -273,6 +301,7 @@ impl Compiled {
             work,
             access: self.access,
             effect: self.effect.clone(),
+            sequences: self.sequences.clone(),
         }
     }
 
@@ -288,6 +317,10 @@ impl Compiled {
         let Some(inner) = &self.inner else {
             return refused(RefusalId::SyntaxNotUnderstood);
         };
+        if let Route::Drawn(template) = &inner.route {
+            // Neither EXPLAIN nor a cursor draws a value.
+            return Err(Verdict::Refused(Box::new(template.instead().clone())));
+        }
         let request = Request {
             text: span.of(request.text),
             ..*request
@@ -403,10 +436,12 @@ impl Compiled {
                 match &afresh.route {
                     Route::Keyed(keyed) => afresh.many(keyed, shards, snapshot, request, parameters, facts),
                     Route::Refused(refusal) => Err(Verdict::Refused(refusal.clone())),
-                    Route::Fixed { .. } | Route::Ready { .. } | Route::Inner { .. } => Err(Verdict::Refused(refuse(
-                        RefusalId::SyntaxNotUnderstood,
-                        &["another route of the same shape"],
-                    ))),
+                    Route::Fixed { .. } | Route::Ready { .. } | Route::Drawn(_) | Route::Inner { .. } => {
+                        Err(Verdict::Refused(refuse(
+                            RefusalId::SyntaxNotUnderstood,
+                            &["another route of the same shape"],
+                        )))
+                    }
                 }
             }
         }

@@ -163,7 +163,7 @@ fn compile_new(
         );
     let types = types(request, facts);
     let case = |tree: &Tree<'_>| {
-        ladder::rule(&Case {
+        let case = Case {
             text: request.text,
             lexing,
             tokens: &tokens,
@@ -171,9 +171,12 @@ fn compile_new(
             snapshot,
             context: request.context,
             resolved: tree,
-        })
+        };
+        let ruling = ladder::rule(&case)?;
+        let sequences = ladder::sequence_use(&case, &ruling);
+        Ok::<_, Verdict>((ruling, sequences))
     };
-    let ruling = match wants_tree.then(|| parse(request.text, lexing)) {
+    let (ruling, sequences) = match wants_tree.then(|| parse(request.text, lexing)) {
         None => case(&Tree::NotWanted)?,
         Some(Err(failure)) => case(&Tree::Unparsed(failure))?,
         Some(Ok(statement)) => {
@@ -199,7 +202,9 @@ fn compile_new(
         }
     };
     let inner = inner(snapshot, request, facts, &ruling, depth)?;
-    Ok(Compiled::new(snapshot, request, ruling, inner, types).of_shape(own))
+    Ok(Compiled::new(snapshot, request, ruling, inner, types)
+        .of_shape(own)
+        .with_sequences(sequences))
 }
 
 /// Compiles the statement inside EXPLAIN, DECLARE or COPY.

@@ -20,12 +20,14 @@ mod work;
 mod explain;
 mod snapshot;
 mod resolve;
+mod sequences;
 mod keys;
 mod fanout;
 mod writes;
 mod ladder;
 mod cache;
 mod compile;
+mod drawn;
 mod bind;
 mod error;
 
@@ -41,8 +43,10 @@ pub use fanout::{
 pub use refusal::{Refusal, RefusalKind, refusal_kinds};
 pub(in crate::plan) use refusal::{RefusalId, refuse};
 pub use request::{Category, Facts, Parameters, Request};
+pub use sequences::{Draw, Privilege, Recall, SequenceAsk};
 pub use snapshot::Snapshot;
 pub use verdict::{Ask, Purpose, Verdict};
 pub use work::{
-    Access, Counts, FanOut, Kind, Plan, RowOrder, Sameness, SessionEffect, Work, WriteAnswer, WritePart, Writes,
+    Access, Counts, FanOut, Kind, Plan, RowOrder, Sameness, SequenceUse, SessionEffect, Work, WriteAnswer, WritePart,
+    Writes,
 };

@@ -170,10 +170,15 @@ registry! {
         "It is neither a constant, a parameter, nor a column whose shard is known.",
         "Compute the key in the client and pass it as a value." }
     InsertSequenceDefault { "insert-sequence-default" "0A000",
-        "INSERT that leaves a serial or identity column of a sharded table to its default",
+        "INSERT … SELECT, MERGE, EXPLAIN or WITH that leaves a serial or identity column of a sharded table to its default",
         "column \"{1}\" of sharded table \"{0}\" draws from a sequence",
+        "Each shard has a sequence of its own, so their values would collide; values of the home shard's are put into the rows of VALUES only.",
+        "INSERT the rows by VALUES, or give {1} values, for example from SELECT nextval(…) sent by itself." }
+    UpdateSequenceDefault { "update-sequence-default" "0A000",
+        "SET of a serial or identity column of a sharded or reference table to DEFAULT",
+        "column \"{1}\" of table \"{0}\" would draw from a sequence in UPDATE",
         "Each shard has a sequence of its own, so their values would collide.",
-        "Give {1} a value, for example from SELECT nextval(…) sent by itself, or use a uuid." }
+        "Draw a value by SELECT nextval(…) first, and SET the column to it." }
     WriteSeveralShards { "write-several-shards" "0A000",
         "A write whose rows lie on several shards",
         "statement writes to several shards",

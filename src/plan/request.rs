@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::plan::Context;
-use crate::topology::KeyspaceId;
+use crate::plan::{Context, Recall};
+use crate::topology::{KeyspaceId, QualifiedName};
 use crate::value::{Format, Oid};
 
 /// One statement to plan.
@@ -36,6 +36,10 @@ pub struct Facts {
     pub parameter_types: Option<Vec<Oid>>,
     /// values of constants evaluated under the session's settings: expression text → text form (`None` is NULL)
     pub constants: BTreeMap<String, Option<String>>,
+    /// values drawn from sequences for this very execution
+    pub drawn: BTreeMap<QualifiedName, Vec<i64>>,
+    /// values that the session was given by sequences before
+    pub recalled: BTreeMap<Recall, i64>,
 }
 
 /// What is known of a symbol.

@@ -2,7 +2,7 @@
 //!
 //! Holds: the list of questions is closed; a session answers at most three rounds.
 
-use crate::plan::Refusal;
+use crate::plan::{Refusal, SequenceAsk};
 use crate::topology::KeyspaceId;
 
 /// The closed list of things a plan may ask for.
@@ -21,6 +21,8 @@ pub enum Ask {
     ParameterTypes,
     /// the value of constant expressions (text) under the session's settings
     Constants(Vec<String>),
+    /// values of sequences: new ones, or ones that the session was given
+    Sequences(SequenceAsk),
 }
 
 /// Why a category is asked for.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::plan::{CopyIn, CopyOut, MergeSpec};
 use crate::sql::PositionMap;
-use crate::topology::{Epoch, ShardId, ShardSet};
+use crate::topology::{Epoch, QualifiedName, ShardId, ShardSet};
 use crate::value::Oid;
 
 /// What a statement may do to rows.
@@ -27,6 +27,17 @@ pub enum SessionEffect {
     Pin(&'static str),
     /// opaque code ran: pin, then look
     Opaque,
+}
+
+/// What a statement does to what its session knows of sequences, besides the values that it was given for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SequenceUse {
+    /// nothing
+    Untouched,
+    /// home draws from these, or sets them: what the session knew of them may be old
+    UnseenOf(Arc<[QualifiedName]>),
+    /// a shard may have drawn from any, or set one
+    Unseen,
 }
 
 /// Plan kinds: metric label and first word of `EXPLAIN (ROUTE)`.
@@ -61,6 +72,8 @@ pub struct Plan {
     pub access: Access,
     /// session
     pub effect: SessionEffect,
+    /// what becomes of the session's memory of sequences
+    pub sequences: SequenceUse,
 }
 
 /// Where a statement runs.

@@ -38,6 +38,7 @@ impl Session {
             | Failure::NotInThisVersion { .. }
             | Failure::ConstantsReadOtherwise
             | Failure::CopyKeyUnread { .. }
+            | Failure::ValueUnseen(_)
             | Failure::NoFunctionCall => {
                 if let Some(id) = session_refusal(failure) {
                     self.world.telemetry.refusal(id);
@@ -51,6 +52,7 @@ impl Session {
             | Failure::Block(_)
             | Failure::Merge(_)
             | Failure::Discovery(_)
+            | Failure::NoCurrentValue(_)
             | Failure::Scan(_)
             | Failure::Setting(_)
             | Failure::NoStatement(_)
@@ -94,9 +96,10 @@ fn session_refusal(failure: &Failure) -> Option<&'static str> {
         Failure::End(EndError::CannotPrepare { .. }) => Some("transaction-cannot-prepare"),
         Failure::IsolationAcrossShards { .. } => Some("isolation-across-shards"),
         Failure::NoFunctionCall => Some("function-call-message"),
-        Failure::NotInThisVersion { .. } | Failure::ConstantsReadOtherwise | Failure::CopyKeyUnread { .. } => {
-            Some("session-command")
-        }
+        Failure::NotInThisVersion { .. }
+        | Failure::ConstantsReadOtherwise
+        | Failure::CopyKeyUnread { .. }
+        | Failure::ValueUnseen(_) => Some("session-command"),
         Failure::Refused(_)
         | Failure::CopyRow { .. }
         | Failure::CopyRowTooLong
@@ -106,6 +109,7 @@ fn session_refusal(failure: &Failure) -> Option<&'static str> {
         | Failure::Block(_)
         | Failure::Merge(_)
         | Failure::Discovery(_)
+        | Failure::NoCurrentValue(_)
         | Failure::Scan(_)
         | Failure::Setting(_)
         | Failure::NoStatement(_)
@@ -376,6 +380,10 @@ fn discovery_fields(failure: &crate::discovery::Error) -> ErrorFields {
         Error::Unreachable { .. } | Error::HomeDown { .. } => error(SqlState::CONNECTION_FAILURE, failure.to_string()),
         Error::UnknownKey { .. } => error(SqlState::FOREIGN_KEY_VIOLATION, failure.to_string())
             .with_hint("Insert the key with its category into the lookup table first."),
+        Error::Sequence { code, message } => error(
+            SqlState::parse(code.as_bytes()).unwrap_or(SqlState::SYSTEM_ERROR),
+            message.clone(),
+        ),
         Error::Server { code, .. } => error(
             SqlState::parse(code.as_bytes()).unwrap_or(SqlState::SYSTEM_ERROR),
             failure.to_string(),

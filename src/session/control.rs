@@ -554,6 +554,9 @@ impl Session {
             // What it resets is reported by Postgres; here the next backend has the start-up settings.
             self.recheck = Stale::Yes;
         }
+        if matches!(discard, Discard::All | Discard::Sequences) {
+            self.sequences = crate::session::sequences::Memory::default();
+        }
         self.complete(text);
         Ok(())
     }

@@ -109,6 +109,12 @@ pub(super) enum Failure {
     /// 0A000: a server would read a prepared statement's constants otherwise than when it was prepared
     #[error("constants of a prepared statement were read under other settings")]
     ConstantsReadOtherwise,
+    /// 55000: `currval` of this sequence, or `lastval`, before the session was given a value
+    #[error("{}", no_current_value(.0))]
+    NoCurrentValue(crate::plan::Recall),
+    /// 0A000: `currval` of this sequence, or `lastval`, and the proxy hasn't seen the value
+    #[error("{}", value_unseen(.0))]
+    ValueUnseen(crate::plan::Recall),
     /// 0A000: a message of the fast path
     #[error("function-call message")]
     NoFunctionCall,
@@ -175,6 +181,28 @@ pub(super) enum Failure {
     /// what cannot happen
     #[error("internal error: {0}")]
     Bug(&'static str),
+}
+
+/// Postgres's words (`sequence.c` of 15).
+fn no_current_value(recall: &crate::plan::Recall) -> String {
+    match recall {
+        crate::plan::Recall::Current(sequence) => {
+            format!(
+                "currval of sequence \"{}\" is not yet defined in this session",
+                sequence.name
+            )
+        }
+        crate::plan::Recall::Last => "lastval is not yet defined in this session".to_owned(),
+    }
+}
+
+fn value_unseen(recall: &crate::plan::Recall) -> String {
+    match recall {
+        crate::plan::Recall::Current(sequence) => {
+            format!("the session's value of sequence \"{}\" is not known", sequence.name)
+        }
+        crate::plan::Recall::Last => "the session's last value of a sequence is not known".to_owned(),
+    }
 }
 
 /// Postgres's words for a statement that isn't there.

@@ -21,6 +21,7 @@ mod lane;
 mod route;
 mod inline;
 mod rows;
+mod sequences;
 mod oids;
 mod control;
 mod copy;

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::plan::{Access, Ask, Compiled, Facts, Parameters, Plan, Refusal, Request, RouteStep, Snapshot, Verdict};
+use crate::plan::{
+    Access, Ask, Compiled, Facts, Parameters, Plan, Refusal, Request, RouteStep, SequenceUse, Snapshot, Verdict,
+};
 use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
 use crate::session::prepared::Statement;
@@ -17,14 +19,14 @@ use crate::transaction::{Begun, Isolation, Participant};
 use crate::value::Oid;
 use crate::wire::{self, SqlState};
 
-/// Rounds of questions that a plan may take.
-const ROUNDS_MAX: usize = 3;
+/// Rounds of questions that a plan may take; values of sequences are one more than the rest.
+const ROUNDS_MAX: usize = 4;
 
 /// SQLSTATEs of a text that is wrong wherever it is read. Not among them: a relation, function or type that isn't there,
 /// since home has not everything.
-const REJECTIONS: [&str; 21] = [
+const REJECTIONS: [&str; 22] = [
     "22003", "22007", "22008", "22P02", "42601", "42701", "42702", "42703", "42712", "42725", "42803", "42804",
-    "42846", "42P02", "42P08", "42P09", "42P10", "42P18", "42P19", "42P20", "42P21",
+    "42846", "42P02", "42P08", "42P09", "42P10", "42P18", "42P19", "42P20", "42P21", "428C9",
 ];
 
 /// What is to be planned.
@@ -157,6 +159,11 @@ impl Session {
             | crate::plan::Work::CopyOut(_) => None,
         };
         self.allow(&plan)?;
+        match &plan.sequences {
+            SequenceUse::Untouched => {}
+            SequenceUse::UnseenOf(sequences) => self.sequences.lose_those(sequences),
+            SequenceUse::Unseen => self.sequences.lose(),
+        }
         Ok(plan)
     }
 
@@ -167,7 +174,7 @@ impl Session {
                 .statement
                 .and_then(|s| s.described())
                 .map(|d| d.parameters.clone()),
-            constants: std::collections::BTreeMap::new(),
+            ..Facts::default()
         }
     }
 
@@ -262,6 +269,7 @@ impl Session {
                 };
                 facts.constants.extend(expressions.into_iter().zip(values));
             }
+            Ask::Sequences(ask) => self.answer_sequences(&ask, facts).await?,
         }
         Ok(())
     }
@@ -456,6 +464,7 @@ impl Session {
     /// DDL has run: the picture is read anew before the next statement, and texts prepared from now on are others.
     pub(super) fn ddl_ran(&mut self) {
         self.ddl = true;
+        self.sequences.lose_known(); // a sequence of the same name may be another one now
         self.world.statements.next_generation();
     }
 }

@@ -148,6 +148,7 @@ impl Session {
             ddl: false,
             rest: None,
             in_batch: false,
+            sequences: crate::session::sequences::Memory::default(),
             world,
         }
     }

@@ -210,6 +210,8 @@ pub(super) struct Session {
     pub(super) rest: Option<Rest>,
     /// between a batch's first message and its ReadyForQuery
     pub(super) in_batch: bool,
+    /// what `currval` and `lastval` tell it
+    pub(super) sequences: crate::session::sequences::Memory,
 }
 
 /// Statements of a Query message that wait for a COPY's data.

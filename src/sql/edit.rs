@@ -16,6 +16,8 @@ pub struct Edits {
 pub struct PositionMap {
     /// in order; between two of them both texts are the same
     changes: Vec<Change>,
+    /// if the original was an edited text itself: the way back from there
+    further: Option<Box<PositionMap>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +91,14 @@ impl PositionMap {
     /// Position in the original of `position` in the edited text; both count characters from 1, as `P` of an
     /// ErrorResponse does. A position within a replacement maps to its start.
     pub fn original(&self, position: usize) -> usize {
+        let position = self.before(position);
+        match &self.further {
+            Some(further) => further.original(position),
+            None => position,
+        }
+    }
+
+    fn before(&self, position: usize) -> usize {
         let index = position.saturating_sub(1);
         let behind = self.changes.partition_point(|change| change.edited.0 <= index);
         // the last change that begins at or before the position and isn't empty there
@@ -100,6 +110,19 @@ impl PositionMap {
             false => change.original.1 + (index - change.edited.1),
         };
         mapped + 1
+    }
+
+    /// This map, of a text that was made of an edited one: `further` maps that one's positions.
+    #[must_use]
+    pub fn through(self, further: PositionMap) -> PositionMap {
+        let further = match self.further {
+            Some(nearer) => nearer.through(further),
+            None => further,
+        };
+        PositionMap {
+            changes: self.changes,
+            further: Some(Box::new(further)),
+        }
     }
 }
 

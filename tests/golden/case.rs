@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use shardgate::plan::{
-    Access, Ask, Context, Facts, Parameters, Purpose, Refusal, Request, SessionEffect, Snapshot, Verdict, Work,
+    Access, Ask, Context, Facts, Parameters, Privilege, Purpose, Refusal, Request, SequenceUse, SessionEffect,
+    Snapshot, Verdict, Work,
 };
 use shardgate::value::Oid;
 
@@ -114,7 +115,7 @@ impl Runner {
         };
         let mut facts = Facts::default();
         let mut out = String::new();
-        for _ in 0..4 {
+        for _ in 0..5 {
             match steps(&snapshot, &request, &parameters, &facts) {
                 Ok(text) => {
                     out.push_str(&text);
@@ -161,6 +162,14 @@ fn steps(
         SessionEffect::None => {}
         SessionEffect::Pin(why) => more.push(format!("pins: {why}")),
         SessionEffect::Opaque => more.push("opaque".to_string()),
+    }
+    match &plan.sequences {
+        SequenceUse::Untouched => {}
+        SequenceUse::UnseenOf(sequences) => {
+            let names: Vec<String> = sequences.iter().map(ToString::to_string).collect();
+            more.push(format!("changes unseen: {}", names.join(", ")));
+        }
+        SequenceUse::Unseen => more.push("draws unseen".to_string()),
     }
     if !more.is_empty() {
         writeln!(out, "{}", more.join(", ")).unwrap();
@@ -232,6 +241,22 @@ fn answer(ask: &Ask, case: &Case, facts: &mut Facts, out: &mut String) -> bool {
                 }
                 None => false,
             }
+        }
+        Ask::Sequences(ask) => {
+            for draw in &ask.draws {
+                let privilege = match draw.privilege {
+                    Privilege::OfTable => "",
+                    Privilege::Usage => ", with USAGE",
+                };
+                writeln!(out, "draws  {} of {}{privilege}", draw.count, draw.sequence).unwrap();
+                let values = (101..).take(draw.count).collect();
+                facts.drawn.insert(draw.sequence.clone(), values);
+            }
+            for recall in &ask.recalls {
+                writeln!(out, "recalls  {recall:?}").unwrap();
+                facts.recalled.insert(recall.clone(), 77);
+            }
+            true
         }
         Ask::Constants(expressions) => {
             for expression in expressions {

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use shardgate::catalog::{
-    Body, Builtin, Catalog, Collation, Column, Filling, Function, FunctionKind, Inheritance, Nullability, Operator,
-    Relation, RelationKind, ReturnsSet, Sequenced, Trigger, TriggerLevel, TriggerTiming, Type, Volatility,
+    Body, Builtin, Catalog, Collation, Column, Filling, Function, FunctionKind, IdentityKind, Inheritance, Nullability,
+    Operator, Relation, RelationKind, ReturnsSet, Sequenced, Trigger, TriggerLevel, TriggerTiming, Type, Volatility,
 };
 use shardgate::plan::{Category, Context, Snapshot};
 use shardgate::topology::{
@@ -97,18 +97,37 @@ fn builtin() -> Builtin {
     builtin
 }
 
+fn qualified(text: &str) -> QualifiedName {
+    let (schema, name) = text.split_once('.').unwrap();
+    QualifiedName::new(schema, name)
+}
+
+/// The sequence of `nextval('schema.name'::regclass)`.
+fn drawn(expression: &str) -> QualifiedName {
+    qualified(expression.split('\'').nth(1).unwrap())
+}
+
 fn column(text: &str) -> Column {
     let fields: Vec<&str> = text.splitn(6, '|').collect();
     let filling = match fields[5].split_once(' ') {
         Some(("sequence", expression)) => Filling::Default {
             expression: expression.to_string(),
-            sequence: Sequenced::Yes,
+            sequence: Sequenced::Next(drawn(expression)),
         },
         Some(("default", expression)) => Filling::Default {
             expression: expression.to_string(),
             sequence: Sequenced::No,
         },
-        _ if fields[5] == "identity" => Filling::Identity,
+        Some(("identity", rest)) => {
+            let (kind, sequence) = rest.split_once(' ').unwrap();
+            Filling::Identity {
+                sequence: Some(qualified(sequence)),
+                generated: match kind {
+                    "always" => IdentityKind::Always,
+                    _ => IdentityKind::ByDefault,
+                },
+            }
+        }
         _ => Filling::Nothing,
     };
     Column {
@@ -314,6 +333,7 @@ pub(crate) fn topology(shards: usize, default_shard: Option<String>) -> Topology
         ("payments", sharded("user", "user_id")),
         ("tickets", sharded("user", "user_id")),
         ("badges", sharded("user", "user_id")),
+        ("members", sharded("user", "id")),
         ("events", sharded("time", "at")),
         ("trades", sharded("instrument", "instrument")),
         ("instruments", DeclaredTable::Reference),

@@ -198,7 +198,7 @@ fn filling(filling: &Filling) -> String {
     match filling {
         Filling::Nothing => "none".to_owned(),
         Filling::Default { expression, .. } => expression.clone(),
-        Filling::Identity => "an identity".to_owned(),
+        Filling::Identity { .. } => "an identity".to_owned(),
         Filling::Generated(expression) => format!("generated: {expression}"),
     }
 }

@@ -118,10 +118,8 @@ fn defaults_elsewhere(case: &Case<'_>) -> Vec<(String, String)> {
             Ok(_) | Err(_) => false,
         };
         for column in relation.columns.iter().filter(|_| elsewhere) {
-            if let crate::catalog::Filling::Default {
-                expression,
-                sequence: crate::catalog::Sequenced::Yes,
-            } = &column.filling
+            if let (crate::catalog::Filling::Default { expression, .. }, Some(_)) =
+                (&column.filling, column.filling.drawn_from())
             {
                 found.push((
                     format!("{}.{}", relation.name.schema, relation.name.name),

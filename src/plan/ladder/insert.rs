@@ -1,6 +1,6 @@
 //! Where the rows of an INSERT (and of a MERGE's INSERT) belong: the key of each row written.
 
-use crate::catalog::{Column, Filling, Relation, Sequenced};
+use crate::catalog::{Column, Filling, Relation};
 use crate::plan::keys::{Constant, ConstantScope, Graph, Static, TypesNeeded, WrittenKey, WrittenRow};
 use crate::plan::ladder::write::target;
 use crate::plan::resolve::{
@@ -72,7 +72,7 @@ pub(super) fn written(resolved: &Resolved<'_>, graph: &Graph) -> Result<Vec<Writ
             BlockKind::Insert(insert) => {
                 // What is given for an identity column is thrown away then.
                 if insert.overriding == Some(InsertOverriding::User) {
-                    into.no_sequence(|_| true)?;
+                    into.no_identity()?;
                 }
                 into.insert(block, &insert.columns)?
             }
@@ -263,27 +263,23 @@ impl<'a> Target<'_, 'a> {
         match &self.column.filling {
             // NULL in a NOT NULL column: Postgres's own error.
             Filling::Nothing => Ok(WrittenRow::Null),
-            Filling::Default { .. } | Filling::Identity | Filling::Generated(_) => Err(self.unknown().into()),
+            Filling::Default { .. } | Filling::Identity { .. } | Filling::Generated(_) => Err(self.unknown().into()),
+        }
+    }
+
+    /// Refuses OVERRIDING USER VALUE where an identity column would draw whatever value is given.
+    fn no_identity(&self) -> Result<(), Unwritten> {
+        let identity = |column: &&Column| matches!(column.filling, Filling::Identity { .. });
+        match self.relation.columns.iter().find(identity) {
+            Some(column) => Err(refuse(RefusalId::InsertSequenceDefault, &[self.name, &column.name]).into()),
+            None => Ok(()),
         }
     }
 
     /// Refuses a column that would draw from a shard's own sequence.
     fn no_sequence(&self, left_out: impl Fn(usize) -> bool) -> Result<(), Unwritten> {
         for (index, column) in self.relation.columns.iter().enumerate() {
-            let draws = match &column.filling {
-                Filling::Default {
-                    expression: _,
-                    sequence: Sequenced::Yes,
-                }
-                | Filling::Identity => true,
-                Filling::Default {
-                    expression: _,
-                    sequence: Sequenced::No,
-                }
-                | Filling::Nothing
-                | Filling::Generated(_) => false,
-            };
-            if draws && left_out(index) {
+            if column.filling.drawn_from().is_some() && left_out(index) {
                 return Err(refuse(RefusalId::InsertSequenceDefault, &[self.name, &column.name]).into());
             }
         }
@@ -291,7 +287,7 @@ impl<'a> Target<'_, 'a> {
     }
 }
 
-fn is_default(expr: &Expr) -> bool {
+pub(super) fn is_default(expr: &Expr) -> bool {
     match expr {
         Expr::Identifier(ident) => ident.quote_style.is_none() && ident.value == "default",
         _ => false,

@@ -1,7 +1,8 @@
 //! The ladder: small rules, tried in order; the first that proves its route exact wins.
 //!
 //! The order matters: a topology of one shard needs no proof; control statements are told by their first tokens, before
-//! any tree; what doesn't parse may only go home; what names no table goes home; then one shard by the keys, and only at
+//! any tree; what doesn't parse may only go home; what needs values of sequences gets them and is ruled anew; what names no
+//! table goes home; then one shard by the keys, and only at
 //! the end several shards, where a rule of `fanout` must prove that the answers can be merged.
 
 mod functions;
@@ -12,10 +13,13 @@ mod objects;
 mod copy;
 mod unparsed;
 mod usage;
+mod drawn;
 mod home;
 mod one_shard;
 mod write;
 mod insert;
+
+pub(in crate::plan) use drawn::sequence_use;
 
 use std::sync::Arc;
 
@@ -87,6 +91,8 @@ pub(in crate::plan) enum Route {
         /// what stands around it
         around: Around,
     },
+    /// where its text goes once values of sequences stand in it
+    Drawn(Box<crate::plan::sequences::Template>),
     /// nowhere
     Refused(Box<Refusal>),
 }
@@ -169,7 +175,14 @@ pub(in crate::plan) enum Literals {
 type Rule = fn(&Case<'_>) -> Result<Option<Ruling>, Verdict>;
 
 /// The rules in their order.
-const RULES: &[Rule] = &[single::rule, control::rule, unparsed::rule, home::rule, one_shard::rule];
+const RULES: &[Rule] = &[
+    single::rule,
+    control::rule,
+    unparsed::rule,
+    drawn::rule,
+    home::rule,
+    one_shard::rule,
+];
 
 /// The ruling of the first rule that takes the statement.
 pub(in crate::plan) fn rule(case: &Case<'_>) -> Result<Ruling, Verdict> {

@@ -1,8 +1,9 @@
 //! Writes that are refused on any number of shards: to reference tables, to the key itself, locks on one copy.
 
+use crate::plan::ladder::insert::is_default;
 use crate::plan::resolve::{Block, BlockKind, Placement, Reference, Resolved, Role, Source, object_name};
 use crate::plan::{Refusal, RefusalId, refuse};
-use crate::sql::ast::{Assignment, AssignmentTarget, MergeAction, MergeUpdateKind, OnConflictAction, OnInsert};
+use crate::sql::ast::{Assignment, AssignmentTarget, Expr, MergeAction, MergeUpdateKind, OnConflictAction, OnInsert};
 
 /// Refuses what this version doesn't write.
 pub(super) fn check(resolved: &Resolved<'_>) -> Result<(), Box<Refusal>> {
@@ -27,11 +28,10 @@ fn assignments(resolved: &Resolved<'_>, block: &Block<'_>) -> Result<(), Box<Ref
     let Some(target) = target(resolved, block) else {
         return Ok(());
     };
-    let Placement::Sharded { keyspace: _, key } = target.placement else {
-        return Ok(());
-    };
-    let Some(key) = target.relation.and_then(|relation| relation.columns.get(key)) else {
-        return Ok(());
+    let key = match target.placement {
+        Placement::Sharded { keyspace: _, key } => target.relation.and_then(|relation| relation.columns.get(key)),
+        Placement::Reference => None,
+        Placement::Unsharded(_) | Placement::System | Placement::Temporary | Placement::Missing => return Ok(()),
     };
     let lists: Vec<&[Assignment]> = match block.kind {
         BlockKind::Update(update) => vec![&update.assignments],
@@ -61,12 +61,29 @@ fn assignments(resolved: &Resolved<'_>, block: &Block<'_>) -> Result<(), Box<Ref
             AssignmentTarget::Tuple(names) => names.as_slice(),
         };
         for name in targets {
-            if object_name(name).and_then(|parts| parts.first().copied()) == Some(key.name.as_str()) {
-                return Err(refuse(RefusalId::KeyAssigned, &[&target.name, &key.name]));
+            let Some(name) = object_name(name).and_then(|parts| parts.first().copied()) else {
+                continue;
+            };
+            if key.is_some_and(|key| key.name == name) {
+                return Err(refuse(RefusalId::KeyAssigned, &[&target.name, name]));
+            }
+            let column = target.relation.and_then(|relation| relation.column(name));
+            let draws = column.is_some_and(|column| column.filling.drawn_from().is_some());
+            if draws && sets_default(&assignment.value) {
+                return Err(refuse(RefusalId::UpdateSequenceDefault, &[&target.name, name]));
             }
         }
     }
     Ok(())
+}
+
+/// Does an assignment hold DEFAULT, alone or in a row?
+fn sets_default(value: &Expr) -> bool {
+    match value {
+        Expr::Tuple(values) => values.iter().any(is_default),
+        Expr::Nested(inner) => sets_default(inner),
+        value => is_default(value),
+    }
 }
 
 /// The table that a block writes.

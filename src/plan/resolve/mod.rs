@@ -19,7 +19,7 @@ pub(in crate::plan) use build::resolve;
 pub(in crate::plan) use children::{Child, children, function_children};
 pub(in crate::plan) use input::{Input, Views};
 pub(in crate::plan) use lookup::Lookup;
-pub(in crate::plan) use names::{Named, object_name, placement, relation as relation_named};
+pub(in crate::plan) use names::{Named, callee, object_name, placement, relation as relation_named};
 pub(in crate::plan) use tree::{
     BaseColumn, Block, BlockId, BlockKind, Body, ColumnRef, Conjunct, ConjunctTest, Filters, Item, ItemSet, Lateral,
     Merged, Origin, Output, Outputs, Place, Placement, QueryId, QueryNode, Reference, ReferenceId, Resolved, Role,

@@ -37,7 +37,7 @@ pub(super) fn supplied(
 ) -> Result<Option<Supplied>, Box<Refusal>> {
     match &column.filling {
         Filling::Nothing | Filling::Generated(_) => Ok(None),
-        Filling::Identity => Err(refuse(RefusalId::InsertSequenceDefault, &[table, &column.name])),
+        Filling::Identity { .. } => Err(refuse(RefusalId::InsertSequenceDefault, &[table, &column.name])),
         Filling::Default {
             expression,
             sequence: _,

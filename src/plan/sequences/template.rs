@@ -1,0 +1,244 @@
+//! A text with slots for values of sequences, and its binding to values.
+
+use std::collections::BTreeMap;
+
+use crate::plan::sequences::{Draw, Privilege, Recall, SequenceAsk};
+use crate::plan::{Ask, Facts, Refusal, Verdict};
+use crate::sql::{Edits, Lexing, PositionMap, Span, Token, TokenKind, scan};
+use crate::topology::QualifiedName;
+
+/// Slots in the order in which Postgres would ask for their values.
+#[derive(Debug, Default)]
+pub(in crate::plan) struct Slots {
+    slots: Vec<Slot>,
+    draws: Vec<(QualifiedName, Privilege, usize)>,
+}
+
+/// What a slot is filled with.
+#[derive(Debug)]
+enum Slot {
+    /// the value of this place among those drawn from a sequence
+    Drawn(QualifiedName, usize),
+    Recalled(Recall),
+}
+
+/// Where something is put, by positions of tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::plan) enum Place {
+    /// in the place of the tokens from the first up to before the second
+    Over(usize, usize),
+    /// before a token
+    Before(usize),
+    /// behind a token
+    Behind(usize),
+}
+
+/// A piece of what is put there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::plan) enum Piece {
+    /// this
+    Text(String),
+    /// the value of a slot, as a bigint
+    Value(usize),
+    /// the client's own text, from a token to before another
+    Tokens(usize, usize),
+}
+
+/// A statement of a shape, and what is to be put into it.
+#[derive(Debug)]
+pub(in crate::plan) struct Template {
+    /// kinds of the tokens: the places hold for a text that has the same
+    kinds: Vec<TokenKind>,
+    slots: Slots,
+    edits: Vec<(Place, Vec<Piece>)>,
+    /// the answer where no values can be had
+    instead: Box<Refusal>,
+    /// columns, if it is a SELECT
+    columns: usize,
+    /// whether a slot decides the shard
+    keyed: Keyed,
+}
+
+/// Does a slot of a statement decide the shard?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::plan) enum Keyed {
+    /// yes
+    BySlot,
+    /// no
+    Otherwise,
+}
+
+// === impl Slots ===
+
+impl Slots {
+    /// A slot for a new value; its number.
+    pub(in crate::plan) fn draw(&mut self, sequence: &QualifiedName, privilege: Privilege) -> usize {
+        let known = self.draws.iter().position(|(name, ..)| name == sequence);
+        // The last one drawn from stands last.
+        let (name, before, count) = match known {
+            Some(at) => self.draws.remove(at),
+            None => (sequence.clone(), privilege, 0),
+        };
+        self.draws.push((name, before.max(privilege), count.saturating_add(1)));
+        self.push(Slot::Drawn(sequence.clone(), count))
+    }
+
+    /// A slot for a value that the session has; its number.
+    pub(in crate::plan) fn recall(&mut self, recall: Recall) -> usize {
+        self.push(Slot::Recalled(recall))
+    }
+
+    fn push(&mut self, slot: Slot) -> usize {
+        self.slots.push(slot);
+        self.slots.len().saturating_sub(1)
+    }
+
+    /// Whether there is none.
+    pub(in crate::plan) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Would a value that the session has be another by the time that Postgres asks for it?
+    pub(in crate::plan) fn is_entangled(&self) -> bool {
+        self.slots.iter().any(|slot| match slot {
+            Slot::Drawn(..) => false,
+            Slot::Recalled(Recall::Last) => !self.draws.is_empty(),
+            Slot::Recalled(Recall::Current(sequence)) => self.draws.iter().any(|(name, ..)| name == sequence),
+        })
+    }
+
+    /// What is to be asked for.
+    pub(in crate::plan) fn ask(&self) -> SequenceAsk {
+        let draws = self.draws.iter().map(|(sequence, privilege, count)| Draw {
+            sequence: sequence.clone(),
+            count: *count,
+            privilege: *privilege,
+        });
+        let mut recalls: Vec<Recall> = Vec::new();
+        for slot in &self.slots {
+            match slot {
+                Slot::Recalled(recall) if !recalls.contains(recall) => recalls.push(recall.clone()),
+                Slot::Recalled(_) | Slot::Drawn(..) => {}
+            }
+        }
+        SequenceAsk {
+            draws: draws.collect(),
+            recalls,
+        }
+    }
+
+    fn values(&self, facts: &Facts) -> Option<Vec<i64>> {
+        let value = |slot: &Slot| match slot {
+            Slot::Drawn(sequence, place) => facts.drawn.get(sequence)?.get(*place).copied(),
+            Slot::Recalled(recall) => facts.recalled.get(recall).copied(),
+        };
+        self.slots.iter().map(value).collect()
+    }
+}
+
+// === impl Template ===
+
+impl Template {
+    /// A template of the text with these tokens.
+    pub(in crate::plan) fn new(
+        tokens: &[Token],
+        slots: Slots,
+        edits: Vec<(Place, Vec<Piece>)>,
+        instead: Box<Refusal>,
+        (columns, keyed): (usize, Keyed),
+    ) -> Template {
+        Template {
+            kinds: tokens.iter().map(|token| token.kind).collect(),
+            slots,
+            edits,
+            instead,
+            columns,
+            keyed,
+        }
+    }
+
+    /// Is text of the client's moved about?
+    pub(in crate::plan) fn is_batch(&self) -> bool {
+        let moves = |piece: &Piece| matches!(piece, Piece::Tokens(..));
+        self.edits.iter().any(|(_, pieces)| pieces.iter().any(moves))
+    }
+
+    /// The refusal where no value can be drawn.
+    pub(in crate::plan) fn instead(&self) -> &Refusal {
+        &self.instead
+    }
+
+    /// Columns of its answer, if it is a SELECT.
+    pub(in crate::plan) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Does a slot decide the shard?
+    pub(in crate::plan) fn keyed(&self) -> Keyed {
+        self.keyed
+    }
+
+    /// Which values it needs.
+    pub(in crate::plan) fn ask(&self) -> SequenceAsk {
+        self.slots.ask()
+    }
+
+    /// The values of its slots, or the question for them.
+    pub(in crate::plan) fn values(&self, facts: &Facts) -> Result<Vec<i64>, Verdict> {
+        let values = self.slots.values(facts);
+        values.ok_or_else(|| Verdict::Ask(Ask::Sequences(self.ask())))
+    }
+
+    /// Some values, to show where it would go.
+    pub(in crate::plan) fn no_values(&self) -> Vec<i64> {
+        vec![0; self.slots.slots.len()]
+    }
+
+    /// A text of its shape with values in its slots, and the way back for positions; `None` if it has other tokens.
+    pub(in crate::plan) fn fill(&self, text: &[u8], lexing: Lexing, values: &[i64]) -> Option<(Vec<u8>, PositionMap)> {
+        let tokens = scan(text, lexing).ok()?;
+        if !tokens.iter().map(|token| token.kind).eq(self.kinds.iter().copied()) {
+            return None;
+        }
+        let mut edits = Edits::new();
+        for (place, pieces) in &self.edits {
+            let span = |at: usize| tokens.get(at).map(|token| token.span);
+            let mut put: Vec<u8> = Vec::new();
+            for piece in pieces {
+                match piece {
+                    Piece::Text(text) => put.extend_from_slice(text.as_bytes()),
+                    // as a string, so that texts with small and large values have one shape
+                    Piece::Value(slot) => put.extend_from_slice(format!("'{}'::bigint", values.get(*slot)?).as_bytes()),
+                    Piece::Tokens(from, to) => {
+                        let own = span(*from)?.start..span(to.checked_sub(1)?)?.end;
+                        put.extend_from_slice(text.get(own)?);
+                    }
+                }
+            }
+            match place {
+                Place::Over(from, to) => {
+                    let end = span(to.checked_sub(1)?)?.end;
+                    edits.replace(Span::new(span(*from)?.start, end), put);
+                }
+                Place::Before(at) => edits.insert(span(*at)?.start, put),
+                Place::Behind(at) => edits.insert(span(*at)?.end, put),
+            }
+        }
+        edits.apply(text)
+    }
+
+    /// Steps of `EXPLAIN (ROUTE)`: how many values of which sequence.
+    pub(in crate::plan) fn steps(&self) -> Vec<String> {
+        let SequenceAsk { draws, recalls } = self.ask();
+        let drawn = draws.iter().map(|draw| match draw.count {
+            1 => format!("1 value of {}", draw.sequence),
+            count => format!("{count} values of {}", draw.sequence),
+        });
+        let recalled: BTreeMap<Recall, ()> = recalls.into_iter().map(|recall| (recall, ())).collect();
+        let recalled = recalled.into_keys().map(|recall| match recall {
+            Recall::Current(sequence) => format!("the session's value of {sequence}"),
+            Recall::Last => "the session's last value".to_owned(),
+        });
+        drawn.chain(recalled).collect()
+    }
+}
