@@ -7,12 +7,12 @@ use std::sync::Arc;
 use crate::plan::compile::{compile_afresh, lexing};
 use crate::plan::fanout::Method;
 use crate::plan::keys::{Evaluation, Unplaced, Values};
-use crate::plan::ladder::{Around, Keyed, Literals, Route, Ruling, Several, shard_names};
+use crate::plan::ladder::{Around, Everywhere, Keyed, Literals, Route, Ruling, Several, Texts, shard_names};
 use crate::plan::{
-    Access, Facts, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, SessionEffect, Snapshot, Verdict,
-    Work, refuse,
+    Access, Counts, Facts, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, SessionEffect, Snapshot,
+    Verdict, Work, WritePart, Writes, refuse,
 };
-use crate::sql::{Lexing, Literal, Shape, Span, shape};
+use crate::sql::{Lexing, Literal, PositionMap, Shape, Span, shape};
 use crate::topology::{Epoch, ShardId, ShardSet};
 use crate::value::Oid;
 
@@ -68,7 +68,7 @@ impl Compiled {
         } = ruling;
         let text = match &route {
             Route::Keyed(_) => Some(request.text.into()),
-            Route::Fixed { .. } | Route::Inner { .. } | Route::Refused(_) => None,
+            Route::Fixed { .. } | Route::Inner { .. } | Route::Everywhere(_) | Route::Refused(_) => None,
         };
         let prepare_on = inner.as_ref().map_or(prepare_on, |inner| inner.prepare_on);
         Compiled {
@@ -113,7 +113,7 @@ impl Compiled {
         match &self.route {
             Route::Refused(refusal) => Some(refusal),
             Route::Inner { .. } => self.inner.as_ref().and_then(|inner| inner.static_refusal()),
-            Route::Fixed { .. } | Route::Keyed(_) => None,
+            Route::Fixed { .. } | Route::Keyed(_) | Route::Everywhere(_) => None,
         }
     }
 
@@ -130,6 +130,7 @@ impl Compiled {
             Route::Fixed { kind, shard, reason: _ } => Ok(self.plan(*kind, Work::One(*shard))),
             Route::Refused(refusal) => Err(Verdict::Refused(refusal.clone())),
             Route::Inner { span, around } => self.bind_inner(snapshot, request, parameters, facts, (*span, *around)),
+            Route::Everywhere(everywhere) => self.bind_everywhere(everywhere, snapshot, request, facts),
             Route::Keyed(keyed) => {
                 let (led, _) = self.led(keyed, snapshot, request, parameters, facts, Reasons::Unwanted)?;
                 match led {
@@ -180,6 +181,10 @@ impl Compiled {
                 Ok(vec![step(kind.name(), ShardSet::only(*shard), reason.to_string())])
             }
             Route::Refused(refusal) => Err(Verdict::Refused(refusal.clone())),
+            Route::Everywhere(everywhere) => {
+                let set = snapshot.topology().all_shards();
+                Ok(vec![step(Kind::Everywhere.name(), set, everywhere.reason.to_string())])
+            }
             Route::Inner { span, around: _ } => match &self.inner {
                 Some(inner) => {
                     let request = Request {
@@ -222,6 +227,35 @@ impl Compiled {
             access: self.access,
             effect: self.effect.clone(),
         }
+    }
+
+    fn bind_everywhere(
+        &self,
+        everywhere: &Everywhere,
+        snapshot: &Snapshot,
+        request: &Request<'_>,
+        facts: &Facts,
+    ) -> Result<Plan, Verdict> {
+        let shards = snapshot.topology().all_shards();
+        let parts = match &everywhere.texts {
+            Texts::Rows(rows) => rows.bind(shards, &self.types, facts)?,
+            Texts::AsWritten => shards
+                .iter()
+                .map(|shard| WritePart {
+                    shard,
+                    text: request.text.to_vec(),
+                    positions: Some(PositionMap::default()),
+                    parameters: Vec::new(),
+                    parameter_types: Vec::new(),
+                    counts: Counts::Yes,
+                })
+                .collect(),
+        };
+        let writes = Writes {
+            parts,
+            answer: everywhere.answer.clone(),
+        };
+        Ok(self.plan(Kind::Everywhere, Work::Writes(Arc::new(writes))))
     }
 
     fn bind_inner(
@@ -309,7 +343,7 @@ impl Compiled {
                 match &afresh.route {
                     Route::Keyed(keyed) => afresh.many(keyed, shards, snapshot, request, parameters, facts),
                     Route::Refused(refusal) => Err(Verdict::Refused(refusal.clone())),
-                    Route::Fixed { .. } | Route::Inner { .. } => Err(Verdict::Refused(refuse(
+                    Route::Fixed { .. } | Route::Inner { .. } | Route::Everywhere(_) => Err(Verdict::Refused(refuse(
                         RefusalId::SyntaxNotUnderstood,
                         &["another route of the same shape"],
                     ))),

@@ -100,7 +100,7 @@ const GRAMMAR: [&str; 22] = [
 
 /// What a call means for a fan-out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Nature {
+pub(in crate::plan) enum Nature {
     /// a function of its arguments, alike on every shard
     Alike,
     /// a moment: one constant for all shards
@@ -180,7 +180,7 @@ pub(super) fn tail_expressions(query: &Query) -> Vec<&Expr> {
 
 /// An aggregating, distinct or windowed block over reference tables gives the same on every shard only if it doesn't
 /// depend on the order in which a shard happens to store the rows.
-pub(super) fn repeatable(resolved: &Resolved<'_>, id: BlockId, select: &Select) -> Result<(), Box<Refusal>> {
+pub(in crate::plan) fn repeatable(resolved: &Resolved<'_>, id: BlockId, select: &Select) -> Result<(), Box<Refusal>> {
     if windows(resolved, id, select) || select.distinct.as_ref().is_some_and(is_distinct_on) {
         return Err(refuse(
             RefusalId::FanOutReferenceOrder,
@@ -246,7 +246,7 @@ pub(super) fn check(resolved: &Resolved<'_>) -> Result<(), Box<Refusal>> {
 }
 
 /// What a call means for a fan-out, or why it may not be in one.
-pub(super) fn nature(resolved: &Resolved<'_>, call: &FunctionUse<'_>) -> Result<Nature, Box<Refusal>> {
+pub(in crate::plan) fn nature(resolved: &Resolved<'_>, call: &FunctionUse<'_>) -> Result<Nature, Box<Refusal>> {
     let bare = call.name.strip_prefix("pg_catalog.").unwrap_or(&call.name);
     if is_moment(bare) {
         return Ok(Nature::Moment);
@@ -298,7 +298,7 @@ fn is_search(name: &str, call: &FunctionUse<'_>) -> bool {
 }
 
 /// Does the text hold an operator that may move AND, OR or NOT, or become a label?
-pub(super) fn is_doubtful(resolved: &Resolved<'_>) -> bool {
+pub(in crate::plan) fn is_doubtful(resolved: &Resolved<'_>) -> bool {
     resolved
         .input
         .suspicions

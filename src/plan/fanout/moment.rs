@@ -11,7 +11,7 @@ use super::calls;
 
 /// A function of the moment, by its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(in crate::plan) enum Moment {
     Transaction,
     Statement,
     Date,
@@ -20,7 +20,7 @@ pub(super) enum Moment {
 
 impl Moment {
     /// The expression whose value is asked for.
-    pub(super) fn question(self) -> &'static str {
+    pub(in crate::plan) fn question(self) -> &'static str {
         match self {
             Moment::Transaction => {
                 "pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'"
@@ -34,7 +34,7 @@ impl Moment {
     }
 
     /// The answer as a typed constant.
-    pub(super) fn constant(self, answer: &str) -> String {
+    pub(in crate::plan) fn constant(self, answer: &str) -> String {
         let type_name = match self {
             Moment::Transaction | Moment::Statement => "timestamptz",
             Moment::Date => "date",
@@ -62,7 +62,7 @@ impl Moment {
 
 /// Finds every call of a function of the moment in the text. One that can't be put into the text (with a precision, in a
 /// view, in FROM) is refused.
-pub(super) fn find(resolved: &Resolved<'_>) -> Result<Vec<(Span, Moment)>, Box<Refusal>> {
+pub(in crate::plan) fn find(resolved: &Resolved<'_>) -> Result<Vec<(Span, Moment)>, Box<Refusal>> {
     let mut found = Vec::new();
     let input: &Input<'_> = resolved.input;
     for (index, token) in input.tokens.iter().enumerate() {

@@ -49,7 +49,7 @@ pub(super) fn rule(case: &Case<'_>, copy: &Copy) -> Ruling {
         (Placement::System | Placement::Temporary | Placement::Missing, _) => to(home, Kind::Home, "no sharded table"),
         (Placement::Reference, CopyDirection::To) => to(home, Kind::OneShard, "a reference table"),
         (Placement::Reference, CopyDirection::From) => {
-            Ruling::refused(refuse(RefusalId::ReferenceWrite, &[&full]), home)
+            Ruling::refused(refuse(RefusalId::ReferenceWrite, &[&full, "COPY"]), home)
         }
         (Placement::Sharded { .. }, CopyDirection::From) => {
             Ruling::refused(refuse(RefusalId::CopyFrom, &[&full]), home)

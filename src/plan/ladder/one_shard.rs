@@ -3,7 +3,9 @@
 
 use crate::plan::keys::Graph;
 use crate::plan::ladder::usage::{Usage, usage};
-use crate::plan::ladder::{Case, Keyed, Literals, Mention, Route, Ruling, Several, Tree, insert, stronger, write};
+use crate::plan::ladder::{
+    Case, Keyed, Literals, Mention, Route, Ruling, Several, Tree, insert, reference, stronger, write,
+};
 use crate::plan::resolve::{BaseColumn, Placement, ReferenceId, Resolved, Role};
 use crate::plan::{Access, Kind, Purpose, Refusal, RefusalId, Verdict, fanout, refuse};
 use crate::topology::ShardSet;
@@ -14,6 +16,9 @@ pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
         return Ok(None);
     };
     let home = case.snapshot.topology().home();
+    if let Some(ruling) = reference::rule(case, resolved) {
+        return Ok(Some(ruling));
+    }
     match checked(resolved) {
         Ok(usage) => route(case, resolved, usage).map(Some),
         Err(refusal) => Ok(Some(Ruling::refused(refusal, home))),

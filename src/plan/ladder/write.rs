@@ -9,7 +9,7 @@ pub(super) fn check(resolved: &Resolved<'_>) -> Result<(), Box<Refusal>> {
     for reference in &resolved.references {
         match (reference.role, reference.placement) {
             (Role::Insert | Role::Update | Role::Delete | Role::Merge, Placement::Reference) => {
-                return Err(refuse(RefusalId::ReferenceWrite, &[&reference.name]));
+                return Err(refuse(RefusalId::ReferenceWrite, &[&reference.name, "this statement"]));
             }
             (Role::Insert | Role::Update | Role::Delete | Role::Merge, Placement::System) => {
                 return Err(refuse(RefusalId::CatalogWritten, &[&reference.name]));
