@@ -149,6 +149,11 @@ registry! {
         "ALTER TABLE fills a column by {0}, which differs between shards",
         "Each shard would compute the values of its own rows.",
         "ADD COLUMN without it, UPDATE the rows, then ALTER COLUMN … SET DEFAULT." }
+    KeyChanged { "key-changed" "0A000",
+        "ALTER TABLE that renames or moves a sharded table, or changes its key's type",
+        "sharded table \"{0}\" can't be changed in its name or in its key \"{1}\"",
+        "{2}.",
+        "Create a table as it should be, list it, and copy the rows with INSERT … SELECT." }
     SequenceRestart { "sequence-restart" "0A000",
         "ALTER SEQUENCE … RESTART and TRUNCATE … RESTART IDENTITY on several shards",
         "{0} is not supported on several shards",

@@ -32,6 +32,7 @@ impl Session {
             Failure::SecondWriter { .. }
             | Failure::IsolationAcrossShards { .. }
             | Failure::NotInThisVersion { .. }
+            | Failure::Unplaceable(_)
             | Failure::ConstantsReadOtherwise
             | Failure::NoFunctionCall => {
                 if let Some(id) = session_refusal(failure) {
@@ -78,6 +79,7 @@ fn session_refusal(failure: &Failure) -> Option<&'static str> {
         Failure::SecondWriter { .. } => Some("transaction-second-writer"),
         Failure::IsolationAcrossShards { .. } => Some("isolation-across-shards"),
         Failure::NoFunctionCall => Some("function-call-message"),
+        Failure::Unplaceable(_) => Some("table-not-placeable"),
         Failure::NotInThisVersion { .. } | Failure::ConstantsReadOtherwise => Some("session-command"),
         Failure::Refused(_)
         | Failure::Shard(_)
@@ -141,6 +143,18 @@ pub(super) fn fields_of(failure: &Failure) -> ErrorFields {
             .with_detail("Each shard would take a snapshot of its own, and they could disagree.")
             .with_hint("Use READ COMMITTED, or keep the transaction on one shard.")
         }
+        Failure::Unplaceable(finding) => error(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("{}: {}", finding.object, finding.message),
+        )
+        .with_detail(match finding.detail.is_empty() {
+            true => "Over several shards such a table can't be kept.".to_owned(),
+            false => finding.detail.clone(),
+        })
+        .with_hint(match finding.hint.is_empty() {
+            true => "shardctl check says what a table on several shards must be like.".to_owned(),
+            false => finding.hint.clone(),
+        }),
         Failure::ConstantsReadOtherwise => error(
             SqlState::FEATURE_NOT_SUPPORTED,
             "constants of the prepared statement were read under another TimeZone, DateStyle or IntervalStyle",

@@ -16,7 +16,7 @@ use crate::session::prepared::{Draft, Origin, Statement};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::route::Question;
 use crate::session::simple::Via;
-use crate::session::state::{Deferred, Named, Route, Session, Skipping, Wrapping};
+use crate::session::state::{Deferred, Named, Route, Schema, Session, Skipping, Wrapping};
 use crate::session::track::{Tracked, is_noted};
 use crate::sql::{self, Command, ConstantOrParameter, Edits, Lead, Lexing, SessionSettings};
 use crate::topology::ShardId;
@@ -996,6 +996,7 @@ impl Session {
         match &mut portal.place {
             Place::Backend { shard, tracked } => {
                 let (shard, tracked) = (*shard, tracked.take());
+                let changes_schema = matches!(portal.statement.command(), Command::Ddl(_));
                 let Some(at) = self.participants.find(shard) else {
                     return Err(Failure::NoPortal(String::from_utf8_lossy(&name).into_owned()).into());
                 };
@@ -1006,6 +1007,10 @@ impl Session {
                 wire::put_execute(&mut participant.backend.link.out_buffer, &name, row_limit);
                 participant.sync = Sync::Owed;
                 participant.worked = Worked::Yes;
+                if changes_schema && !self.transparent {
+                    // What comes behind it in the batch is planned before its answer is read.
+                    self.schema = Schema::Due;
+                }
                 self.queue.push_back(Owed::Backend {
                     kind: Kind::Execute(tracked),
                     shown: Shown::Yes,
@@ -1040,18 +1045,15 @@ impl Session {
                     }
                     .into());
                 }
-                let ddl = matches!(portal.statement.command(), Command::Ddl(_));
+                let statement = Arc::clone(&portal.statement);
                 portal.place = Place::Finished;
                 self.flush_and_settle().await?;
                 if self.failed {
                     return Err(Failure::AlreadyAnswered.into());
                 }
-                self.run_writes(&plan, &parameters, &formats, crate::execute::Describe::No)
-                    .await?;
-                if ddl {
-                    self.ddl_ran();
-                }
-                Ok(())
+                let describe = crate::execute::Describe::No;
+                self.run_on_all(&plan, statement.command(), &parameters, &formats, describe)
+                    .await
             }
             Place::Suspended(_) => self.continue_limited_fan(&name, row_limit).await,
             Place::Control(parameters) => {

@@ -5,14 +5,16 @@
 
 use std::sync::Arc;
 
-use crate::plan::{Access, Ask, Compiled, Facts, Parameters, Plan, Refusal, Request, RouteStep, Snapshot, Verdict};
+use crate::plan::{
+    Access, Ask, Compiled, Facts, Parameters, Plan, Refusal, Request, RouteStep, Snapshot, Verdict, Work, WriteAnswer,
+};
 use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
 use crate::session::prepared::Statement;
-use crate::session::state::{Effective, Route, Session, Stale};
+use crate::session::state::{Effective, Route, Schema, Session, Stale};
 use crate::telemetry::StatementKind;
 use crate::topology::{ShardId, ShardSet};
-use crate::transaction::{Isolation, Participant};
+use crate::transaction::{Isolation, Participant, State};
 use crate::value::Oid;
 use crate::wire::{self, SqlState};
 
@@ -42,7 +44,10 @@ pub(super) struct Question<'a> {
 impl Session {
     /// The picture for the next statement.
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
-        self.world.discovery.picture().current()
+        match &self.schema {
+            Schema::Own(seen) => Arc::clone(&seen.snapshot),
+            Schema::Common | Schema::Due => self.world.discovery.picture().current(),
+        }
     }
 
     /// The plan of a statement.
@@ -161,7 +166,11 @@ impl Session {
 
     /// What the transaction so far allows.
     fn allow(&self, plan: &Plan) -> Result<(), Stop> {
-        if self.transparent {
+        let by_itself = match &plan.work {
+            Work::Writes(writes) => matches!(writes.answer, WriteAnswer::Each(_)),
+            Work::One(_) | Work::Many(_) => false,
+        };
+        if self.transparent || (by_itself && self.block.state() == State::Idle) {
             return Ok(());
         }
         let isolation = match self.block.at_begin() {
@@ -373,6 +382,9 @@ impl Session {
 
     /// Asks for the settings that planning reads, if they may have changed; free otherwise, and on one shard.
     pub(super) async fn refresh_effective(&mut self) -> Result<(), Stop> {
+        if !self.transparent {
+            self.catch_up_with_schema().await?;
+        }
         if self.stale == Stale::No || self.transparent {
             return Ok(());
         }
@@ -420,6 +432,7 @@ impl Session {
     /// DDL has run: the picture is read anew before the next statement, and texts prepared from now on are others.
     pub(super) fn ddl_ran(&mut self) {
         self.ddl = true;
+        self.schema = Schema::Due;
         self.world.statements.next_generation();
     }
 }

@@ -15,7 +15,9 @@ use crate::admin::Leave;
 use crate::backend::Link;
 use crate::session::error::{Gone, Stop};
 use crate::session::startup::{Parts, say_goodbye, serve_connection};
-use crate::session::state::{CopyProtocol, Copying, Ended, Running, Session, Skipping, Stale, Urgent, Wrapping};
+use crate::session::state::{
+    CopyProtocol, Copying, Ended, Running, Schema, Session, Skipping, Stale, Urgent, Wrapping,
+};
 use crate::session::world::World;
 use crate::sql::{Lexing, Shape};
 use crate::telemetry::{CacheUse, ClientState, Outcome, StatementKind};
@@ -157,6 +159,7 @@ impl Session {
             recheck: Stale::No,
             rows: 0,
             ddl: false,
+            schema: Schema::Common,
             rest: None,
             in_batch: false,
             world,
@@ -295,6 +298,7 @@ impl Session {
             return;
         }
         self.ddl = false;
+        self.schema = Schema::Common;
         if let Err(error) = self.world.discovery.refresh_now().await {
             tracing::warn!(session = self.id, %error, "the catalog could not be read after DDL");
         }

@@ -13,7 +13,7 @@ use crate::session::portal::Bound;
 use crate::session::prepared::{Draft, Origin, Statement};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::route::Question;
-use crate::session::state::{Copying, Rest, Session, Skipping, Wrapping};
+use crate::session::state::{Copying, Rest, Schema, Session, Skipping, Wrapping};
 use crate::session::track::{Tracked, is_noted};
 use crate::sql::{self, Command, DeallocateTarget, Edits, Lead, Shape, Span, Statements};
 use crate::topology::ShardId;
@@ -390,6 +390,12 @@ impl Session {
 
     async fn statement_led(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], lead: Lead, via: Via) -> Result<(), Stop> {
         self.refresh_effective().await?;
+        // DDL before it may have given the transaction a picture of its own.
+        let own = match self.schema {
+            Schema::Own(_) => self.snapshot(),
+            Schema::Common | Schema::Due => Arc::clone(snapshot),
+        };
+        let snapshot = &own;
         let command = match lead {
             Lead::Query => Command::Query,
             Lead::Write => Command::Insert,
@@ -434,11 +440,8 @@ impl Session {
             }
             Work::Many(fan) => self.run_fan(&fan, &Bound::default(), &[], described(via)).await,
             Work::Writes(writes) => {
-                self.run_writes(&writes, &Bound::default(), &[], described(via)).await?;
-                if let Command::Ddl(_) = command {
-                    self.ddl_ran();
-                }
-                Ok(())
+                self.run_on_all(&writes, &command, &Bound::default(), &[], described(via))
+                    .await
             }
         }
     }

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use crate::admin::{CancelMark, Enrolment};
 use crate::backend::{Link, Login};
+use crate::discovery::Seen;
 use crate::plan::{Compiled, Context, Snapshot};
 use crate::session::error::Failure;
 use crate::session::portal::Portal;
@@ -192,6 +193,8 @@ pub(super) struct Session {
     pub(super) rows: u64,
     /// DDL has run since the picture was taken
     pub(super) ddl: bool,
+    /// which picture of the schema statements are planned by
+    pub(super) schema: Schema,
     /// what a Query message holds behind a COPY FROM STDIN
     pub(super) rest: Option<Rest>,
     /// between a batch's first message and its ReadyForQuery
@@ -250,6 +253,17 @@ pub(super) enum Stale {
     No,
     /// yes
     Yes,
+}
+
+/// Which picture of the schema a session's statements are planned by.
+#[derive(Clone, Debug)]
+pub(super) enum Schema {
+    /// the proxy's own
+    Common,
+    /// that of the transaction, which has changed it and is to be asked
+    Due,
+    /// that of the transaction
+    Own(Arc<Seen>),
 }
 
 /// Must what is buffered go out now?

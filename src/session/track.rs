@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::plan::SessionEffect;
 use crate::session::prepared::Statement;
-use crate::session::state::{Saved, Session};
+use crate::session::state::{Saved, Schema, Session};
 use crate::sql::{
     Chain, Characteristics, Command, ConstantOrParameter, CursorHold, DeallocateTarget, Discard, Isolation, Reset,
     Savepoint, Scope, Set, SetConfig, SetTransaction, SetValue, Temporary,
@@ -263,6 +263,7 @@ impl Session {
     /// Settings and portals at the end of a block.
     pub(super) fn finish_block(&mut self, outcome: Outcome) {
         let before = self.block.finish();
+        self.schema = Schema::Common;
         match (outcome, before) {
             (Outcome::RolledBack, Some(saved)) => self.restore(saved),
             (Outcome::RolledBack, None) | (Outcome::Committed, _) => self.end_local(),

@@ -73,6 +73,13 @@ fn altered(case: &Case<'_>, phrase: &Phrase, named: &[Named]) -> Result<(), Box<
             &["DETACH PARTITION of a table on several shards"],
         ));
     }
+    let sharded = match named.first().map(|named| place(case, named)).transpose()? {
+        Some(Place::Sharded(table)) => Some(table),
+        Some(_) | None => None,
+    };
+    if let Some(table) = &sharded {
+        key_stays(case, phrase, table)?;
+    }
     if !gives_values(phrase) {
         return Ok(());
     }
@@ -105,6 +112,24 @@ fn altered(case: &Case<'_>, phrase: &Phrase, named: &[Named]) -> Result<(), Box<
         }
     }
     Ok(())
+}
+
+/// A sharded table's rows lie by its name's entry in the config and by the values of its key: neither may change under them.
+fn key_stays(case: &Case<'_>, phrase: &Phrase, table: &QualifiedName) -> Result<(), Box<Refusal>> {
+    let key = key_of(case, table).unwrap_or_default();
+    let changed = |what: &str| Err(refuse(RefusalId::KeyChanged, &[&table.name, &key, what]));
+    if phrase.has(&["rename", "to"]) || phrase.has(&["set", "schema"]) {
+        return changed("Its rows are found by the table's name in the config");
+    }
+    let retyped = phrase.names().any(|(at, _)| {
+        let name = phrase.skip(at.saturating_add(1), &["column"]);
+        let behind = phrase.skip(name.saturating_add(1), &["set", "data"]);
+        phrase.keyword(at) == "alter" && phrase.name(name) == Some(&key) && phrase.keyword(behind) == "type"
+    });
+    match retyped {
+        true => changed("A key of another type or value may belong to another shard"),
+        false => Ok(()),
+    }
 }
 
 /// Does ALTER TABLE fill a column of the rows that are there: ADD COLUMN, or TYPE … USING?
