@@ -384,6 +384,7 @@ impl Session {
     pub(super) async fn refresh_effective(&mut self) -> Result<(), Stop> {
         if !self.transparent {
             self.catch_up_with_schema().await?;
+            self.look_for_new_schemas();
         }
         if self.stale == Stale::No || self.transparent {
             return Ok(());
@@ -393,6 +394,23 @@ impl Session {
         self.read_effective(at).await
     }
 
+    /// `"$user"`, or a name on the search path that had no schema, may have got one.
+    fn look_for_new_schemas(&mut self) {
+        let snapshot = self.snapshot();
+        let catalog = snapshot.catalog();
+        if std::ptr::eq(self.effective_under.as_ptr(), Arc::as_ptr(catalog)) {
+            return;
+        }
+        let same = self
+            .effective_under
+            .upgrade()
+            .is_some_and(|then| then.schemas == catalog.schemas);
+        match same {
+            true => self.effective_under = Arc::downgrade(catalog),
+            false => self.stale = Stale::Yes,
+        }
+    }
+
     /// Reads the effective settings from a backend that has the session's.
     async fn read_effective(&mut self, at: usize) -> Result<(), Stop> {
         let Some(participant) = self.participants.get_mut(at) else {
@@ -400,6 +418,7 @@ impl Session {
         };
         let effective = ask_effective(participant).await?;
         self.effective = self.world.intern_effective(effective);
+        self.effective_under = Arc::downgrade(self.snapshot().catalog());
         self.stale = Stale::No;
         Ok(())
     }
@@ -433,6 +452,7 @@ impl Session {
     pub(super) fn ddl_ran(&mut self) {
         self.ddl = true;
         self.schema = Schema::Due;
+        self.forget_temporary_names();
         self.world.statements.next_generation();
     }
 }

@@ -160,6 +160,7 @@ impl Session {
             rows: 0,
             ddl: false,
             schema: Schema::Common,
+            effective_under: std::sync::Weak::new(),
             rest: None,
             in_batch: false,
             world,

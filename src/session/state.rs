@@ -4,11 +4,12 @@
 //! the same few fields, and each file is one of those subjects.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use crate::admin::{CancelMark, Enrolment};
 use crate::backend::{Link, Login};
+use crate::catalog::Catalog;
 use crate::discovery::Seen;
 use crate::plan::{Compiled, Context, Snapshot};
 use crate::session::error::Failure;
@@ -133,6 +134,8 @@ pub(super) struct Session {
     /// settings in effect where SET LOCAL changed some
     pub(super) local: Option<SessionSettings>,
     pub(super) effective: Arc<Effective>,
+    /// the catalog under which `effective` was asked for: a new schema may have come onto the search path since
+    pub(super) effective_under: Weak<Catalog>,
     /// whether `effective` must be asked for anew before the next plan
     pub(super) stale: Stale,
     /// how the client's bytes are lexed now

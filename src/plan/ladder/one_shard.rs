@@ -86,6 +86,12 @@ fn route(case: &Case<'_>, resolved: &Resolved<'_>, usage: Usage) -> Result<Rulin
         .iter()
         .any(|reference| matches!(reference.placement, Placement::Sharded { .. }));
     if !sharded {
+        // Writers of a reference table come to the first shard before any other: its locks are the table's.
+        let locking = resolved.uses.locks > 0 && fixed.is_empty();
+        let otherwise = match topology.all_shards().first() {
+            Some(first) if locking => first,
+            Some(_) | None => otherwise,
+        };
         if let (Some(what), true) = (&usage.home_only, otherwise != home) {
             return Ok(Ruling::refused(refuse(RefusalId::HomeOnly, &[what]), otherwise));
         }

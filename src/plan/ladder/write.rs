@@ -83,8 +83,16 @@ pub(super) fn target<'r, 'a>(resolved: &'r Resolved<'a>, block: &Block<'_>) -> O
     }
 }
 
-/// A row of a reference table is locked on one shard only, where nobody else need look.
+/// A row of a reference table is locked on one shard only. That is enough on the first one, where every writer of it comes
+/// first, and a statement over reference tables alone is sent there.
 fn locks(resolved: &Resolved<'_>) -> Result<(), Box<Refusal>> {
+    if resolved
+        .references
+        .iter()
+        .all(|reference| reference.placement == Placement::Reference)
+    {
+        return Ok(());
+    }
     let Some(reference) = resolved
         .references
         .iter()
