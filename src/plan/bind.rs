@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::plan::compile::{compile_afresh, lexing};
+use crate::plan::compile::compile_afresh;
 use crate::plan::fanout::Method;
 use crate::plan::keys::{Evaluation, Unplaced, Values};
 use crate::plan::ladder::{Around, Everywhere, Keyed, Literals, Route, Ruling, Several, Texts, shard_names};
@@ -98,6 +98,11 @@ impl Compiled {
         self.literals
     }
 
+    /// Whether it serves every text of its shape, so that it can be kept with that.
+    pub fn serves_shape(&self) -> bool {
+        self.literals == Literals::Opaque
+    }
+
     /// The topology that it was made for; bind it with a snapshot of the same epoch.
     pub fn epoch(&self) -> Epoch {
         self.epoch
@@ -141,8 +146,9 @@ impl Compiled {
         }
     }
 
-    /// [`Compiled::bind`] where the request's text has been scanned into `own`.
-    pub(in crate::plan) fn bind_shaped(
+    /// [`Compiled::bind`] where the request's text has been scanned into `own`, lexed as its context says
+    /// ([`Context::lexing`]).
+    pub fn bind_shaped(
         &self,
         snapshot: &Snapshot,
         request: &Request<'_>,
@@ -153,7 +159,10 @@ impl Compiled {
         let Route::Keyed(keyed) = &self.route else {
             return self.bind(snapshot, request, parameters, facts);
         };
-        let lexing = lexing(request.context);
+        let lexing = match own.literals() {
+            [] => Lexing::default(), // nothing is read
+            [_, ..] => request.context.lexing(),
+        };
         let scanned = (request, lexing, own.literals());
         let (led, _) = led_by(keyed, snapshot, scanned, parameters, facts, Reasons::Unwanted)?;
         match led {
@@ -301,7 +310,7 @@ impl Compiled {
         facts: &Facts,
         reasons: Reasons,
     ) -> Result<(Led, Vec<String>), Verdict> {
-        let lexing = lexing(request.context);
+        let lexing = request.context.lexing();
         match self.lifted {
             Lifted::None => return led_by(keyed, snapshot, (request, lexing, &[]), parameters, facts, reasons),
             Lifted::Perhaps => (),

@@ -12,6 +12,7 @@ use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
 use crate::session::prepared::Statement;
 use crate::session::state::{Effective, Route, Schema, Session, Stale};
+use crate::sql::Shape;
 use crate::telemetry::StatementKind;
 use crate::topology::{ShardId, ShardSet};
 use crate::transaction::{Isolation, Participant, State};
@@ -39,6 +40,8 @@ pub(super) struct Question<'a> {
     pub(super) parameters: Parameters<'a>,
     /// the statement, where it is a prepared one
     pub(super) statement: Option<&'a Arc<Statement>>,
+    /// the text's shape, where the session has read it (by its own lexing)
+    pub(super) scanned: Option<&'a Shape>,
 }
 
 impl Session {
@@ -70,7 +73,11 @@ impl Session {
                 parameter_types: question.declared,
                 context: &context,
             };
-            match snapshot.plan(&request, &question.parameters, &facts) {
+            let planned = match question.scanned {
+                Some(own) => snapshot.plan_scanned(&request, &facts, own, self.lexing),
+                None => snapshot.plan(&request, &question.parameters, &facts),
+            };
+            match planned {
                 Ok((compiled, plan)) => return Ok((compiled, self.planned(plan)?)),
                 Err(Verdict::Refused(refusal)) => return Err(self.refused(snapshot, question, refusal).await),
                 Err(Verdict::Ask(ask)) => self.answer(snapshot, question, ask, &mut facts).await?,
@@ -111,10 +118,12 @@ impl Session {
                 parameter_types: question.declared,
                 context: &route.context,
             };
-            match route
-                .compiled
-                .bind(&route.snapshot, &request, &question.parameters, &facts)
-            {
+            let compiled = &route.compiled;
+            let planned = match question.scanned {
+                Some(own) => compiled.bind_shaped(&route.snapshot, &request, &question.parameters, &facts, own),
+                None => compiled.bind(&route.snapshot, &request, &question.parameters, &facts),
+            };
+            match planned {
                 Ok(plan) => return self.planned(plan),
                 Err(Verdict::Refused(refusal)) => return Err(self.refused(&route.snapshot, question, refusal).await),
                 Err(Verdict::Ask(ask)) => {
@@ -401,11 +410,7 @@ impl Session {
         if std::ptr::eq(self.effective_under.as_ptr(), Arc::as_ptr(catalog)) {
             return;
         }
-        let same = self
-            .effective_under
-            .upgrade()
-            .is_some_and(|then| then.schemas == catalog.schemas);
-        match same {
+        match self.effective.schemas == catalog.schemas {
             true => self.effective_under = Arc::downgrade(catalog),
             false => self.stale = Stale::Yes,
         }
@@ -413,12 +418,12 @@ impl Session {
 
     /// Reads the effective settings from a backend that has the session's.
     async fn read_effective(&mut self, at: usize) -> Result<(), Stop> {
+        let schemas = self.snapshot().catalog().schemas.clone();
         let Some(participant) = self.participants.get_mut(at) else {
             return Err(Failure::Bug("no backend to ask").into());
         };
-        let effective = ask_effective(participant).await?;
+        let effective = ask_effective(participant, schemas).await?;
         self.effective = self.world.intern_effective(effective);
-        self.effective_under = Arc::downgrade(self.snapshot().catalog());
         self.stale = Stale::No;
         Ok(())
     }
@@ -430,6 +435,7 @@ impl Session {
             declared: &[],
             parameters: Parameters::default(),
             statement: None,
+            scanned: None,
         };
         let mut facts = self.facts(&question);
         for _ in 0..=ROUNDS_MAX {
@@ -458,7 +464,7 @@ impl Session {
 }
 
 /// Reads the effective settings from a backend that has the session's.
-pub(super) async fn ask_effective(participant: &mut Participant) -> Result<Effective, Stop> {
+pub(super) async fn ask_effective(participant: &mut Participant, schemas: Vec<String>) -> Result<Effective, Stop> {
     wire::put_query(&mut participant.backend.link.out_buffer, EFFECTIVE.as_bytes());
     participant.set_unnamed(0);
     let mut cells: Vec<Option<String>> = Vec::new();
@@ -479,7 +485,7 @@ pub(super) async fn ask_effective(participant: &mut Participant) -> Result<Effec
     .await?;
     match refused {
         Some(fields) => Err(Failure::Shard(fields).into()),
-        None => effective_from(&cells),
+        None => effective_from(&cells, schemas),
     }
 }
 
@@ -526,7 +532,7 @@ const OTHER: [&str; 15] = [
     "quote_all_identifiers",
 ];
 
-fn effective_from(cells: &[Option<String>]) -> Result<Effective, Stop> {
+fn effective_from(cells: &[Option<String>], known: Vec<String>) -> Result<Effective, Stop> {
     let cell = |at: usize| cells.get(at).cloned().flatten().unwrap_or_default();
     let list = |at: usize| {
         serde_json::from_str::<Vec<String>>(&cell(at)).map_err(|_| Failure::Bug("a list of names can't be read"))
@@ -557,5 +563,6 @@ fn effective_from(cells: &[Option<String>]) -> Result<Effective, Stop> {
     Ok(Effective {
         context: Arc::new(context),
         default_isolation,
+        schemas: known,
     })
 }

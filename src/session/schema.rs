@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::discovery::{Answers, Overlay, Seen, overlay_sql};
 use crate::execute::Describe;
-use crate::plan::{InBlock, WriteAnswer, Writes};
+use crate::plan::{InBlock, Snapshot, WriteAnswer, Writes};
 use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
 use crate::session::portal::Bound;
@@ -81,6 +81,14 @@ impl Session {
         match &self.schema {
             Schema::Own(seen) => Arc::clone(seen),
             Schema::Common | Schema::Due => self.world.discovery.picture().look(),
+        }
+    }
+
+    /// The transaction's own picture if it has one; else the one that the message began with.
+    pub(super) fn own_or(&self, snapshot: &Arc<Snapshot>) -> Arc<Snapshot> {
+        match &self.schema {
+            Schema::Own(seen) => Arc::clone(&seen.snapshot),
+            Schema::Common | Schema::Due => Arc::clone(snapshot),
         }
     }
 

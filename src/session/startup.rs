@@ -253,7 +253,7 @@ async fn open(world: &Arc<World>, link: &mut Link) -> Result<Option<Opened>, Gon
         )));
     }
     let login = world.login(&startup.user, keys);
-    let settings = startup_settings(&startup)?;
+    let settings = world.intern_settings(startup_settings(&startup)?);
     let (report, first) = first_report(world, &login, &startup, &settings).await?;
     wire::put_authentication_ok(&mut link.out_buffer);
     for (name, value) in &report.parameters {
@@ -443,7 +443,8 @@ async fn ask_report(
     if settings.custom_names().next().is_some() {
         participant.backend.restrict_reuse();
     }
-    let effective = crate::session::route::ask_effective(&mut participant).await;
+    let schemas = world.discovery.picture().current().catalog().schemas.clone();
+    let effective = crate::session::route::ask_effective(&mut participant, schemas).await;
     let effective = world.intern_effective(stopped(effective)?);
     Ok((
         Report {

@@ -13,9 +13,11 @@ use crate::catalog::Catalog;
 use crate::discovery::Seen;
 use crate::plan::{Compiled, Context, Snapshot};
 use crate::session::error::Failure;
+use crate::session::names::Names;
 use crate::session::portal::Portal;
 use crate::session::prepared::Statement;
 use crate::session::queue::{Owed, Undo};
+use crate::session::recent::{RecentShapes, RecentTexts};
 use crate::session::world::World;
 use crate::sql::{Lexing, Scope, SessionSettings, Shape, Span};
 use crate::transaction::{Block, Isolation, Participants};
@@ -42,6 +44,8 @@ pub(super) struct Effective {
     pub(super) context: Arc<Context>,
     /// `default_transaction_isolation`
     pub(super) default_isolation: Isolation,
+    /// the schemas that there were: one more may come onto the search path
+    pub(super) schemas: Vec<String>,
 }
 
 /// A named statement with the session's own route for it.
@@ -134,7 +138,7 @@ pub(super) struct Session {
     /// settings in effect where SET LOCAL changed some
     pub(super) local: Option<SessionSettings>,
     pub(super) effective: Arc<Effective>,
-    /// the catalog under which `effective` was asked for: a new schema may have come onto the search path since
+    /// the last catalog that had the schemas of `effective`
     pub(super) effective_under: Weak<Catalog>,
     /// whether `effective` must be asked for anew before the next plan
     pub(super) stale: Stale,
@@ -150,9 +154,13 @@ pub(super) struct Session {
     pub(super) queue: VecDeque<Owed>,
     /// the backend that owes them
     pub(super) active: Option<usize>,
-    pub(super) statements: HashMap<Vec<u8>, Named>,
+    pub(super) statements: Names<Named>,
     pub(super) unnamed: Option<Named>,
-    pub(super) portals: HashMap<Vec<u8>, Portal>,
+    pub(super) portals: Names<Portal>,
+    /// texts of unnamed statements
+    pub(super) recent: RecentTexts,
+    /// shapes of Query messages
+    pub(super) shapes: RecentShapes,
     pub(super) skipping: Skipping,
     pub(super) copying: Copying,
     /// a notice or notification was relayed: the client gets it without delay, as from Postgres
@@ -192,6 +200,10 @@ pub(super) struct Session {
     pub(super) unreported: Vec<(String, Option<String>)>,
     /// reported settings may have gone back to other values: they are asked for before ReadyForQuery
     pub(super) recheck: Stale,
+    /// counts changes of reported settings
+    pub(super) reports: u64,
+    /// settings and reports for which DateStyle was last seen to
+    pub(super) whole_datestyle: (u64, u64),
     /// rows of the statement under way
     pub(super) rows: u64,
     /// DDL has run since the picture was taken
