@@ -32,10 +32,11 @@ pub(super) fn catalog() -> String {
 /// How many statements [`catalog`] has.
 pub(super) const STATEMENTS: usize = 15;
 
-/// version number, version, encoding, provider, collate, locale, is in recovery
+/// version number, version, encoding, provider, collate, locale, is in recovery, prepared transactions
 pub(super) const SERVER: &str = "SELECT current_setting('server_version_num'), current_setting('server_version'), \
     current_setting('server_encoding'), coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'), d.datcollate, \
-    coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'), pg_is_in_recovery() \
+    coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'), pg_is_in_recovery(), \
+    current_setting('max_prepared_transactions') \
     FROM pg_database d WHERE d.datname = current_database()";
 
 const SCHEMAS: &str =

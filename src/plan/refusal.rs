@@ -259,6 +259,11 @@ registry! {
         "{0} can't be read through the proxy",
         "It shows what one backend holds: prepared statements have the proxy's own names there, other clients' stand beside them, and cursors may be on another shard.",
         "Keep the names in the application." }
+    OwnGid { "reserved-gid" "0A000",
+        "PREPARE TRANSACTION, COMMIT PREPARED and ROLLBACK PREPARED of an identifier that begins with sg:",
+        "transaction identifier \"{0}\" is reserved",
+        "The proxy's own commits over several shards are called so, and recovery would take it for one of them.",
+        "Use an identifier that doesn't begin with sg:." }
     FunctionBesideTable { "function-beside-table" "0A000",
         "nextval, advisory locks, NOTIFY and unknown volatile functions in a statement that reads tables",
         "{0} can't be called in a statement that reads tables",
@@ -547,9 +552,12 @@ registry! {
 }
 
 impl Refusal {
-    /// Whether it holds on one shard too, where all else is forwarded: no pin makes a backend's list the session's own.
+    /// Whether it holds on one shard too, where all else is forwarded: no pin makes a backend's list the session's own, and
+    /// a gid of the proxy's own is nobody else's.
     pub fn is_about_backend(&self) -> bool {
-        self.id == RefusalId::BackendState.kind().id
+        [RefusalId::BackendState, RefusalId::OwnGid]
+            .iter()
+            .any(|id| self.id == id.kind().id)
     }
 }
 

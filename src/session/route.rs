@@ -189,14 +189,8 @@ impl Session {
         let shards = plan.work.shards();
         let first = shards.first().unwrap_or_else(|| self.snapshot().topology().home());
         let other_than = |set: ShardSet| set.iter().find(|shard| *shard != first);
-        if plan.access == Access::Write
-            && let Some(other) = self.participants.writer_other_than(first).or(other_than(shards))
-        {
-            return Err(Failure::SecondWriter {
-                first: self.world.shard_name(other),
-                second: self.world.shard_name(first),
-            }
-            .into());
+        if plan.access == Access::Write {
+            self.may_write(shards)?;
         }
         if isolation != Isolation::ReadCommitted
             && let Some(other) = self.participants.enlisted_other_than(first).or(other_than(shards))
@@ -209,6 +203,30 @@ impl Session {
             .into());
         }
         Ok(())
+    }
+
+    /// Where several shards write, each must be able to prepare.
+    fn may_write(&self, shards: ShardSet) -> Result<(), Stop> {
+        let written = self.participants.iter().filter(|p| p.access == Access::Write);
+        let writers = written.fold(shards, |set, participant| set.with(participant.shard));
+        if writers.len() < 2 {
+            return Ok(());
+        }
+        let Some(lacking) = writers.iter().find(|shard| !self.world.discovery.can_prepare(*shard)) else {
+            return Ok(());
+        };
+        let mut names = writers.without(lacking).iter().chain([lacking]);
+        let mut name = || {
+            names
+                .next()
+                .map_or_else(String::new, |shard| self.world.shard_name(shard))
+        };
+        Err(Failure::NoPreparedTransactions {
+            first: name(),
+            second: name(),
+            lacking: self.world.shard_name(lacking),
+        }
+        .into())
     }
 
     /// Asks a server, or the store of categories.

@@ -24,4 +24,5 @@ pub mod proxy;
 mod psql;
 pub mod servers;
 mod sessions;
+mod transactions;
 pub mod world;
