@@ -230,8 +230,8 @@ impl Session {
             self.snapshot().topology().home()
         } else {
             let statement = Arc::clone(&deferred.statement);
-            let snapshot = self.snapshot();
             self.refresh_effective().await?;
+            let snapshot = self.snapshot();
             let question = Question {
                 text: statement.planned_text(),
                 declared: statement.declared(),
@@ -903,12 +903,12 @@ impl Session {
 
     /// A shard on which the statement's text can be read.
     async fn parse_shard(&mut self, statement: &Arc<Statement>) -> Result<ShardId, Stop> {
-        let snapshot = self.snapshot();
-        let home = snapshot.topology().home();
         if self.transparent {
-            return Ok(home);
+            return Ok(self.snapshot().topology().home());
         }
         self.refresh_effective().await?;
+        let snapshot = self.snapshot();
+        let home = snapshot.topology().home();
         let question = Question {
             text: statement.planned_text(),
             declared: statement.declared(),

@@ -181,7 +181,7 @@ fn decide(case: &Case<'_>, phrase: &Phrase, subject: &Subject, what: &str) -> De
         Subject::Common => match mentions(case, phrase)? {
             Mentions {
                 unsharded: Some(name), ..
-            } => Err(refuse(RefusalId::DdlSeveralShards, &[what, &shown(&name)])),
+            } => Err(refuse(RefusalId::DdlSeveralShards, &[what, &name])),
             Mentions { unsharded: None, .. } => Ok(Where::Everywhere),
         },
     }
@@ -248,8 +248,8 @@ fn within_reach(decided: &Where, found: &Mentions, what: &str) -> Result<(), Box
 }
 
 fn apart(found: &Mentions, what: &str) -> Box<Refusal> {
-    let names = [&found.unsharded, &found.sharded, &found.reference];
-    let names: Vec<String> = names.into_iter().flatten().map(shown).collect();
+    let spread = [&found.sharded, &found.reference].into_iter().flatten().map(shown);
+    let names: Vec<String> = found.unsharded.iter().cloned().chain(spread).collect();
     refuse(RefusalId::DdlSeveralShards, &[what, &names.join(", ")])
 }
 

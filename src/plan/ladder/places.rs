@@ -1,7 +1,7 @@
 //! Where the objects live that a statement's words name.
 //!
 //! Why two ways: the target of a statement stands where the grammar has it and is resolved as Postgres would; whatever
-//! else a text mentions is told by bare names, wherever they stand, so a column of a table's name counts too much, never
+//! else a text mentions is told by its names, wherever they stand, so a column of a table's name counts too much, never
 //! too little.
 
 use std::collections::BTreeSet;
@@ -36,7 +36,7 @@ pub(super) struct Mentions {
     /// shards of tables that live on one
     pub(super) shards: BTreeSet<ShardId>,
     /// one of the tables that live on one shard
-    pub(super) unsharded: Option<QualifiedName>,
+    pub(super) unsharded: Option<String>,
     /// a sharded table
     pub(super) sharded: Option<QualifiedName>,
     /// a reference table
@@ -138,36 +138,27 @@ fn by_presence(case: &Case<'_>, name: QualifiedName) -> Place {
     }
 }
 
-/// Every relation whose bare name occurs among the words of a text.
+/// Every relation that a word of a text may mean: by its schema, or by the search path.
 pub(super) fn mentions(case: &Case<'_>, phrase: &Phrase) -> Result<Mentions, Box<Refusal>> {
-    let catalog = case.snapshot.catalog();
-    let topology = case.snapshot.topology();
-    let words: BTreeSet<&str> = phrase.names().map(|(_, name)| name).collect();
     let mut found = Mentions::default();
-    let mut note = |name: &QualifiedName, place: Place| -> Result<(), Box<Refusal>> {
-        match place {
+    for (at, name) in phrase.names() {
+        let schema = match at.checked_sub(2) {
+            Some(before) if phrase.is_mark(at.saturating_sub(1), b'.') => phrase.name(before).map(str::to_owned),
+            Some(_) | None => None,
+        };
+        let named = Named {
+            schema,
+            name: name.to_owned(),
+        };
+        match place(case, &named)? {
             Place::Sharded(name) => found.sharded = Some(name),
             Place::Reference(name) => found.reference = Some(name),
             Place::On(shard) => {
                 found.shards.insert(shard);
-                found.unsharded = Some(name.clone());
+                found.unsharded = Some(named.shown());
             }
             Place::Some(name) => return Err(refuse(RefusalId::DdlSomeShards, &[&shown(&name)])),
             Place::Everywhere | Place::Temporary => {}
-        }
-        Ok(())
-    };
-    let named = |name: &&QualifiedName| words.contains(name.name.as_str());
-    for (name, relation) in catalog.relations.iter().filter(|(name, _)| named(name)) {
-        match of_relation(case, relation) {
-            Ok(place) => note(name, place)?,
-            // Not listed, and perhaps only a word that is spelt like it.
-            Err(refusal) => return Err(refusal),
-        }
-    }
-    for (name, listed) in topology.tables().iter().filter(|(name, _)| named(name)) {
-        if !catalog.relations.contains_key(name) {
-            note(name, of_listed(listed, name.clone()))?;
         }
     }
     Ok(found)

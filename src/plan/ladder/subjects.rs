@@ -69,9 +69,9 @@ pub(super) fn subject(phrase: &Phrase, ddl: &Ddl) -> Result<Subject, Box<Refusal
         false => format!("{} {object}", ddl.word.0),
     };
     let unknown = || refuse(RefusalId::DdlNotKnown, &[&what]);
-    let of_cluster = || refuse(RefusalId::ClusterObject, &[&what]);
     // CREATE USER name: the name comes as part of the kind
     let first = object.split(' ').next().unwrap_or_default();
+    let of_cluster = || refuse(RefusalId::ClusterObject, &[&format!("{} {first}", ddl.word.0)]);
     let is_common = COMMON.contains(&object) || object.starts_with("TEXT SEARCH");
     match ddl.word.0.as_str() {
         "CREATE" | "ALTER" | "DROP" if OF_CLUSTERS.contains(&first) && object != "USER MAPPING" => Err(of_cluster()),
