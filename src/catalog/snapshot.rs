@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::catalog::{Builtin, Collation, Function, Relation, Type};
-use crate::topology::QualifiedName;
+use crate::topology::{QualifiedName, ShardSet};
 
 /// What the planner knows about the servers: read by `discovery`, equal on all shards but for OIDs (home's are meant).
 #[derive(Clone, Debug, Default)]
@@ -29,6 +29,10 @@ pub struct Catalog {
     pub major_version: u32,
     /// whether the database's default collation is C or POSIX (libc) and so compares bytes
     pub default_collation: Collation,
+    /// the shards that have a relation
+    pub presence: Arc<BTreeMap<QualifiedName, ShardSet>>,
+    /// indexes outside pg_catalog, by name, each with its table
+    pub indexes: BTreeMap<QualifiedName, QualifiedName>,
 }
 
 // === impl Catalog ===

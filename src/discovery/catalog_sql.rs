@@ -23,13 +23,14 @@ pub(super) fn catalog() -> String {
         OPERATORS.replace("USERS", USERS),
         SYSTEM_RELATIONS.to_owned(),
         READERS.replace("USERS", USERS),
+        INDEXES.replace("USERS", USERS),
         FINGERPRINT.to_owned(),
     ]
     .join(";\n")
 }
 
 /// How many statements [`catalog`] has.
-pub(super) const STATEMENTS: usize = 14;
+pub(super) const STATEMENTS: usize = 15;
 
 /// version number, version, encoding, provider, collate, locale, is in recovery, prepared transactions,
 /// synchronous standbys
@@ -165,6 +166,12 @@ const READERS: &str = "SELECT o.relation, o.what, o.name, CASE WHEN f.oid IS NUL
     WHERE (f.oid IS NOT NULL OR t.oid IS NOT NULL) AND c.relpersistence <> 't' AND USERS \
     AND coalesce(fn.nspname, tn.nspname) NOT IN ('pg_catalog', 'information_schema') \
     GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6";
+
+/// schema, index, its table's schema, its table
+const INDEXES: &str = "SELECT xn.nspname, x.relname, n.nspname, c.relname FROM pg_index i \
+    JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_namespace xn ON xn.oid = x.relnamespace \
+    JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+    WHERE c.relpersistence <> 't' AND USERS";
 
 /// What belongs to the server's version: functions, operators, types, casts.
 pub(super) const BUILTIN: [&str; 4] = [

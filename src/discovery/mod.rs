@@ -24,6 +24,7 @@ mod checks;
 mod together;
 mod stage;
 mod open;
+mod overlay;
 mod picture;
 mod watch;
 
@@ -32,4 +33,5 @@ pub use finding::{Finding, Severity};
 pub use health::{Health, State};
 pub use oids::OidMap;
 pub use open::{Discovery, check, open};
+pub use overlay::{Answers, Overlay, overlay_sql};
 pub use picture::{Picture, Seen};

@@ -19,14 +19,14 @@ pub(super) type Row = Vec<Option<String>>;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What every batch begins with.
-const PREAMBLE: &str = "SET LOCAL search_path = pg_catalog; SET LOCAL standard_conforming_strings = on; \
+pub(super) const PREAMBLE: &str = "SET LOCAL search_path = pg_catalog; SET LOCAL standard_conforming_strings = on; \
     SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres'; \
     SET LOCAL timezone = 'UTC'; SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 3; \
     SET LOCAL row_security = off; SET LOCAL quote_all_identifiers = off;";
 /// One snapshot for a whole batch; must be its first statement.
 const ONE_MOMENT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;";
 /// Statements of the preamble, whose results are not the caller's.
-const PREAMBLE_STATEMENTS: usize = 9;
+pub(super) const PREAMBLE_STATEMENTS: usize = 9;
 
 /// One shard's control connection; made when first used, made again after any failure.
 pub(super) struct Reach {

@@ -27,6 +27,8 @@ pub(super) struct ShardCatalog {
     pub(super) functions: Vec<ShardFunction>,
     pub(super) operators: BTreeMap<String, Vec<QualifiedName>>,
     pub(super) system_relations: BTreeSet<QualifiedName>,
+    /// each index's table
+    pub(super) indexes: BTreeMap<QualifiedName, QualifiedName>,
     /// of the moment at which all this was read
     pub(super) fingerprint: Fingerprint,
 }
@@ -116,8 +118,12 @@ pub(super) struct ShardFunction {
 
 /// Reads the whole catalog of one shard, at one moment.
 pub(super) async fn read(reach: &Reach) -> Result<ShardCatalog, Error> {
-    let mut tables = reach.batch_at_one_moment(&catalog_sql::catalog(), READ_TIMEOUT).await?;
-    let shard = reach.name();
+    let tables = reach.batch_at_one_moment(&catalog_sql::catalog(), READ_TIMEOUT).await?;
+    from_tables(tables, reach.name())
+}
+
+/// The catalog out of the answers to [`catalog_sql::catalog`], one table of rows for each statement.
+pub(super) fn from_tables(mut tables: Vec<Vec<Row>>, shard: &str) -> Result<ShardCatalog, Error> {
     if tables.len() != catalog_sql::STATEMENTS {
         let what = format!("{} results instead of {}", tables.len(), catalog_sql::STATEMENTS);
         return Err(Error::Unexpected {
@@ -162,6 +168,11 @@ pub(super) async fn read(reach: &Reach) -> Result<ShardCatalog, Error> {
         .map(|row| qualified(&Cells::new(row, shard), 0))
         .collect::<Result<_, _>>()?;
     readers(&mut relations, &next(), shard)?;
+    let mut indexes = BTreeMap::new();
+    for row in next() {
+        let cells = Cells::new(&row, shard);
+        indexes.insert(qualified(&cells, 0)?, qualified(&cells, 2)?);
+    }
     let fingerprint = Fingerprint::of(&Cells::new(next().first().unwrap_or(&Row::new()), shard), 0)?;
     let relations = relations
         .into_values()
@@ -175,6 +186,7 @@ pub(super) async fn read(reach: &Reach) -> Result<ShardCatalog, Error> {
         functions,
         operators,
         system_relations,
+        indexes,
         fingerprint,
     })
 }

@@ -58,7 +58,13 @@ pub(super) fn join(
         };
         relations.insert(name.clone(), Arc::new(under_home(found, oids)));
     }
+    let mut indexes = BTreeMap::new();
+    for (index, table) in shards.iter().flatten().flat_map(|shard| &shard.indexes) {
+        indexes.entry(index.clone()).or_insert_with(|| table.clone());
+    }
     let catalog = Catalog {
+        presence: Arc::new(presence.clone()),
+        indexes,
         functions: functions(home, &relations),
         relations,
         operators: home.operators.clone(),

@@ -53,7 +53,11 @@ pub(super) fn together(
     let first = first.ok_or(ExecuteError::Bug("a write whose parts don't count"))?;
     match &plan.answer {
         WriteAnswer::Sum(order) => sum(plan, &counting, first, order, answers),
-        WriteAnswer::Same(sameness) => {
+        WriteAnswer::Same(_) | WriteAnswer::Each(_) => {
+            let sameness = match &plan.answer {
+                WriteAnswer::Same(sameness) => sameness,
+                WriteAnswer::Sum(_) | WriteAnswer::Each(_) => &Sameness::Tag,
+            };
             same(plan, &counting, &answers, *sameness, result_formats)?;
             let shard = shard_of(plan, first)?;
             let answer = answers

@@ -61,6 +61,16 @@ struct Lane {
     /// the one whose answer comes next
     current: usize,
     settled: bool,
+    notices: Notices,
+}
+
+/// Does the client hear a shard's notices?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Notices {
+    /// yes
+    Relayed,
+    /// no: another shard has said the same
+    Dropped,
 }
 
 /// Runs it to its end on all shards.
@@ -73,8 +83,9 @@ pub async fn write(
     let mut lanes = lanes(request)?;
     match request.plan.answer {
         WriteAnswer::Sum(_) => run(request, &mut lanes, &mut answers, participants, sink).await?,
-        WriteAnswer::Same(_) => {
+        WriteAnswer::Same(_) | WriteAnswer::Each(_) => {
             let mut others = lanes.split_off(lanes.len().min(1));
+            others.iter_mut().for_each(|lane| lane.notices = Notices::Dropped);
             run(request, &mut lanes, &mut answers, participants, sink).await?;
             run(request, &mut others, &mut answers, participants, sink).await?;
         }
@@ -98,6 +109,7 @@ fn lanes(request: &WriteRequest<'_>) -> Result<Vec<Lane>, ExecuteError> {
                 parts,
                 current: 0,
                 settled: false,
+                notices: Notices::Relayed,
             });
         }
     }
@@ -358,6 +370,7 @@ fn absorb(
                 participant.sync = Sync::Settled;
                 lane.settled = true;
             }
+            (b'N', _) if lane.notices == Notices::Dropped => {}
             (b'A', _) | (b'N', _) => sink.buffer().extend_from_slice(frame.whole),
             (b'1' | b'2' | b'n' | b'S', _) => {}
             _ => {

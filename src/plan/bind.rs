@@ -7,13 +7,13 @@ use std::sync::Arc;
 use crate::plan::compile::compile_afresh;
 use crate::plan::fanout::Method;
 use crate::plan::keys::{Evaluation, Owner, Unplaced, Values, WrittenRow};
-use crate::plan::ladder::{Around, Keyed, Literals, Route, Ruling, Several, shard_names};
+use crate::plan::ladder::{Around, Everywhere, Keyed, Literals, Route, Ruling, Several, Texts, shard_names};
 use crate::plan::writes::Bindings;
 use crate::plan::{
-    Access, Facts, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, SequenceUse, SessionEffect,
-    Snapshot, Verdict, Work, drawn, refuse,
+    Access, Counts, Facts, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, SequenceUse, SessionEffect,
+    Snapshot, Verdict, Work, WritePart, Writes, drawn, refuse,
 };
-use crate::sql::{Lexing, Literal, Shape, Span, shape};
+use crate::sql::{Lexing, Literal, PositionMap, Shape, Span, shape};
 use crate::topology::{Epoch, ShardId, ShardSet};
 use crate::value::Oid;
 
@@ -77,9 +77,12 @@ impl Compiled {
                 Several::FanOut(_) | Several::Refused(_) => Some(request.text.into()),
                 Several::Split(_) => None,
             },
-            Route::Fixed { .. } | Route::Ready { .. } | Route::Drawn(_) | Route::Inner { .. } | Route::Refused(_) => {
-                None
-            }
+            Route::Fixed { .. }
+            | Route::Ready { .. }
+            | Route::Drawn(_)
+            | Route::Everywhere(_)
+            | Route::Inner { .. }
+            | Route::Refused(_) => None,
         };
         let prepare_on = inner.as_ref().map_or(prepare_on, |inner| inner.prepare_on);
         Compiled {
@@ -125,9 +128,12 @@ impl Compiled {
                 let rows = rows.saturating_mul(size_of::<WrittenRow>());
                 text.saturating_add(rows).saturating_add(split)
             }
-            Route::Fixed { .. } | Route::Ready { .. } | Route::Drawn(_) | Route::Inner { .. } | Route::Refused(_) => {
-                text
-            }
+            Route::Fixed { .. }
+            | Route::Ready { .. }
+            | Route::Drawn(_)
+            | Route::Everywhere(_)
+            | Route::Inner { .. }
+            | Route::Refused(_) => text,
         }
     }
 
@@ -155,7 +161,9 @@ impl Compiled {
         match &self.route {
             Route::Refused(refusal) => Some(refusal),
             Route::Inner { .. } => self.inner.as_ref().and_then(|inner| inner.static_refusal()),
-            Route::Fixed { .. } | Route::Ready { .. } | Route::Drawn(_) | Route::Keyed(_) => None,
+            Route::Fixed { .. } | Route::Ready { .. } | Route::Drawn(_) | Route::Everywhere(_) | Route::Keyed(_) => {
+                None
+            }
         }
     }
 
@@ -179,6 +187,7 @@ impl Compiled {
             Route::Refused(refusal) => Err(Verdict::Refused(refusal.clone())),
             Route::Drawn(template) => drawn::bind(template, snapshot, request, parameters, facts),
             Route::Inner { span, around } => self.bind_inner(snapshot, request, parameters, facts, (*span, *around)),
+            Route::Everywhere(everywhere) => self.bind_everywhere(everywhere, snapshot, request, facts),
             Route::Keyed(keyed) => {
                 let (led, _) = self.led(keyed, snapshot, request, parameters, facts, Reasons::Unwanted)?;
                 match led {
@@ -244,6 +253,10 @@ impl Compiled {
                 }
                 Ok(steps)
             }
+            Route::Everywhere(everywhere) => {
+                let set = snapshot.topology().all_shards();
+                Ok(vec![step(Kind::Everywhere.name(), set, everywhere.reason.to_string())])
+            }
             Route::Inner { span, around: _ } => match &self.inner {
                 Some(inner) => {
                     let request = Request {
@@ -303,6 +316,35 @@ impl Compiled {
             effect: self.effect.clone(),
             sequences: self.sequences.clone(),
         }
+    }
+
+    fn bind_everywhere(
+        &self,
+        everywhere: &Everywhere,
+        snapshot: &Snapshot,
+        request: &Request<'_>,
+        facts: &Facts,
+    ) -> Result<Plan, Verdict> {
+        let shards = snapshot.topology().all_shards();
+        let parts = match &everywhere.texts {
+            Texts::Rows(rows) => rows.bind(shards, &self.types, facts)?,
+            Texts::AsWritten => shards
+                .iter()
+                .map(|shard| WritePart {
+                    shard,
+                    text: request.text.to_vec(),
+                    positions: Some(PositionMap::default()),
+                    parameters: Vec::new(),
+                    parameter_types: Vec::new(),
+                    counts: Counts::Yes,
+                })
+                .collect(),
+        };
+        let writes = Writes {
+            parts,
+            answer: everywhere.answer.clone(),
+        };
+        Ok(self.plan(Kind::Everywhere, Work::Writes(Arc::new(writes))))
     }
 
     fn bind_inner(
@@ -436,12 +478,14 @@ impl Compiled {
                 match &afresh.route {
                     Route::Keyed(keyed) => afresh.many(keyed, shards, snapshot, request, parameters, facts),
                     Route::Refused(refusal) => Err(Verdict::Refused(refusal.clone())),
-                    Route::Fixed { .. } | Route::Ready { .. } | Route::Drawn(_) | Route::Inner { .. } => {
-                        Err(Verdict::Refused(refuse(
-                            RefusalId::SyntaxNotUnderstood,
-                            &["another route of the same shape"],
-                        )))
-                    }
+                    Route::Fixed { .. }
+                    | Route::Ready { .. }
+                    | Route::Drawn(_)
+                    | Route::Everywhere(_)
+                    | Route::Inner { .. } => Err(Verdict::Refused(refuse(
+                        RefusalId::SyntaxNotUnderstood,
+                        &["another route of the same shape"],
+                    ))),
                 }
             }
         }

@@ -63,6 +63,8 @@ pub(in crate::plan) fn bind(
             }
             Work::Writes(Arc::new(writes))
         }
+        // A COPY has no values to fill in.
+        Work::CopyIn(_) | Work::CopyOut(_) => plan.work,
     };
     Ok(Plan { work, ..plan })
 }

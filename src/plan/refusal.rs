@@ -120,10 +120,55 @@ registry! {
         "Its body may read any table, and nothing says which shards that concerns.",
         "Send its statements one by one, or run it on a shard directly." }
     DdlSeveralShards { "ddl-several-shards" "0A000",
-        "DDL, TRUNCATE, LOCK and maintenance that concern more than one shard's unsharded tables",
+        "DDL, TRUNCATE, LOCK and maintenance that concern tables of different places",
+        "{0} concerns objects that don't live on the same shards",
+        "It names {1}; a table on one shard and one on all can't be tied together.",
+        "Use a statement for each, or list the tables in the same place." }
+    DdlSomeShards { "ddl-some-shards" "0A000",
+        "DDL of a view, sequence or type that some shards have and others don't",
+        "\"{0}\" exists on some shards only",
+        "A statement runs where its object is, and this one is neither on one shard nor on all.",
+        "shardctl check says where the shards differ; make them alike by hand, then RELOAD." }
+    DdlNotKnown { "ddl-not-known" "0A000",
+        "DDL that isn't in the table of what runs on every shard (foreign tables, publications, rules, event triggers …)",
         "{0} is not supported on several shards",
-        "It concerns {1}, and this version runs such statements on one shard only.",
+        "It isn't known to do the same on every shard.",
         "Run it on every shard directly, the same everywhere, then RELOAD." }
+    ClusterObject { "cluster-object" "0A000",
+        "DDL of roles, databases, tablespaces and the server's settings",
+        "{0} concerns a whole cluster, not a database",
+        "Several shards may lie in one cluster, and then would wait for each other.",
+        "Run it once on each cluster directly." }
+    CreateFromQuery { "create-from-query" "0A000",
+        "CREATE TABLE AS and materialized views over sharded tables, or of a table on several shards",
+        "{0} over several shards",
+        "\"{1}\" lies on all shards, and each would keep its own rows of the query.",
+        "CREATE TABLE with its columns, then INSERT … SELECT." }
+    AlterVolatile { "alter-volatile" "0A000",
+        "ALTER TABLE that fills a column of existing rows with values that differ between shards",
+        "ALTER TABLE fills a column by {0}, which differs between shards",
+        "Each shard would compute the values of its own rows.",
+        "ADD COLUMN without it, UPDATE the rows, then ALTER COLUMN … SET DEFAULT." }
+    KeyChanged { "key-changed" "0A000",
+        "ALTER TABLE that renames or moves a sharded table, or changes its key's type",
+        "sharded table \"{0}\" can't be changed in its name or in its key \"{1}\"",
+        "{2}.",
+        "Create a table as it should be, list it, and copy the rows with INSERT … SELECT." }
+    SequenceRestart { "sequence-restart" "0A000",
+        "ALTER SEQUENCE … RESTART and TRUNCATE … RESTART IDENTITY on several shards",
+        "{0} is not supported on several shards",
+        "Values that were given out to other proxies would be given out again.",
+        "Use CONTINUE IDENTITY (the default), or setval beyond the highest value in use." }
+    ConcurrentIndexUnnamed { "concurrent-index-unnamed" "0A000",
+        "CREATE INDEX CONCURRENTLY without a name on several shards",
+        "CREATE INDEX CONCURRENTLY needs the index's name on several shards",
+        "It is built shard by shard, and what a failure leaves behind must be found again.",
+        "Name the index; with IF NOT EXISTS the statement can be repeated." }
+    UniqueWithoutKey { "unique-without-key" "0A000",
+        "CREATE UNIQUE INDEX CONCURRENTLY without the sharding key",
+        "unique index on table \"{0}\" doesn't contain the sharding key \"{1}\"",
+        "Each shard would enforce it over its own rows only.",
+        "Add {1} to the index, or leave UNIQUE out." }
     CreateNotListed { "create-not-listed" "0A000",
         "CREATE TABLE of a table that isn't listed, without a default_shard",
         "table \"{0}\" is not listed in the config",
@@ -145,10 +190,25 @@ registry! {
         "All rows of one COPY have the same moment, and each shard has its own clock.",
         "List the column in COPY and give it a value in each row." }
     ReferenceWrite { "reference-write" "0A000",
-        "Writes to reference tables",
-        "reference table \"{0}\" can't be written through the proxy",
+        "MERGE, COPY and writes inside WITH of reference tables",
+        "reference table \"{0}\" can't be written by {1}",
         "Every shard holds a copy, and all copies must change together.",
-        "Write the same rows on every shard directly." }
+        "Use a plain INSERT (with ON CONFLICT, if need be), UPDATE or DELETE." }
+    ReferenceReads { "reference-reads" "0A000",
+        "A write to a reference table that reads a table which isn't one",
+        "write to reference table \"{0}\" reads \"{1}\"",
+        "It isn't the same on every shard, so the copies would come to differ.",
+        "Read the rows first, and write them as values." }
+    ReferenceVaries { "reference-varies" "0A000",
+        "A write to a reference table with LIMIT, UPDATE … FROM, random(), ctid or whatever else may differ between shards",
+        "write to reference table \"{0}\" depends on {1}",
+        "It may come out otherwise on each shard, and the copies would come to differ.",
+        "Compute the values first, and write them as constants; for UPDATE … FROM use a subquery in SET." }
+    ReferenceDefault { "reference-default" "0A000",
+        "INSERT into a reference table that leaves a serial, identity, now() or uuid column to its default",
+        "column \"{1}\" of reference table \"{0}\" has a default that differs between shards",
+        "Each shard would evaluate it for itself.",
+        "Give {1} a value: now() may be written out, an id can come from SELECT nextval(…) sent by itself." }
     ReferenceLock { "reference-lock" "0A000",
         "FOR UPDATE and its kin on a reference table",
         "rows of reference table \"{0}\" can't be locked",

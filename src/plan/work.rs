@@ -133,6 +133,18 @@ pub enum WriteAnswer {
     Sum(RowOrder),
     /// each part writes the same everywhere: the first shard's runs alone, then the others; its answer is the client's
     Same(Sameness),
+    /// each part is a transaction of its own, one after the other, since Postgres runs it in no block; the first one's
+    /// answer is the client's
+    Each(InBlock),
+}
+
+/// What becomes of a statement that runs shard by shard if the client is in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InBlock {
+    /// Postgres refuses it there, by this name
+    Refused(&'static str),
+    /// it becomes part of the block on every shard
+    Together,
 }
 
 /// The order of rows that parts return.

@@ -36,6 +36,7 @@ impl Session {
             | Failure::End(EndError::CannotPrepare { .. })
             | Failure::IsolationAcrossShards { .. }
             | Failure::NotInThisVersion { .. }
+            | Failure::Unplaceable(_)
             | Failure::ConstantsReadOtherwise
             | Failure::CopyKeyUnread { .. }
             | Failure::ValueUnseen(_)
@@ -96,6 +97,7 @@ fn session_refusal(failure: &Failure) -> Option<&'static str> {
         Failure::End(EndError::CannotPrepare { .. }) => Some("transaction-cannot-prepare"),
         Failure::IsolationAcrossShards { .. } => Some("isolation-across-shards"),
         Failure::NoFunctionCall => Some("function-call-message"),
+        Failure::Unplaceable(_) => Some("table-not-placeable"),
         Failure::NotInThisVersion { .. }
         | Failure::ConstantsReadOtherwise
         | Failure::CopyKeyUnread { .. }
@@ -177,6 +179,18 @@ pub(super) fn fields_of(failure: &Failure) -> ErrorFields {
             .with_detail("Each shard would take a snapshot of its own, and they could disagree.")
             .with_hint("Use READ COMMITTED, or keep the transaction on one shard.")
         }
+        Failure::Unplaceable(finding) => error(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("{}: {}", finding.object, finding.message),
+        )
+        .with_detail(match finding.detail.is_empty() {
+            true => "Over several shards such a table can't be kept.".to_owned(),
+            false => finding.detail.clone(),
+        })
+        .with_hint(match finding.hint.is_empty() {
+            true => "shardctl check says what a table on several shards must be like.".to_owned(),
+            false => finding.hint.clone(),
+        }),
         Failure::ConstantsReadOtherwise => error(
             SqlState::FEATURE_NOT_SUPPORTED,
             "constants of the prepared statement were read under another TimeZone, DateStyle or IntervalStyle",
@@ -196,6 +210,10 @@ pub(super) fn fields_of(failure: &Failure) -> ErrorFields {
         .with_hint("Write dates as YYYY-MM-DD, times as HH:MM:SS with an offset, text in UTF8."),
         Failure::CopyRowTooLong => error(SqlState::PROGRAM_LIMIT_EXCEEDED, "out of memory")
             .with_detail("A row of COPY is longer than 1 GB."),
+        Failure::NoCurrentValue(_) => error(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, failure.to_string()),
+        Failure::ValueUnseen(_) => error(SqlState::FEATURE_NOT_SUPPORTED, failure.to_string())
+            .with_detail("A statement of this session may have drawn from the sequence, or set it, on a shard where the proxy doesn't see the value.")
+            .with_hint("Use RETURNING, or the value that nextval gave."),
         Failure::NoFunctionCall => error(SqlState::FEATURE_NOT_SUPPORTED, "function-call messages are not supported over several shards")
             .with_detail("The fast-path message names a function by OID and says nothing of the rows that it touches.")
             .with_hint("Call the function by SELECT."),

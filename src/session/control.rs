@@ -13,7 +13,7 @@ use crate::session::lane::round_trip;
 use crate::session::prepared::Origin;
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::simple::Via;
-use crate::session::state::{Named, Session, Stale};
+use crate::session::state::{Named, Schema, Session, Stale};
 use crate::session::track::{Outcome, Tracked, block_characteristics, isolation};
 use crate::sql::{
     BeginWord, Chain, Command, ConstantOrParameter, CursorHold, DeallocateTarget, Discard, ExplainKind, Savepoint,
@@ -247,6 +247,9 @@ impl Session {
                 self.everywhere(text).await?;
                 let saved = self.block.rollback_to(name)?;
                 self.restore(saved);
+                if let Schema::Own(_) = self.schema {
+                    self.schema = Schema::Due; // DDL may have been taken back
+                }
                 self.complete(b"ROLLBACK");
             }
         }

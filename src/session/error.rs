@@ -106,6 +106,9 @@ pub(super) enum Failure {
         /// the other
         second: String,
     },
+    /// 0A000: DDL made of a table what the proxy wouldn't start with
+    #[error("a table that can't be placed: {}", .0.message)]
+    Unplaceable(Box<crate::discovery::Finding>),
     /// 0A000: a server would read a prepared statement's constants otherwise than when it was prepared
     #[error("constants of a prepared statement were read under other settings")]
     ConstantsReadOtherwise,

@@ -16,7 +16,7 @@ use crate::session::prepared::{Draft, Origin, Statement};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::route::Question;
 use crate::session::simple::Via;
-use crate::session::state::{Deferred, Named, Route, Session, Skipping, Wrapping};
+use crate::session::state::{Deferred, Named, Route, Schema, Session, Skipping, Wrapping};
 use crate::session::track::{Tracked, is_noted};
 use crate::sql::{self, Command, ConstantOrParameter, Edits, Lead, Lexing, SessionSettings};
 use crate::topology::ShardId;
@@ -230,8 +230,8 @@ impl Session {
             self.snapshot().topology().home()
         } else {
             let statement = Arc::clone(&deferred.statement);
-            let snapshot = self.snapshot();
             self.refresh_effective().await?;
+            let snapshot = self.snapshot();
             let question = Question {
                 text: statement.planned_text(),
                 declared: statement.declared(),
@@ -905,12 +905,12 @@ impl Session {
 
     /// A shard on which the statement's text can be read.
     async fn parse_shard(&mut self, statement: &Arc<Statement>) -> Result<ShardId, Stop> {
-        let snapshot = self.snapshot();
-        let home = snapshot.topology().home();
         if self.transparent {
-            return Ok(home);
+            return Ok(self.snapshot().topology().home());
         }
         self.refresh_effective().await?;
+        let snapshot = self.snapshot();
+        let home = snapshot.topology().home();
         let question = Question {
             text: statement.planned_text(),
             declared: statement.declared(),
@@ -1032,6 +1032,7 @@ impl Session {
         match &mut portal.place {
             Place::Backend { shard, tracked } => {
                 let (shard, tracked) = (*shard, tracked.take());
+                let changes_schema = matches!(portal.statement.command(), Command::Ddl(_));
                 let Some(at) = self.participants.find(shard) else {
                     return Err(Failure::NoPortal(String::from_utf8_lossy(&name).into_owned()).into());
                 };
@@ -1042,6 +1043,10 @@ impl Session {
                 wire::put_execute(&mut participant.backend.link.out_buffer, &name, row_limit);
                 participant.sync = Sync::Owed;
                 participant.worked = Worked::Yes;
+                if changes_schema && !self.transparent {
+                    // What comes behind it in the batch is planned before its answer is read.
+                    self.schema = Schema::Due;
+                }
                 self.queue.push_back(Owed::Backend {
                     kind: Kind::Execute(tracked),
                     shown: Shown::Yes,
@@ -1076,18 +1081,15 @@ impl Session {
                     }
                     .into());
                 }
-                let ddl = matches!(portal.statement.command(), Command::Ddl(_));
+                let statement = Arc::clone(&portal.statement);
                 portal.place = Place::Finished;
                 self.flush_and_settle().await?;
                 if self.failed {
                     return Err(Failure::AlreadyAnswered.into());
                 }
-                self.run_writes(&plan, &parameters, &formats, crate::execute::Describe::No)
-                    .await?;
-                if ddl {
-                    self.ddl_ran();
-                }
-                Ok(())
+                let describe = crate::execute::Describe::No;
+                self.run_on_all(&plan, statement.command(), &parameters, &formats, describe)
+                    .await
             }
             Place::CopyIn(plan) => {
                 let (plan, statement) = (Arc::clone(plan), Arc::clone(&portal.statement));

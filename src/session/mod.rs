@@ -31,6 +31,8 @@ mod simple;
 mod extended;
 mod finish;
 mod writes;
+mod schema;
+mod each;
 mod startup;
 mod serve;
 mod admin_session;

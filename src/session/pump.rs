@@ -450,7 +450,7 @@ impl Session {
             return None;
         }
         let shard = self.participants.get(at)?.shard;
-        let seen = self.world.discovery.picture().look();
+        let seen = self.seen();
         if shard == seen.snapshot.topology().home() {
             return None;
         }

@@ -6,16 +6,17 @@
 use std::sync::Arc;
 
 use crate::plan::{
-    Access, Ask, Compiled, Facts, Parameters, Plan, Refusal, Request, RouteStep, SequenceUse, Snapshot, Verdict,
+    Access, Ask, Compiled, Facts, Parameters, Plan, Refusal, Request, RouteStep, SequenceUse, Snapshot, Verdict, Work,
+    WriteAnswer,
 };
 use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
 use crate::session::prepared::Statement;
-use crate::session::state::{Effective, Route, Session, Stale};
+use crate::session::state::{Effective, Route, Schema, Session, Stale};
 use crate::sql::Shape;
 use crate::telemetry::StatementKind;
 use crate::topology::{ShardId, ShardSet};
-use crate::transaction::{Begun, Isolation, Participant};
+use crate::transaction::{Begun, Isolation, Participant, State};
 use crate::value::Oid;
 use crate::wire::{self, SqlState};
 
@@ -47,7 +48,10 @@ pub(super) struct Question<'a> {
 impl Session {
     /// The picture for the next statement.
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
-        self.world.discovery.picture().current()
+        match &self.schema {
+            Schema::Own(seen) => Arc::clone(&seen.snapshot),
+            Schema::Common | Schema::Due => self.world.discovery.picture().current(),
+        }
     }
 
     /// The plan of a statement.
@@ -180,7 +184,11 @@ impl Session {
 
     /// What the transaction so far allows.
     fn allow(&self, plan: &Plan) -> Result<(), Stop> {
-        if self.transparent {
+        let by_itself = match &plan.work {
+            Work::Writes(writes) => matches!(writes.answer, WriteAnswer::Each(_)),
+            Work::One(_) | Work::Many(_) | Work::CopyIn(_) | Work::CopyOut(_) => false,
+        };
+        if self.transparent || (by_itself && self.block.state() == State::Idle) {
             return Ok(());
         }
         let isolation = match self.block.at_begin() {
@@ -416,6 +424,10 @@ impl Session {
 
     /// Asks for the settings that planning reads, if they may have changed; free otherwise, and on one shard.
     pub(super) async fn refresh_effective(&mut self) -> Result<(), Stop> {
+        if !self.transparent {
+            self.catch_up_with_schema().await?;
+            self.look_for_new_schemas();
+        }
         if self.stale == Stale::No || self.transparent {
             return Ok(());
         }
@@ -424,12 +436,26 @@ impl Session {
         self.read_effective(at).await
     }
 
+    /// `"$user"`, or a name on the search path that had no schema, may have got one.
+    fn look_for_new_schemas(&mut self) {
+        let snapshot = self.snapshot();
+        let catalog = snapshot.catalog();
+        if std::ptr::eq(self.effective_under.as_ptr(), Arc::as_ptr(catalog)) {
+            return;
+        }
+        match self.effective.schemas == catalog.schemas {
+            true => self.effective_under = Arc::downgrade(catalog),
+            false => self.stale = Stale::Yes,
+        }
+    }
+
     /// Reads the effective settings from a backend that has the session's.
     async fn read_effective(&mut self, at: usize) -> Result<(), Stop> {
+        let schemas = self.snapshot().catalog().schemas.clone();
         let Some(participant) = self.participants.get_mut(at) else {
             return Err(Failure::Bug("no backend to ask").into());
         };
-        let effective = ask_effective(participant).await?;
+        let effective = ask_effective(participant, schemas).await?;
         self.effective = self.world.intern_effective(effective);
         self.stale = Stale::No;
         Ok(())
@@ -465,12 +491,14 @@ impl Session {
     pub(super) fn ddl_ran(&mut self) {
         self.ddl = true;
         self.sequences.lose_known(); // a sequence of the same name may be another one now
+        self.schema = Schema::Due;
+        self.forget_temporary_names();
         self.world.statements.next_generation();
     }
 }
 
 /// Reads the effective settings from a backend that has the session's.
-pub(super) async fn ask_effective(participant: &mut Participant) -> Result<Effective, Stop> {
+pub(super) async fn ask_effective(participant: &mut Participant, schemas: Vec<String>) -> Result<Effective, Stop> {
     wire::put_query(&mut participant.backend.link.out_buffer, EFFECTIVE.as_bytes());
     participant.set_unnamed(0);
     let mut cells: Vec<Option<String>> = Vec::new();
@@ -491,7 +519,7 @@ pub(super) async fn ask_effective(participant: &mut Participant) -> Result<Effec
     .await?;
     match refused {
         Some(fields) => Err(Failure::Shard(fields).into()),
-        None => effective_from(&cells),
+        None => effective_from(&cells, schemas),
     }
 }
 
@@ -538,7 +566,7 @@ const OTHER: [&str; 15] = [
     "quote_all_identifiers",
 ];
 
-fn effective_from(cells: &[Option<String>]) -> Result<Effective, Stop> {
+fn effective_from(cells: &[Option<String>], known: Vec<String>) -> Result<Effective, Stop> {
     let cell = |at: usize| cells.get(at).cloned().flatten().unwrap_or_default();
     let list = |at: usize| {
         serde_json::from_str::<Vec<String>>(&cell(at)).map_err(|_| Failure::Bug("a list of names can't be read"))
@@ -569,5 +597,6 @@ fn effective_from(cells: &[Option<String>]) -> Result<Effective, Stop> {
     Ok(Effective {
         context: Arc::new(context),
         default_isolation,
+        schemas: known,
     })
 }

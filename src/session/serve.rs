@@ -17,7 +17,9 @@ use crate::session::error::{Gone, Stop};
 use crate::session::names::Names;
 use crate::session::recent::{RecentShapes, RecentTexts};
 use crate::session::startup::{Parts, say_goodbye, serve_connection};
-use crate::session::state::{CopyProtocol, Copying, Ended, Running, Session, Skipping, Stale, Urgent, Wrapping};
+use crate::session::state::{
+    CopyProtocol, Copying, Ended, Running, Schema, Session, Skipping, Stale, Urgent, Wrapping,
+};
 use crate::session::world::World;
 use crate::sql::{Lexing, Shape};
 use crate::telemetry::{CacheUse, ClientState, Outcome, StatementKind};
@@ -146,6 +148,8 @@ impl Session {
             recheck: Stale::No,
             rows: 0,
             ddl: false,
+            schema: Schema::Common,
+            effective_under: std::sync::Weak::new(),
             rest: None,
             in_batch: false,
             sequences: crate::session::sequences::Memory::default(),
@@ -303,6 +307,7 @@ impl Session {
             return;
         }
         self.ddl = false;
+        self.schema = Schema::Common;
         if let Err(error) = self.world.discovery.refresh_now().await {
             tracing::warn!(session = self.id, %error, "the catalog could not be read after DDL");
         }

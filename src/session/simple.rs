@@ -389,6 +389,7 @@ impl Session {
         shaped: &mut Shaped,
     ) -> Result<(), Stop> {
         self.refresh_effective().await?;
+        let snapshot = &self.own_or(snapshot);
         if self.block.state() == State::Failed {
             return Err(Failure::Block(BlockError::Aborted).into());
         }
@@ -476,6 +477,7 @@ impl Session {
 
     async fn statement_led(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], lead: Lead, via: Via) -> Result<(), Stop> {
         self.refresh_effective().await?;
+        let snapshot = &self.own_or(snapshot);
         let command = match lead {
             Lead::Query => Command::Query,
             Lead::Write => Command::Insert,
@@ -523,11 +525,8 @@ impl Session {
             Work::CopyIn(copy) => self.begin_copy_in(&copy, text, via).await,
             Work::CopyOut(copy) => self.run_copy_out(&copy, text).await,
             Work::Writes(writes) => {
-                self.run_writes(&writes, &Bound::default(), &[], described(via)).await?;
-                if let Command::Ddl(_) = command {
-                    self.ddl_ran();
-                }
-                Ok(())
+                self.run_on_all(&writes, &command, &Bound::default(), &[], described(via))
+                    .await
             }
         }
     }

@@ -443,7 +443,8 @@ async fn ask_report(
     if settings.custom_names().next().is_some() {
         participant.backend.restrict_reuse();
     }
-    let effective = crate::session::route::ask_effective(&mut participant).await;
+    let schemas = world.discovery.picture().current().catalog().schemas.clone();
+    let effective = crate::session::route::ask_effective(&mut participant, schemas).await;
     let effective = world.intern_effective(stopped(effective)?);
     Ok((
         Report {

@@ -4,11 +4,13 @@
 //! the same few fields, and each file is one of those subjects.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use crate::admin::{CancelMark, Enrolment};
 use crate::backend::{Link, Login};
+use crate::catalog::Catalog;
+use crate::discovery::Seen;
 use crate::plan::{Compiled, Context, Snapshot};
 use crate::session::error::Failure;
 use crate::session::names::Names;
@@ -42,6 +44,8 @@ pub(super) struct Effective {
     pub(super) context: Arc<Context>,
     /// `default_transaction_isolation`
     pub(super) default_isolation: Isolation,
+    /// the schemas that there were: one more may come onto the search path
+    pub(super) schemas: Vec<String>,
 }
 
 /// A named statement with the session's own route for it.
@@ -136,6 +140,8 @@ pub(super) struct Session {
     /// settings in effect where SET LOCAL changed some
     pub(super) local: Option<SessionSettings>,
     pub(super) effective: Arc<Effective>,
+    /// the last catalog that had the schemas of `effective`
+    pub(super) effective_under: Weak<Catalog>,
     /// whether `effective` must be asked for anew before the next plan
     pub(super) stale: Stale,
     /// how the client's bytes are lexed now
@@ -206,6 +212,8 @@ pub(super) struct Session {
     pub(super) rows: u64,
     /// DDL has run since the picture was taken
     pub(super) ddl: bool,
+    /// which picture of the schema statements are planned by
+    pub(super) schema: Schema,
     /// what a Query message holds behind a COPY FROM STDIN
     pub(super) rest: Option<Rest>,
     /// between a batch's first message and its ReadyForQuery
@@ -266,6 +274,17 @@ pub(super) enum Stale {
     No,
     /// yes
     Yes,
+}
+
+/// Which picture of the schema a session's statements are planned by.
+#[derive(Clone, Debug)]
+pub(super) enum Schema {
+    /// the proxy's own
+    Common,
+    /// that of the transaction, which has changed it and is to be asked
+    Due,
+    /// that of the transaction
+    Own(Arc<Seen>),
 }
 
 /// Must what is buffered go out now?

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::plan::SessionEffect;
 use crate::session::prepared::Statement;
-use crate::session::state::{Saved, Session};
+use crate::session::state::{Saved, Schema, Session, Stale};
 use crate::sql::{
     Chain, Characteristics, Command, ConstantOrParameter, CursorHold, DeallocateTarget, Discard, Isolation, Reset,
     Savepoint, Scope, Set, SetConfig, SetTransaction, SetValue, Temporary,
@@ -218,6 +218,7 @@ impl Session {
             Command::Ddl(ddl) => {
                 self.ddl_ran();
                 if ddl.temporary == Temporary::Yes {
+                    self.stale = Stale::Yes; // a name of its own, which hides others
                     self.pin(at, "temporary object");
                 }
             }
@@ -263,11 +264,20 @@ impl Session {
     /// Settings and portals at the end of a block.
     pub(super) fn finish_block(&mut self, outcome: Outcome) {
         let before = self.block.finish();
+        self.schema = Schema::Common;
         match (outcome, before) {
             (Outcome::RolledBack, Some(saved)) => self.restore(saved),
             (Outcome::RolledBack, None) | (Outcome::Committed, _) => self.end_local(),
         }
         self.portals.clear();
+        self.forget_temporary_names();
+    }
+
+    /// Temporary tables may have gone: by DROP, by rollback, by ON COMMIT DROP.
+    pub(super) fn forget_temporary_names(&mut self) {
+        if !self.effective.context.temporary.is_empty() {
+            self.stale = Stale::Yes;
+        }
     }
 
     fn note_savepoint(&mut self, savepoint: &Savepoint, text: &[u8]) {

@@ -194,6 +194,7 @@ impl World {
         let mut map = self.effective.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = map.get(&*effective.context)
             && known.default_isolation == effective.default_isolation
+            && known.schemas == effective.schemas
         {
             return Arc::clone(known);
         }

@@ -27,6 +27,17 @@ impl Session {
         result_formats: &[Format],
         describe: Describe,
     ) -> Result<(), Stop> {
+        let written = self.write_all(plan, bound, result_formats).await?;
+        self.put_written(&written, describe)
+    }
+
+    /// Runs a write to its end; what it answers is the caller's to pass on.
+    pub(super) async fn write_all(
+        &mut self,
+        plan: &Arc<Writes>,
+        bound: &Bound,
+        result_formats: &[Format],
+    ) -> Result<Written, Stop> {
         if !self.block.is_explicit() {
             let saved = self.saved();
             self.block.enter_implicit(&saved, self.effective.default_isolation);
@@ -65,12 +76,12 @@ impl Session {
         let written = self.write(&request).await;
         self.active = None;
         match written {
-            Ok(written) => self.put_written(&written, describe),
+            Ok(written) => Ok(written),
             Err(error) => Err(self.write_failed(plan, error)),
         }
     }
 
-    async fn write(&mut self, request: &WriteRequest<'_>) -> Result<Written, ExecuteError> {
+    pub(super) async fn write(&mut self, request: &WriteRequest<'_>) -> Result<Written, ExecuteError> {
         let deadline = self.running.deadline;
         let mut sink = crate::session::finish::ClientSink::new(
             &mut self.client,
@@ -82,7 +93,7 @@ impl Session {
         crate::execute::write(request, &mut self.participants, &mut sink).await
     }
 
-    fn put_written(&mut self, written: &Written, describe: Describe) -> Result<(), Stop> {
+    pub(super) fn put_written(&mut self, written: &Written, describe: Describe) -> Result<(), Stop> {
         if describe == Describe::Yes
             && let Some((shard, whole)) = &written.description
         {
@@ -115,7 +126,7 @@ impl Session {
     }
 
     /// The error of a part, with its shard where there are several.
-    fn write_failed(&mut self, plan: &Writes, error: ExecuteError) -> Stop {
+    pub(super) fn write_failed(&mut self, plan: &Writes, error: ExecuteError) -> Stop {
         match error {
             ExecuteError::Shard {
                 shard: Some(shard),

@@ -12,7 +12,7 @@ use shardgate::catalog::{
 use shardgate::plan::{Category, Context, Snapshot};
 use shardgate::topology::{
     CategorySource, Declaration, DeclaredCategory, DeclaredKeyspace, DeclaredRange, DeclaredStrategy, DeclaredTable,
-    FunctionClass, HashStart, KeyspaceId, QualifiedName, Shard, Topology,
+    FunctionClass, HashStart, KeyspaceId, QualifiedName, Shard, ShardId, ShardSet, Topology,
 };
 use shardgate::value::{KeyType, Oid};
 
@@ -256,6 +256,17 @@ pub(crate) fn catalog() -> Catalog {
         .map(|fields| QualifiedName::new(&fields[0], &fields[1]))
         .collect();
     catalog.system_relations = Arc::new(system);
+    // A view that two shards have, and two indexes.
+    let two = [0, 1]
+        .into_iter()
+        .filter_map(ShardId::new)
+        .fold(ShardSet::EMPTY, ShardSet::with);
+    catalog.presence = Arc::new(BTreeMap::from([(QualifiedName::public("odd_view"), two)]));
+    for (index, table) in [("users_email", "users"), ("audit_log_at", "audit_log")] {
+        catalog
+            .indexes
+            .insert(QualifiedName::public(index), QualifiedName::public(table));
+    }
     catalog
 }
 
@@ -337,6 +348,7 @@ pub(crate) fn topology(shards: usize, default_shard: Option<String>) -> Topology
         ("events", sharded("time", "at")),
         ("trades", sharded("instrument", "instrument")),
         ("instruments", DeclaredTable::Reference),
+        ("fees", DeclaredTable::Reference),
         ("currencies", DeclaredTable::Reference),
         ("audit_log", DeclaredTable::Unsharded(shard(0))),
         ("settings", DeclaredTable::Unsharded(shard(0))),

@@ -246,7 +246,7 @@ pub(in crate::plan) fn check(resolved: &Resolved<'_>) -> Result<(), Box<Refusal>
 }
 
 /// What a call means for a fan-out, or why it may not be in one.
-pub(super) fn nature(resolved: &Resolved<'_>, call: &FunctionUse<'_>) -> Result<Nature, Box<Refusal>> {
+pub(in crate::plan) fn nature(resolved: &Resolved<'_>, call: &FunctionUse<'_>) -> Result<Nature, Box<Refusal>> {
     let bare = call.name.strip_prefix("pg_catalog.").unwrap_or(&call.name);
     if is_moment(bare) {
         return Ok(Nature::Moment);
@@ -307,7 +307,7 @@ fn is_search(name: &str, call: &FunctionUse<'_>) -> bool {
 }
 
 /// Does the text hold an operator that may move AND, OR or NOT, or become a label?
-pub(super) fn is_doubtful(resolved: &Resolved<'_>) -> bool {
+pub(in crate::plan) fn is_doubtful(resolved: &Resolved<'_>) -> bool {
     resolved
         .input
         .suspicions

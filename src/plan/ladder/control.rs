@@ -116,9 +116,9 @@ pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
         Command::Copy(statement) => copy::rule(case, statement),
         Command::Call => refused(RefusalId::OpaqueCode, &["CALL"]),
         Command::Do => refused(RefusalId::OpaqueCode, &["DO"]),
-        Command::Lock => objects::rule(case, "LOCK TABLE", Access::Lock),
-        Command::Truncate => objects::rule(case, "TRUNCATE", Access::Write),
-        Command::Maintenance(_) => objects::rule(case, "maintenance", Access::Write),
+        Command::Lock => objects::lock(case),
+        Command::Truncate => objects::truncate(case),
+        Command::Maintenance(kind) => objects::maintenance(case, *kind),
         Command::Ddl(ddl) => objects::ddl(case, ddl),
         Command::Unknown(unknown) => match first_word(case) {
             Some(word) if FIRST_WORDS.contains(&word.as_str()) => refused(

@@ -66,7 +66,7 @@ pub(super) fn rule(case: &Case<'_>, copy: &Copy) -> Ruling {
         (Placement::System | Placement::Temporary | Placement::Missing, _) => to(home, Kind::Home, "no sharded table"),
         (Placement::Reference, CopyDirection::To) => to(home, Kind::OneShard, "a reference table"),
         (Placement::Reference, CopyDirection::From) => {
-            Ruling::refused(refuse(RefusalId::ReferenceWrite, &[&full]), home)
+            Ruling::refused(refuse(RefusalId::ReferenceWrite, &[&full, "COPY"]), home)
         }
         (Placement::Sharded { keyspace, key }, _) => {
             let Some(relation) = relation else {
@@ -241,14 +241,14 @@ impl Table<'_> {
             match &column.filling {
                 Filling::Nothing => {}
                 // A key that others fill is nowhere in the data.
-                Filling::Default { .. } | Filling::Identity | Filling::Generated(_) if index == self.key => {
+                Filling::Default { .. } | Filling::Identity { .. } | Filling::Generated(_) if index == self.key => {
                     return Err(refuse(RefusalId::InsertKeyUnknown, &[self.full, &column.name]));
                 }
                 Filling::Generated(_) => {}
-                Filling::Identity
+                Filling::Identity { .. }
                 | Filling::Default {
                     expression: _,
-                    sequence: Sequenced::Yes,
+                    sequence: Sequenced::Next(_) | Sequenced::Otherwise,
                 } => return Err(refuse(RefusalId::InsertSequenceDefault, &[self.full, &column.name])),
                 Filling::Default {
                     expression,

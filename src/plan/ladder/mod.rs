@@ -9,6 +9,10 @@ mod functions;
 mod words;
 mod single;
 mod control;
+mod phrase;
+mod places;
+mod subjects;
+mod changes;
 mod objects;
 mod copy;
 mod unparsed;
@@ -17,6 +21,7 @@ mod drawn;
 mod home;
 mod one_shard;
 mod write;
+mod reference;
 mod insert;
 
 pub(in crate::plan) use drawn::sequence_use;
@@ -27,7 +32,7 @@ use crate::plan::fanout::Template;
 use crate::plan::keys::{Pruning, TypesNeeded, WrittenKey};
 use crate::plan::resolve::Resolved;
 use crate::plan::writes::Split;
-use crate::plan::{Access, Ask, Kind, Purpose, Refusal, SessionEffect, Verdict, Work};
+use crate::plan::{Access, Ask, Kind, Purpose, Refusal, SessionEffect, Verdict, Work, WriteAnswer};
 use crate::sql::{Command, Lexing, ParseFailure, Span, Token};
 use crate::topology::{KeyspaceId, ShardId, ShardSet};
 
@@ -93,8 +98,30 @@ pub(in crate::plan) enum Route {
     },
     /// where its text goes once values of sequences stand in it
     Drawn(Box<crate::plan::sequences::Template>),
+    /// the same on every shard
+    Everywhere(Box<Everywhere>),
     /// nowhere
     Refused(Box<Refusal>),
+}
+
+/// A statement that does the same on every shard.
+#[derive(Debug)]
+pub(in crate::plan) struct Everywhere {
+    /// why, for EXPLAIN (ROUTE)
+    pub(in crate::plan) reason: &'static str,
+    /// how the shards' answers become one
+    pub(in crate::plan) answer: WriteAnswer,
+    /// what each shard gets
+    pub(in crate::plan) texts: Texts,
+}
+
+/// What each shard gets of a statement that does the same on every shard.
+#[derive(Debug)]
+pub(in crate::plan) enum Texts {
+    /// the statement as written
+    AsWritten,
+    /// a write of a reference table's rows
+    Rows(Box<crate::plan::ladder::reference::RowsWrite>),
 }
 
 /// What stands around a statement inside a statement.
@@ -206,6 +233,22 @@ impl Ruling {
             effect,
             prepare_on: shard,
             literals: Literals::Opaque,
+        }
+    }
+
+    /// The same text to every shard.
+    fn everywhere(home: ShardId, access: Access, answer: WriteAnswer) -> Ruling {
+        let everywhere = Everywhere {
+            reason: "every shard has it",
+            answer,
+            texts: Texts::AsWritten,
+        };
+        Ruling {
+            route: Route::Everywhere(Box::new(everywhere)),
+            access,
+            effect: SessionEffect::None,
+            prepare_on: home,
+            literals: Literals::Read,
         }
     }
 

@@ -3,7 +3,9 @@
 
 use crate::plan::keys::{Graph, WrittenKey};
 use crate::plan::ladder::usage::{Usage, usage};
-use crate::plan::ladder::{Case, Keyed, Literals, Mention, Route, Ruling, Several, Tree, insert, stronger, write};
+use crate::plan::ladder::{
+    Case, Keyed, Literals, Mention, Route, Ruling, Several, Tree, insert, reference, stronger, write,
+};
 use crate::plan::resolve::{BaseColumn, Placement, ReferenceId, Resolved, Role};
 use crate::plan::{Access, Ask, Kind, Purpose, Refusal, RefusalId, Verdict, fanout, refuse, writes};
 use crate::topology::ShardSet;
@@ -15,6 +17,9 @@ pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
         return Ok(None);
     };
     let home = case.snapshot.topology().home();
+    if let Some(ruling) = reference::rule(case, resolved) {
+        return Ok(Some(ruling));
+    }
     match checked(resolved) {
         Ok(usage) => route(case, resolved, usage).map(Some),
         Err(refusal) => Ok(Some(Ruling::refused(refusal, home))),
@@ -82,6 +87,12 @@ fn route(case: &Case<'_>, resolved: &Resolved<'_>, usage: Usage) -> Result<Rulin
         .iter()
         .any(|reference| matches!(reference.placement, Placement::Sharded { .. }));
     if !sharded {
+        // Writers of a reference table come to the first shard before any other: its locks are the table's.
+        let locking = resolved.uses.locks > 0 && fixed.is_empty();
+        let otherwise = match topology.all_shards().first() {
+            Some(first) if locking => first,
+            Some(_) | None => otherwise,
+        };
         if let (Some(what), true) = (&usage.home_only, otherwise != home) {
             return Ok(Ruling::refused(refuse(RefusalId::HomeOnly, &[what]), otherwise));
         }

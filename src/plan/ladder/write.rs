@@ -10,7 +10,7 @@ pub(super) fn check(resolved: &Resolved<'_>) -> Result<(), Box<Refusal>> {
     for reference in &resolved.references {
         match (reference.role, reference.placement) {
             (Role::Insert | Role::Update | Role::Delete | Role::Merge, Placement::Reference) => {
-                return Err(refuse(RefusalId::ReferenceWrite, &[&reference.name]));
+                return Err(refuse(RefusalId::ReferenceWrite, &[&reference.name, "this statement"]));
             }
             (Role::Insert | Role::Update | Role::Delete | Role::Merge, Placement::System) => {
                 return Err(refuse(RefusalId::CatalogWritten, &[&reference.name]));
@@ -100,8 +100,16 @@ pub(super) fn target<'r, 'a>(resolved: &'r Resolved<'a>, block: &Block<'_>) -> O
     }
 }
 
-/// A row of a reference table is locked on one shard only, where nobody else need look.
+/// A row of a reference table is locked on one shard only. That is enough on the first one, where every writer of it comes
+/// first, and a statement over reference tables alone is sent there.
 fn locks(resolved: &Resolved<'_>) -> Result<(), Box<Refusal>> {
+    if resolved
+        .references
+        .iter()
+        .all(|reference| reference.placement == Placement::Reference)
+    {
+        return Ok(());
+    }
     let Some(reference) = resolved
         .references
         .iter()
