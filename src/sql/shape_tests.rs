@@ -482,7 +482,7 @@ proptest! {
             .map(|(at, (word, other))| if changed >> at & 1 == 1 { *other } else { *word }).collect();
         let (first, second) = (format!("select {} ;", first.join(" ")), format!("select {} ;", second.join(" ")));
         let (mut warm, mut fresh) = (Shape::default(), Shape::default());
-        let _ = shape(first.as_bytes(), lexing, &mut warm);
+        let _warmed = shape(first.as_bytes(), lexing, &mut warm);
         let (a, b) = (shape(second.as_bytes(), lexing, &mut warm), shape(second.as_bytes(), lexing, &mut fresh));
         prop_assert_eq!(a.is_ok(), b.is_ok(), "{} | {}", &first, &second);
         prop_assert_eq!(warm.normal(), fresh.normal(), "{} | {}", &first, &second);
