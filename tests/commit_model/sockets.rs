@@ -853,7 +853,8 @@ impl World for Sockets {
         let committed = parts.clone().any(|p| p.tx == Tx::Committed);
         let aborted = parts.clone().any(|p| p.tx == Tx::Aborted);
         let is_decided = state.d == AtD::Committed;
-        if (is_decided && aborted) || (committed && !is_decided) || (committed && aborted) {
+        // Whatever the decision is, one of these is wrong.
+        if (is_decided && aborted) || (!is_decided && committed) {
             return Some("all or none: one part committed while another aborted");
         }
         match state.told {
