@@ -321,10 +321,13 @@ impl Split {
         }
         for (column, question) in &self.added {
             let answer = bindings.facts.constants.get(question).cloned().flatten();
-            if answer.as_deref() != Some("true") {
-                let refusal = refuse(RefusalId::InsertSplitPrivilege, &[&self.table, column]);
-                return Err(Verdict::Refused(refusal));
-            }
+            let refusal = match answer.as_deref() {
+                Some("true") => continue,
+                Some(_) => refuse(RefusalId::InsertSplitPrivilege, &[&self.table, column]),
+                // Nothing is answered for a statement that was parsed under another time zone.
+                None => refuse(RefusalId::FanOutMoment, &[]),
+            };
+            return Err(Verdict::Refused(refusal));
         }
         let tokens = scan(bindings.text, bindings.lexing).map_err(|_| bug())?;
         let tokens = layout::significant(&tokens);
