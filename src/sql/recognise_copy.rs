@@ -166,3 +166,88 @@ fn value(r: &mut Reader<'_>) -> Option<String> {
 fn once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
     slot.replace(value).is_none().then_some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::sql::{Command, Copy, CopyOptions, Lexing, command};
+
+    fn copy(behind: &str) -> Copy {
+        match command(format!("COPY t FROM STDIN {behind}").as_bytes(), Lexing::default()) {
+            Ok(Command::Copy(copy)) => copy,
+            other => panic!("{behind}: {other:?}"),
+        }
+    }
+
+    fn options(behind: &str) -> CopyOptions {
+        let options = copy(behind).options;
+        *options.unwrap_or_else(|| panic!("{behind} is not understood"))
+    }
+
+    #[test]
+    fn old_and_new_spelling_agree() {
+        for (old, new) in [
+            ("", "WITH (FORMAT text)"),
+            ("CSV", "(FORMAT csv)"),
+            (
+                "WITH CSV HEADER QUOTE AS '''' ESCAPE E'\\\\'",
+                "(FORMAT csv, HEADER true, QUOTE '''', ESCAPE E'\\\\')",
+            ),
+            ("DELIMITERS '|' WITH NULL AS 'x'", "(DELIMITER '|', NULL 'x')"),
+            (
+                "CSV FORCE NOT NULL a, \"B\" FORCE NULL c",
+                "(FORMAT csv, FORCE_NOT_NULL (a, \"B\"), FORCE_NULL (c))",
+            ),
+            ("BINARY", "(FORMAT 'binary')"),
+            ("ENCODING 'latin1' FREEZE", "(ENCODING latin1, FREEZE)"),
+            ("CSV HEADER", "(FORMAT csv, HEADER MATCH)"),
+        ] {
+            let (old, new) = (options(old), options(new));
+            assert_eq!(old.row_form(), new.row_form());
+            assert!(old.row_form().is_some());
+            for column in ["a", "b", "B", "c"] {
+                assert_eq!(old.forced(column), new.forced(column));
+            }
+            assert_eq!((old.encoding, old.freeze), (new.encoding, new.freeze));
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_has_no_options() {
+        for behind in [
+            "(FORMAT csv, FORMAT csv)",
+            "(FORMAT)",
+            "(ON_ERROR ignore)",
+            "(FORMAT csv",
+            "CSV QUOTE",
+            "CSV CSV",
+            "(FORMAT csv) HEADER",
+            "FORCE NOT NULL",
+        ] {
+            assert_eq!(copy(behind).options, None, "{behind}");
+        }
+    }
+
+    #[test]
+    fn what_postgres_refuses_has_no_form() {
+        for behind in [
+            "(DELIMITER 'ab')",
+            "(DELIMITER '')",
+            "(DELIMITER 'a')",
+            "(FORMAT 'CSV')",
+            "(FORMAT csv, QUOTE 'ab')",
+            "(QUOTE '\"')",
+            "(NULL E'a\\n')",
+            "(HEADER perhaps)",
+            "(FORMAT binary, HEADER)",
+        ] {
+            assert_eq!(options(behind).row_form(), None, "{behind}");
+        }
+    }
+
+    #[test]
+    fn a_condition_is_seen() {
+        assert!(copy("(FORMAT csv) WHERE a > 5").filter.is_some());
+        assert!(copy("CSV WHERE a > 5").filter.is_some());
+        assert_eq!(copy("CSV").filter, None);
+    }
+}

@@ -15,6 +15,7 @@ const SCHEMA: &str = "CREATE TABLE n (id bigint PRIMARY KEY, t text, k int CHECK
     CREATE TABLE u (id uuid NOT NULL, v int, double int GENERATED ALWAYS AS (v * 2) STORED);
     CREATE TABLE c (symbol text NOT NULL, price numeric(10, 2));
     CREATE TABLE z (v int, amount numeric(8, 2) NOT NULL);
+    CREATE TABLE f (id bigint NOT NULL, v int, UNIQUE (id) DEFERRABLE INITIALLY DEFERRED);
     CREATE TABLE symbols (symbol text PRIMARY KEY, category text);";
 
 const LAYOUT: &str = "keyspaces:
@@ -31,6 +32,7 @@ tables:
   u: {keyspace: uid, key: id}
   c: {keyspace: symbol, key: symbol}
   z: {keyspace: amount, key: amount}
+  f: {keyspace: number, key: id}
   symbols: {reference: true}
 ";
 
@@ -195,6 +197,11 @@ fn errors_name_the_clients_line() {
             "COPY n FROM STDIN BINARY",
             b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x02",
         );
+        // Found out at the commit: no tag comes before it.
+        copy(&mut pair, "COPY f FROM STDIN", b"1\t1\n2\t2\n3\t3\n1\t4\n");
+        copy(&mut pair, "COPY f FROM STDIN", b"1\t1\n2\t2\n3\t3\n");
+        extended(&mut pair, "COPY f FROM STDIN", b"4\t1\n5\t2\n5\t3\n");
+        pair.ask("SELECT * FROM f ORDER BY id");
         // What is wrong with the statement is said before any row is asked for.
         for sql in [
             "COPY n (id, nothing) FROM STDIN",
