@@ -50,6 +50,14 @@ pub enum AdminError {
         /// one line each
         problems: Vec<String>,
     },
+    /// `RESOLVE` of what can't be resolved, or need not be (55000).
+    #[error("transaction \"{gid}\" is not resolved")]
+    NotResolved {
+        /// as given
+        gid: String,
+        /// why
+        why: String,
+    },
     /// There is no topology yet (57P03).
     #[error("the proxy has no topology yet")]
     NoTopology,
@@ -61,6 +69,7 @@ impl AdminError {
         match self {
             AdminError::Refused(refusal) => Some(refusal.detail.clone()).filter(|detail| !detail.is_empty()),
             AdminError::ReloadRejected { problems } => Some(problems.join("\n")),
+            AdminError::NotResolved { why, .. } => Some(format!("{why}.")),
             AdminError::NoTopology => Some("It is still starting, or no shard has answered.".to_owned()),
             AdminError::UnknownCommand { .. }
             | AdminError::NotInThisVersion { .. }
@@ -90,6 +99,9 @@ impl AdminError {
             AdminError::Refused(refusal) => Some(refusal.hint.clone()).filter(|hint| !hint.is_empty()),
             AdminError::ReloadRejected { .. } => {
                 Some("The old configuration stays in force; correct the file and reload again.".to_owned())
+            }
+            AdminError::NotResolved { .. } => {
+                Some("SHOW TRANSACTIONS shows what is prepared, and what its decision says.".to_owned())
             }
             AdminError::NoTopology => Some("SHOW SHARDS says which shards answer.".to_owned()),
         }

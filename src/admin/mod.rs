@@ -27,4 +27,4 @@ pub use console::Console;
 pub use error::AdminError;
 pub use http::{HttpBounds, serve_http};
 pub use registry::{CancelKey, ProxyId, Registry, RegistryFull};
-pub use sources::{Pending, Reloaded, Sources, View};
+pub use sources::{Pending, Reloaded, Resolution, Sources, TransactionRow, TransactionState, View};

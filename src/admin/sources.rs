@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::registry::Registry;
 use crate::backend::{BackendGauge, PoolGauge};
@@ -40,8 +40,58 @@ pub trait Sources: Send + Sync + 'static {
     fn route<'a>(&'a self, sql: &'a str) -> Pending<'a, Result<Vec<RouteStep>, Refusal>>;
     /// Reads the configuration again; an `Err` has a line per problem, and the old one stays in force.
     fn reload(&self) -> Pending<'_, Result<Reloaded, Vec<String>>>;
+    /// Transactions over several shards that are prepared somewhere now, the oldest first; shards are asked.
+    fn transactions(&self) -> Pending<'_, Vec<TransactionRow>>;
+    /// Ends one by hand: how many parts were finished, or why none was.
+    fn resolve<'a>(&'a self, gid: &'a str, how: Resolution) -> Pending<'a, Result<usize, String>>;
     /// Checks the configuration in force against the live shards.
     fn check(&self) -> Pending<'_, Vec<Finding>>;
+}
+
+/// One row of SHOW TRANSACTIONS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionRow {
+    /// of one of its parts: names the transaction for RESOLVE
+    pub gid: String,
+    /// how far it is
+    pub state: TransactionState,
+    /// the shards that hold a part, by name
+    pub shards: Vec<String>,
+    /// since its oldest part was prepared
+    pub age: Duration,
+    /// the shard whose decision counts
+    pub decided_on: String,
+}
+
+/// How far a prepared transaction is, as its decision shard says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionState {
+    /// nothing is decided, or the shard doesn't answer
+    Prepared,
+    /// it is committed: parts that are left will be
+    Committing,
+    /// it is rolled back: parts that are left will be
+    RollingBack,
+}
+
+impl TransactionState {
+    /// As SHOW TRANSACTIONS writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            TransactionState::Prepared => "prepared",
+            TransactionState::Committing => "committing",
+            TransactionState::RollingBack => "rolling back",
+        }
+    }
+}
+
+/// What RESOLVE does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// COMMIT PREPARED
+    Commit,
+    /// ROLLBACK PREPARED
+    Rollback,
 }
 
 /// Topology and catalog of one moment (both out of one `plan::Snapshot`).

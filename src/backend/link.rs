@@ -41,6 +41,8 @@ pub struct Link {
     read_bytes: usize,
     /// what was read and not yet taken
     pub in_buffer: BytesMut,
+    /// bytes behind the one at hand that its reader has taken out of `in_buffer` and will put back
+    pub held_bytes: usize,
     /// what is queued and not yet written
     pub out_buffer: BytesMut,
 }
@@ -60,6 +62,7 @@ impl Link {
             peer,
             read_bytes: READ_BYTES_FIRST,
             in_buffer: BytesMut::new(),
+            held_bytes: 0,
             out_buffer: BytesMut::new(),
         })
     }

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use shardgate::admin::{self, Console, HttpBounds, Pending, ProxyId, Registry, Reloaded, Sources, View};
+use shardgate::admin::{
+    self, Console, HttpBounds, Pending, ProxyId, Registry, Reloaded, Resolution, Sources, TransactionRow,
+    TransactionState, View,
+};
 use shardgate::backend::{BackendGauge, Endpoint, PoolGauge, PoolLimits, Pools};
 use shardgate::clock::{Clock, Rng};
 use shardgate::config::{self, Settings, Users};
@@ -17,6 +20,9 @@ use shardgate::plan::{Context, Facts, Parameters, Refusal, Request, RouteStep, V
 use shardgate::session::{self, World, WorldParts};
 use shardgate::telemetry::{Start, Telemetry};
 use shardgate::topology::{ShardId, Topology};
+use shardgate::transaction::{
+    Coordinator, Fault, Recovery, ShardAddress, Shards, Step, Verdict as Decided, forgetting,
+};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -144,6 +150,11 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let bits = rng.bytes::<2>().map_err(|error| format!("shardgate: {error}"))?;
     let registry = Registry::new(ProxyId::from_random(u16::from_le_bytes(bits)), clients_max(&settings));
     let pools = Pools::new(endpoints(&settings, &topology), limits(&settings), clock, rng);
+    let shards = Arc::new(Shards::default());
+    reload_shards(&shards, &settings, &topology);
+    let (forgetter, forgetting) = forgetting(Arc::clone(&shards));
+    let fault = fault_of(std::env::var("SHARDGATE_FAULT").ok().as_deref())?;
+    let coordinator = Coordinator::new((clock, rng), Arc::clone(&telemetry), shards, forgetter, fault);
     let parts = WorldParts {
         clock,
         rng,
@@ -151,17 +162,23 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         users,
         pools,
         discovery,
+        coordinator,
         registry,
         telemetry,
     };
     let world = Arc::new(World::new(parts).map_err(|error| format!("shardgate: {error}"))?);
+    let recovery = Recovery::new(Arc::clone(world.coordinator.shards()), Arc::clone(&world.telemetry));
     let desk = Arc::new(Desk {
         world: Arc::clone(&world),
+        recovery: recovery.clone(),
         config: arguments.config.clone(),
         started: clock.now(),
     });
     world.set_console(Console::new(Arc::clone(&desk) as Arc<dyn Sources>));
-    serve(&world, &desk, &settings).await
+    let mut background = JoinSet::new();
+    background.spawn(forgetting.run());
+    background.spawn(async move { recovery.run().await });
+    serve(&world, &desk, &settings, background).await
 }
 
 async fn check(settings: &Settings, users: &Users) -> Result<(), String> {
@@ -215,8 +232,72 @@ fn endpoints(settings: &Settings, topology: &Topology) -> Vec<(ShardId, Arc<str>
         .collect()
 }
 
+/// Control connections for commits over several shards follow the topology too.
+fn reload_shards(shards: &Shards, settings: &Settings, topology: &Topology) {
+    let addresses = topology.shards().iter().enumerate().filter_map(|(index, shard)| {
+        let declared = settings.shards.iter().find(|declared| declared.name == shard.name)?;
+        Some(ShardAddress {
+            shard: ShardId::new(index)?,
+            name: shard.name.clone(),
+            url: declared.primary.url(),
+        })
+    });
+    if let Err(error) = shards.reload(addresses) {
+        tracing::error!(%error, "commits over several shards keep the old addresses");
+    }
+}
+
+/// `SHARDGATE_FAULT`, for tests: `STEP:exit` ends the process at a step as kill -9 would, `STEP:hold:FILE` makes FILE and
+/// waits until it is gone. `STEP*N` means the Nth time that the step is reached.
+fn fault_of(text: Option<&str>) -> Result<Fault, String> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(Fault::default());
+    };
+    let wrong = || format!("shardgate: SHARDGATE_FAULT \"{text}\" is not STEP[*N]:exit or STEP[*N]:hold:FILE");
+    let (place, what) = text.split_once(':').ok_or_else(wrong)?;
+    let (name, turn) = place.split_once('*').unwrap_or((place, "1"));
+    let step = Step::ALL
+        .into_iter()
+        .find(|step| step.name() == name)
+        .ok_or_else(wrong)?;
+    let turn: usize = turn.parse().map_err(|_| wrong())?;
+    let file = match what.split_once(':') {
+        None if what == "exit" => None,
+        Some(("hold", file)) => Some(PathBuf::from(file)),
+        None | Some(_) => return Err(wrong()),
+    };
+    let passed = std::sync::atomic::AtomicUsize::new(0);
+    tracing::warn!(fault = text, "SHARDGATE_FAULT is set: this proxy is being tested");
+    Ok(Fault::new(Arc::new(move |reached| {
+        let is_due = reached == step && passed.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1 == turn;
+        let file = file.clone();
+        Box::pin(async move {
+            match file {
+                _ if !is_due => {}
+                None => std::process::abort(),
+                Some(file) => hold(&file).await,
+            }
+        })
+    })))
+}
+
+async fn hold(file: &Path) {
+    const LOOK_AGAIN: Duration = Duration::from_millis(2);
+    if let Err(error) = tokio::fs::write(file, b"held\n").await {
+        tracing::error!(%error, "the file of a held step can't be written");
+    }
+    while tokio::fs::try_exists(file).await.unwrap_or(false) {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
 /// Listens, serves, and stops in order: no new clients, sessions drained, then everything else.
-async fn serve(world: &Arc<World>, desk: &Arc<Desk>, settings: &Settings) -> Result<(), String> {
+async fn serve(
+    world: &Arc<World>,
+    desk: &Arc<Desk>,
+    settings: &Settings,
+    mut background: JoinSet<()>,
+) -> Result<(), String> {
     let (stop, stopped) = watch::channel(());
     let mut tasks = JoinSet::new();
     let mut addresses = Vec::new();
@@ -232,7 +313,6 @@ async fn serve(world: &Arc<World>, desk: &Arc<Desk>, settings: &Settings) -> Res
             .await;
         });
     }
-    let mut background = JoinSet::new();
     let mut http_address = None;
     if let Some(address) = settings.http {
         let listener = listen(address).await?;
@@ -297,6 +377,7 @@ async fn sweep(world: &World) {
             world
                 .pools
                 .reload(endpoints(&live.settings, &topology), limits(&live.settings));
+            reload_shards(world.coordinator.shards(), &live.settings, &topology);
             world
                 .telemetry
                 .name_shards(topology.shards().iter().map(|shard| shard.name.as_str()));
@@ -331,6 +412,7 @@ async fn signals(desk: &Desk) -> Result<(), String> {
 /// What the admin database and HTTP read from.
 struct Desk {
     world: Arc<World>,
+    recovery: Recovery,
     config: PathBuf,
     started: Instant,
 }
@@ -362,6 +444,7 @@ impl Desk {
         self.world
             .pools
             .reload(endpoints(&settings, &topology), limits(&settings));
+        reload_shards(self.world.coordinator.shards(), &settings, &topology);
         self.world.registry.set_clients_max(clients_max(&settings));
         self.world.telemetry.set_clients_max(u64::from(settings.limits.clients));
         self.world.set_live(settings, users);
@@ -486,6 +569,39 @@ impl Sources for Desk {
 
     fn reload(&self) -> Pending<'_, Result<Reloaded, Vec<String>>> {
         Box::pin(self.reload_now())
+    }
+
+    fn transactions(&self) -> Pending<'_, Vec<TransactionRow>> {
+        Box::pin(async move {
+            let rows = self.recovery.in_doubt().await.into_iter().filter_map(|one| {
+                let name = |shard: ShardId| self.world.shard_name(shard);
+                Some(TransactionRow {
+                    gid: one.gids.values().next()?.to_string(),
+                    state: match one.verdict {
+                        None => TransactionState::Prepared,
+                        Some(Decided::Commit) => TransactionState::Committing,
+                        Some(Decided::Abort) => TransactionState::RollingBack,
+                    },
+                    shards: one.gids.keys().map(|shard| name(*shard)).collect(),
+                    age: one.age,
+                    decided_on: name(one.decision),
+                })
+            });
+            rows.collect()
+        })
+    }
+
+    fn resolve<'a>(&'a self, gid: &'a str, how: Resolution) -> Pending<'a, Result<usize, String>> {
+        let verdict = match how {
+            Resolution::Commit => Decided::Commit,
+            Resolution::Rollback => Decided::Abort,
+        };
+        Box::pin(async move {
+            self.recovery
+                .resolve(gid, verdict)
+                .await
+                .map_err(|error| error.to_string())
+        })
     }
 
     fn check(&self) -> Pending<'_, Vec<Finding>> {

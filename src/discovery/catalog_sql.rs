@@ -31,10 +31,11 @@ pub(super) fn catalog() -> String {
 /// How many statements [`catalog`] has.
 pub(super) const STATEMENTS: usize = 14;
 
-/// version number, version, encoding, provider, collate, locale, is in recovery
+/// version number, version, encoding, provider, collate, locale, is in recovery, prepared transactions
 pub(super) const SERVER: &str = "SELECT current_setting('server_version_num'), current_setting('server_version'), \
     current_setting('server_encoding'), coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'), d.datcollate, \
-    coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'), pg_is_in_recovery() \
+    coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'), pg_is_in_recovery(), \
+    current_setting('max_prepared_transactions') \
     FROM pg_database d WHERE d.datname = current_database()";
 
 const SCHEMAS: &str =
@@ -52,9 +53,9 @@ const RELATIONS: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrow
     LEFT JOIN pg_type t ON t.oid = c.reltype \
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND c.relpersistence <> 't' AND USERS";
 
-/// relation, name, type, typmod, type's name, collation class, collation's name, not null, identity, generated, default,
-/// draws from a sequence, that sequence's schema and name (where the default is `nextval` of it and nothing else, or the
-/// column is an identity)
+/// relation, name, type, typmod, type's name, collation class, collation's name, not null, identity, generated, default
+/// (a domain's, where the column has none of its own), draws from a sequence, that sequence's schema and name (where the
+/// column's own default is `nextval` of it and nothing else, or the column is an identity)
 const COLUMNS: &str = "SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, format_type(a.atttypid, a.atttypmod), \
     CASE WHEN a.attcollation = 0 THEN 'none' WHEN co.oid = 100 THEN 'default' \
     WHEN NOT co.collisdeterministic THEN 'nondeterministic' \
@@ -63,7 +64,8 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, fo
     ELSE 'deterministic' END, \
     cn.nspname || '.' || co.collname, a.attnotnull, a.attidentity, a.attgenerated, \
     coalesce(pg_get_expr(d.adbin, d.adrelid), dt.typdefault), \
-    coalesce(pg_get_expr(d.adbin, d.adrelid), dt.typdefault) ~* '(nextval|currval|lastval)\\s*\\(' OR EXISTS (SELECT FROM pg_depend p \
+    coalesce(pg_get_expr(d.adbin, d.adrelid), dt.typdefault) ~* '(nextval|currval|lastval)\\s*\\(' \
+    OR EXISTS (SELECT FROM pg_depend p \
     JOIN pg_class s ON s.oid = p.refobjid AND s.relkind = 'S' WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid \
     AND p.refclassid = 'pg_class'::regclass), q.nspname, q.relname \
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \

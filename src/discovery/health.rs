@@ -53,6 +53,8 @@ struct Entry {
     answered: Option<Instant>,
     version: Option<String>,
     round_trip: Option<Duration>,
+    /// `max_prepared_transactions`, as it said last
+    prepared_max: Option<u32>,
 }
 
 impl Board {
@@ -75,6 +77,7 @@ impl Board {
                         answered: None,
                         version: None,
                         round_trip: None,
+                        prepared_max: None,
                     }
                 }
             }
@@ -90,6 +93,18 @@ impl Board {
             entry.version = Some(version.to_owned());
             entry.round_trip = Some(round_trip);
         });
+    }
+
+    /// What a shard said of `max_prepared_transactions`.
+    pub(super) fn set_prepared_max(&self, shard: ShardId, count: u32) {
+        self.update(shard, |entry| entry.prepared_max = Some(count));
+    }
+
+    /// Can a shard prepare transactions, as far as it has said?
+    pub(super) fn can_prepare(&self, shard: ShardId) -> bool {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = entries.iter().find(|entry| entry.shard == shard);
+        entry.and_then(|entry| entry.prepared_max) != Some(0)
     }
 
     /// A probe failed.

@@ -212,6 +212,7 @@ async fn settle(
                 Authority::Copy
             }
         };
+        make_stores(&stage).await;
         let first = reaches
             .iter()
             .zip(&catalogs)
@@ -234,6 +235,20 @@ async fn settle(
     Err(Error::NoTopology(format!(
         "{RACES_MAX} other proxies stored an epoch first; try again"
     )))
+}
+
+/// The tables of commits over several shards, wherever an older version has left them out.
+async fn make_stores(stage: &Stage) {
+    let answering = stage
+        .reaches
+        .values()
+        .filter(|reach| !stage.down.contains_key(reach.name()));
+    let made = answering
+        .cloned()
+        .map(|reach| async move { store::create(&reach).await });
+    for error in together(made).await.into_iter().filter_map(Result::err) {
+        tracing::warn!(%error, "schema shardgate is not complete: commits over several shards will fail there");
+    }
 }
 
 fn home_is_down(name: &str, topology: &Topology) -> Finding {
@@ -456,6 +471,11 @@ impl Discovery {
         self.inner.board.read(self.inner.clock.now())
     }
 
+    /// Can a shard take part in a commit over several shards (`max_prepared_transactions` above 0)?
+    pub fn can_prepare(&self, shard: ShardId) -> bool {
+        self.inner.board.can_prepare(shard)
+    }
+
     fn home_for(&self, live: &Live, what: &'static str) -> Result<Arc<Reach>, Error> {
         let shard = || live.topology.shard_name(live.topology.home()).to_owned();
         live.home().ok_or_else(|| Error::HomeDown { shard: shard(), what })
@@ -474,6 +494,11 @@ impl Discovery {
         self.inner
             .board
             .list(shards.collect::<Vec<(ShardId, String, String)>>().into_iter());
+        for (index, catalog) in live.catalogs.iter().enumerate() {
+            if let (Some(shard), Some(catalog)) = (ShardId::new(index), catalog) {
+                self.inner.board.set_prepared_max(shard, catalog.server.prepared_max);
+            }
+        }
     }
 }
 

@@ -55,6 +55,8 @@ pub(super) struct Server {
     pub(super) collation: Collation,
     pub(super) collation_name: String,
     pub(super) is_in_recovery: bool,
+    /// `max_prepared_transactions`
+    pub(super) prepared_max: u32,
 }
 
 /// One relation with what only checks want to know.
@@ -199,6 +201,7 @@ pub(super) fn server(rows: &[Row], shard: &str) -> Result<Server, Error> {
         collation,
         collation_name,
         is_in_recovery: cells.is(6),
+        prepared_max: prepared_max(&cells)?,
     })
 }
 
@@ -495,4 +498,10 @@ fn function(row: &Row, shard: &str) -> Result<ShardFunction, Error> {
         language: cells.owned(8)?,
         body: cells.optional(10).map(str::to_owned),
     })
+}
+
+/// `max_prepared_transactions` out of the row of [`catalog_sql::SERVER`].
+pub(super) fn prepared_max(cells: &Cells<'_>) -> Result<u32, Error> {
+    const PLACE: usize = 7;
+    cells.number(PLACE)
 }

@@ -11,6 +11,7 @@ use crate::discovery::Error;
 use crate::discovery::cells::Cells;
 use crate::discovery::reach::{Reach, literal};
 use crate::topology::{Epoch, Topology};
+use crate::transaction::{STORE_CREATE, STORE_IS_THERE};
 
 /// Small statements on small tables.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,17 +28,19 @@ const TABLES: &str = "CREATE SCHEMA IF NOT EXISTS shardgate; \
 /// One keyspace's name and one key.
 pub(super) type NamedKey = (String, String);
 
-/// Makes schema and tables, unless they are there. Both tables on every shard: home may have to be another one some day.
+/// Makes schema and tables, unless they are there. All of them on every shard: home may have to be another one some day,
+/// and any shard may decide a transaction.
 pub(super) async fn create(reach: &Reach) -> Result<(), Error> {
     // A look first: most starts find all of it, and creating takes locks.
     let seen = "SELECT to_regclass('shardgate.topology') IS NOT NULL AND to_regclass('shardgate.category') IS NOT NULL";
-    let rows = reach.rows(seen, STORE_TIMEOUT).await?;
-    if rows.first().is_some_and(|row| Cells::new(row, reach.name()).is(0)) {
+    let seen = reach.batch(&format!("{seen}; {STORE_IS_THERE}"), STORE_TIMEOUT).await?;
+    let is_there = |rows: &Vec<_>| rows.first().is_some_and(|row| Cells::new(row, reach.name()).is(0));
+    if seen.iter().all(is_there) {
         return Ok(());
     }
     reach
         .batch(
-            &format!("SET LOCAL client_min_messages = warning; {CREATION_LOCK}; {TABLES}"),
+            &format!("SET LOCAL client_min_messages = warning; {CREATION_LOCK}; {TABLES}; {STORE_CREATE}"),
             STORE_TIMEOUT,
         )
         .await?;

@@ -73,6 +73,7 @@ async fn probe_forever(inner: Arc<Inner>, shard: ShardId, reach: Arc<Reach>) {
                 inner
                     .board
                     .answered(shard, &probed.version, now, now.saturating_duration_since(asked));
+                inner.board.set_prepared_max(shard, probed.prepared_max);
                 if is_stale(&live, shard, &probed) {
                     inner.stale.notify_one();
                 }
@@ -86,6 +87,7 @@ struct Probed {
     version: String,
     fingerprint: Fingerprint,
     epoch: Option<Epoch>,
+    prepared_max: u32,
 }
 
 async fn probe(reach: &Reach, epoch: &str) -> Result<Probed, Error> {
@@ -101,6 +103,7 @@ async fn probe(reach: &Reach, epoch: &str) -> Result<Probed, Error> {
     };
     Ok(Probed {
         version: Cells::new(first(0), reach.name()).owned(1)?,
+        prepared_max: shard_catalog::prepared_max(&Cells::new(first(0), reach.name()))?,
         fingerprint: Fingerprint::of(&Cells::new(first(1), reach.name()), 0)?,
         epoch: store::epoch(Cells::new(first(2), reach.name()).optional(0)),
     })

@@ -189,6 +189,11 @@ registry! {
         "the default of column \"{1}\" of table \"{0}\" can't be used over several shards",
         "It depends on {2}, which is not known to be the same on every shard.",
         "Give {1} a value, or send the rows of each sharding key in a statement of its own." }
+    InsertSplitPrivilege { "insert-split-privilege" "0A000",
+        "INSERT over several shards by a role that may not write a column whose default must be the same on all",
+        "column \"{1}\" of table \"{0}\" must be given its default, and the role may not write it",
+        "The default reads the time, so one value is sent to all shards.",
+        "GRANT INSERT ({1}) ON {0}, or send the rows of each sharding key in a statement of its own." }
     InsertSplitRepeated { "insert-split-repeated" "0A000",
         "INSERT … ON CONFLICT DO UPDATE … WHERE … RETURNING over several shards with one key twice, other keys between",
         "rows of one sharding key of table \"{0}\" don't stand together",
@@ -219,6 +224,11 @@ registry! {
         "{0} can't be read through the proxy",
         "It shows what one backend holds: prepared statements have the proxy's own names there, other clients' stand beside them, and cursors may be on another shard.",
         "Keep the names in the application." }
+    OwnGid { "reserved-gid" "0A000",
+        "PREPARE TRANSACTION, COMMIT PREPARED and ROLLBACK PREPARED of an identifier that begins with sg:",
+        "transaction identifier \"{0}\" is reserved",
+        "The proxy's own commits over several shards are called so, and recovery would take it for one of them.",
+        "Use an identifier that doesn't begin with sg:." }
     FunctionBesideTable { "function-beside-table" "0A000",
         "nextval, advisory locks, NOTIFY and unknown volatile functions in a statement that reads tables",
         "{0} can't be called in a statement that reads tables",
@@ -507,9 +517,12 @@ registry! {
 }
 
 impl Refusal {
-    /// Whether it holds on one shard too, where all else is forwarded: no pin makes a backend's list the session's own.
+    /// Whether it holds on one shard too, where all else is forwarded: no pin makes a backend's list the session's own, and
+    /// a gid of the proxy's own is nobody else's.
     pub fn is_about_backend(&self) -> bool {
-        self.id == RefusalId::BackendState.kind().id
+        [RefusalId::BackendState, RefusalId::OwnGid]
+            .iter()
+            .any(|id| self.id == id.kind().id)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::merge::MergeError;
 use crate::session::error::Failure;
 use crate::session::state::Session;
 use crate::telemetry::{ErrorOrigin, Outcome};
-use crate::transaction::{BlockError, Isolation};
+use crate::transaction::{BlockError, EndError, Isolation};
 use crate::wire::{ErrorField, ErrorFields, Severity, SqlState};
 
 fn error(code: SqlState, message: impl Into<String>) -> ErrorFields {
@@ -29,7 +29,8 @@ impl Session {
                 self.world.telemetry.refusal(refusal.id);
                 (Outcome::Refused, ErrorOrigin::Proxy)
             }
-            Failure::SecondWriter { .. }
+            Failure::NoPreparedTransactions { .. }
+            | Failure::End(EndError::CannotPrepare { .. })
             | Failure::IsolationAcrossShards { .. }
             | Failure::NotInThisVersion { .. }
             | Failure::ConstantsReadOtherwise
@@ -59,7 +60,15 @@ impl Session {
             | Failure::ParameterCount { .. }
             | Failure::ArgumentCount { .. }
             | Failure::ResultTypeChanged
-            | Failure::CommitUnknown { .. }
+            | Failure::End(
+                EndError::Shard { .. }
+                | EndError::RolledBack
+                | EndError::Overtaken
+                | EndError::Lost { .. }
+                | EndError::Unknown { .. }
+                | EndError::Entropy(_)
+                | EndError::Bug(_),
+            )
             | Failure::CommitRolledBack
             | Failure::ShardsDiffer { .. }
             | Failure::AlreadyAnswered
@@ -77,7 +86,8 @@ impl Session {
 /// The registry's id of a refusal that rests on the session's state.
 fn session_refusal(failure: &Failure) -> Option<&'static str> {
     match failure {
-        Failure::SecondWriter { .. } => Some("transaction-second-writer"),
+        Failure::NoPreparedTransactions { .. } => Some("prepared-transactions-off"),
+        Failure::End(EndError::CannotPrepare { .. }) => Some("transaction-cannot-prepare"),
         Failure::IsolationAcrossShards { .. } => Some("isolation-across-shards"),
         Failure::NoFunctionCall => Some("function-call-message"),
         Failure::NotInThisVersion { .. } | Failure::ConstantsReadOtherwise | Failure::ValueUnseen(_) => {
@@ -103,7 +113,15 @@ fn session_refusal(failure: &Failure) -> Option<&'static str> {
         | Failure::StatementTimeout
         | Failure::ResultTypeChanged
         | Failure::PoolDeadlock { .. }
-        | Failure::CommitUnknown { .. }
+        | Failure::End(
+            EndError::Shard { .. }
+            | EndError::RolledBack
+            | EndError::Overtaken
+            | EndError::Lost { .. }
+            | EndError::Unknown { .. }
+            | EndError::Entropy(_)
+            | EndError::Bug(_),
+        )
         | Failure::CommitRolledBack
         | Failure::ShardsDiffer { .. }
         | Failure::NoCursor(_)
@@ -128,12 +146,16 @@ pub(super) fn fields_of(failure: &Failure) -> ErrorFields {
             }
             fields
         }
-        Failure::SecondWriter { first, second } => error(
+        Failure::NoPreparedTransactions { first, second, lacking } => error(
             SqlState::FEATURE_NOT_SUPPORTED,
-            format!("transaction writes to shards \"{first}\" and \"{second}\""),
+            format!("transaction writes to shards \"{first}\" and \"{second}\", but \"{lacking}\" can't prepare transactions"),
         )
-        .with_detail("This version commits a transaction atomically only if one shard is written to.")
-        .with_hint("Write rows with keys of one shard per transaction, or use one transaction per shard."),
+        .with_detail(format!(
+            "A transaction that writes on several shards commits by two-phase commit; max_prepared_transactions is 0 on \"{lacking}\"."
+        ))
+        .with_hint(
+            "Set max_prepared_transactions to max_connections there and restart it, or write one shard per transaction.",
+        ),
         Failure::IsolationAcrossShards { isolation, first, second } => {
             let level = match isolation {
                 Isolation::Serializable => "SERIALIZABLE",
@@ -166,12 +188,7 @@ pub(super) fn fields_of(failure: &Failure) -> ErrorFields {
         }
         Failure::Shard(fields) => (**fields).clone(),
         Failure::Lost { name, said, .. } => lost(name, said.as_deref()),
-        Failure::CommitUnknown { name } => error(
-            SqlState::TRANSACTION_RESOLUTION_UNKNOWN,
-            format!("connection to shard \"{name}\" was lost during COMMIT"),
-        )
-        .with_detail("Whether the transaction was committed there is not known.")
-        .with_hint("Read back what it wrote before you repeat it."),
+        Failure::End(end) => end_fields(end),
         Failure::ShardsDiffer { first, other } => error(
             SqlState::DATA_CORRUPTED,
             format!("shards \"{first}\" and \"{other}\" did not come to the same result"),
@@ -216,6 +233,50 @@ pub(super) fn fields_of(failure: &Failure) -> ErrorFields {
         Failure::Bug(_) => error(SqlState::INTERNAL_ERROR, failure.to_string())
             .with_hint("This is a bug in the proxy: please report it with the proxy's log."),
     }
+}
+
+/// Why a block was not committed.
+fn end_fields(end: &EndError) -> ErrorFields {
+    match end {
+        EndError::Unknown { name } => error(
+            SqlState::TRANSACTION_RESOLUTION_UNKNOWN,
+            format!("connection to shard \"{name}\" was lost during COMMIT"),
+        )
+        .with_detail("Whether the transaction was committed there is not known.")
+        .with_hint("Read back what it wrote before you repeat it."),
+        EndError::Overtaken => error(
+            SqlState::SERIALIZATION_FAILURE,
+            "the transaction was rolled back on all shards before its commit was decided",
+        )
+        .with_detail("Recovery found its prepared parts and took them for abandoned.")
+        .with_hint("Repeat the transaction."),
+        EndError::Lost { name, said } => {
+            let mut fields = lost(name, said.as_deref());
+            fields.put(ErrorField::Detail, "The transaction is rolled back on all shards.");
+            fields
+        }
+        EndError::CannotPrepare { name, why } => error(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("transaction writes to several shards, and on \"{name}\" it holds what can't be prepared"),
+        )
+        .with_detail(format!("Postgres can't prepare such a transaction: {why}. It is rolled back on all shards."))
+        .with_hint("Use temporary tables, LISTEN, NOTIFY and cursors WITH HOLD on one of the shards only, or in a transaction of their own."),
+        EndError::Shard { fields, .. } => (**fields).clone(),
+        EndError::RolledBack => error(SqlState::IN_FAILED_SQL_TRANSACTION, "the transaction was rolled back"),
+        EndError::Entropy(entropy) => error(SqlState::SYSTEM_ERROR, entropy.to_string()),
+        EndError::Bug(what) => error(SqlState::INTERNAL_ERROR, format!("internal error: {what}")),
+    }
+}
+
+/// COMMIT is done, but not seen on these shards yet.
+pub(super) fn committed_in_part(behind: &[String]) -> ErrorFields {
+    let names = behind.join(", ");
+    ErrorFields::new(
+        Severity::Warning,
+        SqlState::WARNING,
+        format!("the transaction is committed, but not yet visible on shard {names}"),
+    )
+    .with_detail("The decision stands; its rows there stay locked until the shard answers again.")
 }
 
 /// A shard's connection ended: what it said last, as an error that leaves the session alive.
@@ -328,6 +389,7 @@ fn admin_fields(admin: &crate::admin::AdminError) -> ErrorFields {
             SqlState::parse(refusal.code.as_bytes()).unwrap_or(SqlState::FEATURE_NOT_SUPPORTED)
         }
         AdminError::ReloadRejected { .. } => SqlState::parse(b"F0000").unwrap_or(SqlState::SYSTEM_ERROR),
+        AdminError::NotResolved { .. } => SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
         AdminError::NoTopology => SqlState::CANNOT_CONNECT_NOW,
     };
     let mut fields = error(code, admin.to_string());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::plan::{SessionEffect, Snapshot};
 use crate::session::error::{Failure, Stop};
-use crate::session::lane::{EndHow, round_trip};
+use crate::session::lane::round_trip;
 use crate::session::prepared::Origin;
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::simple::Via;
@@ -20,7 +20,7 @@ use crate::sql::{
     Scope, Set, SetConfig, SetTransaction,
 };
 use crate::telemetry::StatementKind;
-use crate::transaction::{Begin, BlockError, End, Life, State};
+use crate::transaction::{Begin, BlockError, End, EndHow, Life, State};
 use crate::wire::{self, ErrorFields, Severity, SqlState};
 
 impl Session {

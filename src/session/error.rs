@@ -78,13 +78,15 @@ pub(super) enum Failure {
     /// 0A000 as Postgres's plan cache says it
     #[error("cached plan must not change result type")]
     ResultTypeChanged,
-    /// 0A000: another shard has written in this transaction already
-    #[error("a transaction writes to two shards")]
-    SecondWriter {
-        /// the one that has
+    /// 0A000: a shard that would have to prepare can't
+    #[error("a transaction writes to two shards, and one can't prepare")]
+    NoPreparedTransactions {
+        /// the one that has written
         first: String,
         /// the one that would
         second: String,
+        /// the one that can't
+        lacking: String,
     },
     /// XX001: shards that must do the same have not
     #[error("shards did not do the same")]
@@ -132,12 +134,9 @@ pub(super) enum Failure {
         /// its pool
         size: usize,
     },
-    /// 08007: lost at COMMIT
-    #[error("connection to shard {name} lost during COMMIT")]
-    CommitUnknown {
-        /// which
-        name: String,
-    },
+    /// a block could not be committed
+    #[error(transparent)]
+    End(crate::transaction::EndError),
     /// COMMIT answered with the tag ROLLBACK
     #[error("the transaction was rolled back")]
     CommitRolledBack,

@@ -12,14 +12,13 @@ use crate::backend::Link;
 use crate::execute::{Describe, ExecuteError, Fan, FanRequest, Given, Interrupt, Sink};
 use crate::plan::{Access, FanOut, Snapshot};
 use crate::session::error::{Failure, Gone, Stop};
-use crate::session::lane::EndHow;
 use crate::session::portal::{Bound, Place};
 use crate::session::pump::{CLIENT_BUFFER_HIGH, poll_ahead};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::{Copying, Ended, Running, Session, Skipping, Stale, Wrapping};
 use crate::session::track::Outcome;
 use crate::telemetry::{CacheUse, StatementEvent, StatementKind};
-use crate::transaction::{Begun, Participant, SettingsKept, State, Sync, Worked};
+use crate::transaction::{Begun, EndHow, Participant, SettingsKept, State, Sync, Worked};
 use crate::value::Format;
 use crate::wire;
 

@@ -15,7 +15,9 @@ use crate::session::state::Session;
 use crate::sql::SessionSettings;
 use crate::telemetry::ClientState;
 use crate::topology::{ShardId, ShardSet};
-use crate::transaction::{Begun, Examine, Follows, Life, Participant, SettingsKept, Sync, Worked};
+use crate::transaction::{
+    self, Begun, EndError, EndHow, Examine, Follows, Heard, Life, Participant, SettingsKept, Sync, TripError, Worked,
+};
 use crate::wire::{self, ErrorFields};
 
 /// Why a backend is pinned while a statement runs that may leave something behind, and after it has failed.
@@ -309,83 +311,28 @@ impl Session {
         Ok(())
     }
 
-    /// Ends a block on every participant: the writer first. `Err` is the error of the one that could not commit.
+    /// Ends a block on every participant; `transaction` says how. `Err` is why it could not commit.
     pub(super) async fn end_participants(&mut self, how: EndHow) -> Result<(), Stop> {
-        let mut how = how;
-        let mut error = None;
-        for at in self.participants.commit_order() {
-            let Some(participant) = self.participants.get_mut(at) else {
-                continue;
-            };
-            if participant.life == Life::Gone {
-                continue;
-            }
-            let sql: &[u8] = match how {
-                EndHow::Commit => b"COMMIT",
-                EndHow::Rollback => b"ROLLBACK",
-            };
-            if participant.sync == Sync::Owed {
-                wire::put_sync(&mut participant.backend.link.out_buffer);
-            }
-            let syncs = if participant.sync == Sync::Owed { 2 } else { 1 };
-            wire::put_query(&mut participant.backend.link.out_buffer, sql);
-            let mut failed = None;
-            let mut rolled_back = false;
-            let (mut notices, mut notifications) = (Vec::new(), Vec::new());
-            let trip = round_trips(participant, syncs, |frame| {
-                match frame.tag {
-                    b'E' => failed = Some(Box::new(ErrorFields::parse(frame.body)?)),
-                    b'C' if how == EndHow::Commit && frame.body.starts_with(b"ROLLBACK") => rolled_back = true,
-                    b'N' => notices.extend_from_slice(frame.whole),
-                    b'A' => notifications.extend_from_slice(frame.whole),
-                    _ => {}
-                }
+        let world = Arc::clone(&self.world);
+        let mut heard = Heard::default();
+        let ended = Box::pin(world.coordinator.end(&mut self.participants, how, &mut heard)).await;
+        self.client.out_buffer.extend_from_slice(&heard.notices);
+        self.notifications.extend_from_slice(&heard.notifications);
+        match ended {
+            Ok(ended) if ended.behind.is_empty() => Ok(()),
+            Ok(ended) => {
+                let fields = crate::session::answer::committed_in_part(&ended.behind);
+                wire::put_notice(&mut self.client.out_buffer, &fields);
                 Ok(())
-            })
-            .await;
-            self.client.out_buffer.extend_from_slice(&notices);
-            self.notifications.extend_from_slice(&notifications);
-            match (trip, failed) {
-                (Ok(()), None) if rolled_back => {
-                    how = EndHow::Rollback;
-                    error.get_or_insert(Failure::CommitRolledBack);
-                }
-                (Ok(()), None) => {
-                    if let Some(participant) = self.participants.get_mut(at) {
-                        participant.begun = Begun::Autocommit;
-                        participant.access = Access::Read;
-                    }
-                }
-                (Ok(()), Some(fields)) => {
-                    if let Some(participant) = self.participants.get_mut(at) {
-                        participant.begun = Begun::Autocommit;
-                        participant.access = Access::Read;
-                    }
-                    how = EndHow::Rollback;
-                    error.get_or_insert(Failure::Shard(fields));
-                }
-                (Err(stop), _) => {
-                    let (shard, wrote) = self
-                        .participants
-                        .get(at)
-                        .map_or((None, Access::Read), |p| (Some(p.shard), p.access));
-                    if let Some(participant) = self.participants.get_mut(at) {
-                        participant.life = Life::Gone;
-                    }
-                    if how == EndHow::Commit && wrote == Access::Write {
-                        how = EndHow::Rollback;
-                        error.get_or_insert(Failure::CommitUnknown {
-                            name: shard.map_or_else(String::new, |s| self.world.shard_name(s)),
-                        });
-                    } else if how == EndHow::Commit && error.is_none() {
-                        tracing::warn!(session = self.id, ?stop, "a shard that only read was lost at COMMIT");
-                    }
-                }
             }
-        }
-        match error {
-            None => Ok(()),
-            Some(failure) => Err(failure.into()),
+            Err(EndError::RolledBack) => Err(Failure::CommitRolledBack.into()),
+            Err(EndError::Shard { mut fields, shard }) => {
+                if let Some(shard) = shard {
+                    fields.add_where(&format!("shard {shard}"));
+                }
+                Err(Failure::Shard(fields).into())
+            }
+            Err(error) => Err(Failure::End(error).into()),
         }
     }
 
@@ -527,74 +474,19 @@ impl Session {
     }
 }
 
-/// How a block ends on its participants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EndHow {
-    /// COMMIT
-    Commit,
-    /// ROLLBACK
-    Rollback,
-}
-
 /// Writes what is queued and reads to the next ReadyForQuery; each whole message is shown to `look`.
 pub(super) async fn round_trip(
     participant: &mut Participant,
     look: impl FnMut(&wire::Frame<'_>) -> Result<(), wire::FrameError>,
 ) -> Result<(), Stop> {
-    round_trips(participant, 1, look).await
-}
-
-async fn round_trips(
-    participant: &mut Participant,
-    mut readies: u32,
-    mut look: impl FnMut(&wire::Frame<'_>) -> Result<(), wire::FrameError>,
-) -> Result<(), Stop> {
-    use bytes::Buf;
-    let lost = |participant: &mut Participant, said: Option<Box<ErrorFields>>| {
-        participant.life = Life::Gone;
-        Stop::Failed(Failure::Lost {
-            shard: participant.shard,
-            name: String::new(),
-            said,
+    transaction::round_trip(participant, look)
+        .await
+        .map_err(|error| match error {
+            TripError::Lost { shard, said } => Stop::Failed(Failure::Lost {
+                shard,
+                name: String::new(),
+                said,
+            }),
+            TripError::Bug(what) => Failure::Bug(what).into(),
         })
-    };
-    if participant.backend.link.drain().await.is_err() {
-        return Err(lost(participant, None));
-    }
-    loop {
-        let link = &mut participant.backend.link;
-        let taken = match wire::next_frame(&link.in_buffer, wire::LOOK_FRAME_LIMIT)
-            .map_err(|_| Failure::Bug("a frame from a shard is too long"))?
-        {
-            Some(frame) => {
-                if frame.tag == b'E'
-                    && let Ok(fields) = ErrorFields::parse(frame.body)
-                    && fields.ends_connection()
-                {
-                    return Err(lost(participant, Some(Box::new(fields))));
-                }
-                look(&frame).map_err(|_| Failure::Bug("a shard broke the protocol"))?;
-                if frame.tag == b'Z' {
-                    participant.status = frame.body.first().copied().unwrap_or(b'E');
-                    readies = readies.saturating_sub(1);
-                }
-                Some(frame.whole.len())
-            }
-            None => None,
-        };
-        match taken {
-            Some(length) => {
-                participant.backend.link.in_buffer.advance(length);
-                if readies == 0 {
-                    participant.sync = Sync::Settled;
-                    return Ok(());
-                }
-            }
-            None => {
-                if !matches!(participant.backend.link.fill().await, Ok(count) if count > 0) {
-                    return Err(lost(participant, None));
-                }
-            }
-        }
-    }
 }

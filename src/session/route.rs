@@ -15,7 +15,7 @@ use crate::session::state::{Effective, Route, Session, Stale};
 use crate::sql::Shape;
 use crate::telemetry::StatementKind;
 use crate::topology::{ShardId, ShardSet};
-use crate::transaction::{Isolation, Participant};
+use crate::transaction::{Begun, Isolation, Participant};
 use crate::value::Oid;
 use crate::wire::{self, SqlState};
 
@@ -187,14 +187,8 @@ impl Session {
         let shards = plan.work.shards();
         let first = shards.first().unwrap_or_else(|| self.snapshot().topology().home());
         let other_than = |set: ShardSet| set.iter().find(|shard| *shard != first);
-        if plan.access == Access::Write
-            && let Some(other) = self.participants.writer_other_than(first).or(other_than(shards))
-        {
-            return Err(Failure::SecondWriter {
-                first: self.world.shard_name(other),
-                second: self.world.shard_name(first),
-            }
-            .into());
+        if plan.access == Access::Write {
+            self.may_write(shards)?;
         }
         if isolation != Isolation::ReadCommitted
             && let Some(other) = self.participants.enlisted_other_than(first).or(other_than(shards))
@@ -207,6 +201,30 @@ impl Session {
             .into());
         }
         Ok(())
+    }
+
+    /// Where several shards write, each must be able to prepare.
+    fn may_write(&self, shards: ShardSet) -> Result<(), Stop> {
+        let written = self.participants.iter().filter(|p| p.access == Access::Write);
+        let writers = written.fold(shards, |set, participant| set.with(participant.shard));
+        if writers.len() < 2 {
+            return Ok(());
+        }
+        let Some(lacking) = writers.iter().find(|shard| !self.world.discovery.can_prepare(*shard)) else {
+            return Ok(());
+        };
+        let mut names = writers.without(lacking).iter().chain([lacking]);
+        let mut name = || {
+            names
+                .next()
+                .map_or_else(String::new, |shard| self.world.shard_name(shard))
+        };
+        Err(Failure::NoPreparedTransactions {
+            first: name(),
+            second: name(),
+            lacking: self.world.shard_name(lacking),
+        }
+        .into())
     }
 
     /// Asks a server, or the store of categories.
@@ -239,7 +257,12 @@ impl Session {
                 let values = match question.statement.is_some_and(|s| self.reads_times_otherwise(s)) {
                     // The backend that parsed its literals read them under settings which are gone.
                     true => vec![None; expressions.len()],
-                    false => self.ask_constants(snapshot.topology().home(), &expressions).await?,
+                    false => {
+                        // A transaction's time is that of the first shard that it began on.
+                        let begun = self.participants.iter().find(|p| p.begun == Begun::Block);
+                        let shard = begun.map_or(snapshot.topology().home(), |p| p.shard);
+                        self.ask_constants(shard, &expressions).await?
+                    }
                 };
                 facts.constants.extend(expressions.into_iter().zip(values));
             }
@@ -309,8 +332,8 @@ impl Session {
         }
     }
 
-    async fn ask_constants(&mut self, home: ShardId, expressions: &[String]) -> Result<Vec<Option<String>>, Stop> {
-        let at = self.aside(home).await?;
+    async fn ask_constants(&mut self, shard: ShardId, expressions: &[String]) -> Result<Vec<Option<String>>, Stop> {
+        let at = self.aside(shard).await?;
         let in_batch = self.owes_sync(at);
         let list: Vec<String> = expressions.iter().map(|e| format!("({e})::pg_catalog.text")).collect();
         let sql = format!("SELECT {}", list.join(", "));

@@ -202,7 +202,9 @@ impl Session {
         let length = frame.whole.len();
         // The buffer is taken out, so that the message is read where it lies; what comes meanwhile goes behind it.
         let mut input = std::mem::take(&mut self.client.in_buffer);
+        self.client.held_bytes = input.len().saturating_sub(length);
         let done = self.message(tag, input.get(..length).unwrap_or_default()).await;
+        self.client.held_bytes = 0;
         input.advance(length);
         if !input.is_empty() {
             input.extend_from_slice(&self.client.in_buffer);

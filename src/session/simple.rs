@@ -151,6 +151,9 @@ impl Session {
                 | Command::Copy(_)
                 | Command::Explain(_)
                 | Command::Declare(_)
+                | Command::PrepareTransaction(_)
+                | Command::CommitPrepared(_)
+                | Command::RollbackPrepared(_)
                 | Command::Prepare(_)
                 | Command::Execute(_) => self.effect_of(snapshot, statement)?,
                 _ => SessionEffect::None,

@@ -17,6 +17,7 @@ use crate::session::state::Effective;
 use crate::sql::SessionSettings;
 use crate::telemetry::Telemetry;
 use crate::topology::ShardId;
+use crate::transaction::Coordinator;
 
 /// Contexts kept to be shared; beyond, the map starts anew.
 const CONTEXTS_MAX: usize = 1024;
@@ -37,6 +38,8 @@ pub struct World {
     pub pools: Pools,
     /// picture, categories, health
     pub discovery: Discovery,
+    /// commits over several shards
+    pub coordinator: Coordinator,
     /// sessions
     pub registry: Registry,
     /// counters
@@ -97,6 +100,8 @@ pub struct Parts {
     pub pools: Pools,
     /// picture
     pub discovery: Discovery,
+    /// commits over several shards
+    pub coordinator: Coordinator,
     /// sessions
     pub registry: Registry,
     /// counters
@@ -116,6 +121,7 @@ impl World {
             })),
             pools: parts.pools,
             discovery: parts.discovery,
+            coordinator: parts.coordinator,
             registry: parts.registry,
             telemetry: parts.telemetry,
             console: RwLock::new(None),

@@ -42,6 +42,30 @@ macro_rules! closed {
 }
 
 closed! {
+    /// How a commit over several shards ended, as its proxy saw it.
+    TransactionOutcome {
+        /// On every shard.
+        Committed => "committed",
+        /// Decided, but a shard could not be reached in time: it follows.
+        CommittedInPart => "committed_in_part",
+        /// Rolled back on every shard.
+        Aborted => "aborted",
+        /// Left to recovery without knowing the verdict.
+        InDoubt => "in_doubt",
+    }
+}
+
+closed! {
+    /// What recovery did to one prepared part that another left behind.
+    Recovered {
+        /// Committed it.
+        Committed => "committed",
+        /// Rolled it back.
+        RolledBack => "rolled_back",
+    }
+}
+
+closed! {
     /// What became of a statement on its way, the label `plan`.
     StatementKind {
         /// There is one shard in the topology.

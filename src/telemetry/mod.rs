@@ -19,8 +19,8 @@ mod document;
 pub use document::metrics_document;
 pub use error::Error;
 pub use labels::{
-    BackendState, CacheUse, CancelOutcome, ClientState, Direction, ErrorOrigin, LoginOutcome, Outcome, ReloadOutcome,
-    StatementKind,
+    BackendState, CacheUse, CancelOutcome, ClientState, Direction, ErrorOrigin, LoginOutcome, Outcome, Recovered,
+    ReloadOutcome, StatementKind, TransactionOutcome,
 };
 pub use record::{PoolReading, Start, StatementEvent, StatementStats, Telemetry};
 pub use table::{Definition, Shape, Unit, definitions};

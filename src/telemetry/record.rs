@@ -10,8 +10,8 @@ use prometheus::{Registry, TextEncoder};
 
 use super::error::Error;
 use super::labels::{
-    BackendState, CacheUse, CancelOutcome, ClientState, Direction, ErrorOrigin, LoginOutcome, Outcome, ReloadOutcome,
-    StatementKind, error_class,
+    BackendState, CacheUse, CancelOutcome, ClientState, Direction, ErrorOrigin, LoginOutcome, Outcome, Recovered,
+    ReloadOutcome, StatementKind, TransactionOutcome, error_class,
 };
 use super::series::{Names, Series, SeriesCollector};
 use super::table::{BOUNDS_NANOS, Id, NO_SHARD, definitions};
@@ -182,6 +182,21 @@ impl Telemetry {
     /// A reload has ended.
     pub fn reload(&self, outcome: ReloadOutcome) {
         self.add(Id::Reloads, &[outcome.index()], 1);
+    }
+
+    /// The commit of a transaction that wrote on several shards has ended.
+    pub fn transaction(&self, outcome: TransactionOutcome) {
+        self.add(Id::Transactions, &[outcome.index()], 1);
+    }
+
+    /// Recovery has finished a prepared part.
+    pub fn recovered(&self, how: Recovered) {
+        self.add(Id::TransactionsRecovered, &[how.index()], 1);
+    }
+
+    /// Sets how many prepared parts a shard holds.
+    pub fn set_prepared_parts(&self, shard: ShardId, count: u64) {
+        self.set(Id::TransactionParts, &[shard.index()], count);
     }
 
     /// A session got a backend, or gave up, after `waited`.

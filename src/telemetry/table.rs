@@ -6,7 +6,7 @@
 
 use super::labels::{
     BackendState, CacheUse, CancelOutcome, ClientState, Direction, ERROR_CLASSES, ErrorOrigin, LoginOutcome, Outcome,
-    ReloadOutcome, StatementKind,
+    Recovered, ReloadOutcome, StatementKind, TransactionOutcome,
 };
 use crate::topology::SHARDS_MAX;
 
@@ -121,6 +121,9 @@ pub(crate) enum Id {
     PoolPinnedMax,
     PoolWaiters,
     PoolCheckoutSeconds,
+    Transactions,
+    TransactionsRecovered,
+    TransactionParts,
 }
 
 /// Every metric, in the order of `docs/metrics.md`.
@@ -160,6 +163,11 @@ const SHARD: Label = Label {
 const OUTCOME: Label = Label {
     name: "outcome",
     values: Values::Closed(Outcome::LABELS),
+};
+
+const OUTCOME_OF_TRANSACTION: Label = Label {
+    name: "outcome",
+    values: Values::Closed(TransactionOutcome::LABELS),
 };
 
 const TABLE: &[Definition] = &[
@@ -379,6 +387,33 @@ const TABLE: &[Definition] = &[
         shape: Shape::Histogram,
         unit: Unit::Seconds,
         help: "Time that sessions waited for a backend of a shard.",
+        labels: &[SHARD],
+    },
+    Definition {
+        id: Id::Transactions,
+        name: "shardgate_transactions_total",
+        shape: Shape::Counter,
+        unit: Unit::Count,
+        help: "Transactions that wrote on several shards, by how their commit ended.",
+        labels: &[OUTCOME_OF_TRANSACTION],
+    },
+    Definition {
+        id: Id::TransactionsRecovered,
+        name: "shardgate_transactions_recovered_total",
+        shape: Shape::Counter,
+        unit: Unit::Count,
+        help: "Prepared parts of transactions that recovery finished in their committer's place, by what it did.",
+        labels: &[Label {
+            name: "outcome",
+            values: Values::Closed(Recovered::LABELS),
+        }],
+    },
+    Definition {
+        id: Id::TransactionParts,
+        name: "shardgate_transaction_prepared_parts",
+        shape: Shape::Gauge,
+        unit: Unit::Count,
+        help: "Prepared parts of transactions over several shards that a shard holds now.",
         labels: &[SHARD],
     },
 ];

@@ -1,7 +1,7 @@
 //! The backends that a session holds: those its transaction has enlisted, and those pinned to it.
 //!
-//! Holds: at most one backend per shard; at most one of them has written; in commit order the writer comes first, so
-//! that nothing a reader holds (advisory locks, notifications) is let go before the decision.
+//! Holds: at most one backend per shard; in commit order those that wrote come first, so that nothing a reader holds
+//! (advisory locks, notifications) is let go before the decision.
 
 use crate::backend::Backend;
 use crate::plan::Access;
@@ -198,14 +198,6 @@ impl Participants {
         std::mem::take(&mut self.list)
     }
 
-    /// Another shard that has written in this transaction.
-    pub fn writer_other_than(&self, shard: ShardId) -> Option<ShardId> {
-        self.list
-            .iter()
-            .find(|p| p.access == Access::Write && p.shard != shard)
-            .map(|p| p.shard)
-    }
-
     /// Another shard that is in this transaction's block.
     pub fn enlisted_other_than(&self, shard: ShardId) -> Option<ShardId> {
         self.list
@@ -214,7 +206,7 @@ impl Participants {
             .map(|p| p.shard)
     }
 
-    /// Those in a block, the writer first.
+    /// Those in a block, writers first.
     pub fn commit_order(&self) -> CommitOrder {
         let mut order: Vec<usize> = (0..self.list.len())
             .filter(|at| self.list.get(*at).is_some_and(|p| p.begun == Begun::Block))

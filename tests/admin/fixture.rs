@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shardgate::admin::{ClientInfo, Enrolment, Pending, ProxyId, Registry, Reloaded, Sources, View};
+use shardgate::admin::{
+    ClientInfo, Enrolment, Pending, ProxyId, Registry, Reloaded, Resolution, Sources, TransactionRow, TransactionState,
+    View,
+};
 use shardgate::backend::{BackendGauge, PoolGauge};
 use shardgate::catalog::Catalog;
 use shardgate::config::{self, Settings};
@@ -202,6 +205,44 @@ impl Sources for Fixture {
 
     fn reload(&self) -> Pending<'_, Result<Reloaded, Vec<String>>> {
         Box::pin(async { self.reload.clone() })
+    }
+
+    fn transactions(&self) -> Pending<'_, Vec<TransactionRow>> {
+        let row = |gid: &str, state, shards: &[&str], age| TransactionRow {
+            gid: gid.to_owned(),
+            state,
+            shards: shards.iter().map(|shard| (*shard).to_owned()).collect(),
+            age: Duration::from_millis(age),
+            decided_on: "s0".to_owned(),
+        };
+        let rows = match self.topology {
+            None => Vec::new(),
+            Some(_) => vec![
+                row(
+                    "sg:00112233445566778899aabbccddeeff:0:812:2",
+                    TransactionState::Committing,
+                    &["s2"],
+                    61_250,
+                ),
+                row(
+                    "sg:ffeeddccbbaa99887766554433221100:0:813:1",
+                    TransactionState::Prepared,
+                    &["s1", "s2"],
+                    40,
+                ),
+            ],
+        };
+        Box::pin(async move { rows })
+    }
+
+    fn resolve<'a>(&'a self, gid: &'a str, how: Resolution) -> Pending<'a, Result<usize, String>> {
+        Box::pin(async move {
+            match (gid.starts_with("sg:"), how) {
+                (true, Resolution::Commit) => Ok(2),
+                (true, Resolution::Rollback) => Err("its decision row says commit".to_owned()),
+                (false, _) => Err(format!("\"{gid}\" is not the gid of a transaction over several shards")),
+            }
+        })
     }
 
     fn check(&self) -> Pending<'_, Vec<Finding>> {

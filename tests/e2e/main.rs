@@ -25,5 +25,6 @@ mod psql;
 mod sequences;
 pub mod servers;
 mod sessions;
+mod transactions;
 pub mod world;
 mod writes;

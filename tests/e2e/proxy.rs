@@ -22,10 +22,16 @@ pub struct Proxy {
 impl Proxy {
     /// Starts the proxy on a config and waits until it says that it is ready.
     pub fn start(name: &str, config: &str) -> Proxy {
+        Proxy::start_with(name, config, &[])
+    }
+
+    /// The same with further environment variables.
+    pub fn start_with(name: &str, config: &str, environment: &[(&str, &str)]) -> Proxy {
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.yaml"));
         std::fs::write(&path, config).expect("the config can be written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_shardgate"));
         command
+            .envs(environment.iter().copied())
             .arg("--config")
             .arg(&path)
             .stdin(Stdio::null())

@@ -36,6 +36,14 @@ def main(url: str, rows: int, batch: int) -> None:
             session.add_all(orders)
             session.flush()
             made.append((user.id, [order.id for order in orders]))
+    # Objects of one flush: keys come in their order, wherever their rows go.
+    with Session(engine) as session, session.begin():
+        users = [User(name=f"it's {rows + at}") for at in range(rows)]
+        session.add_all(users)
+        session.flush()
+        ids = [user.id for user in users]
+        assert ids == sorted(ids), ids
+        made += [(user_id, []) for user_id in ids]
     with Session(engine) as session:
         for number, (user_id, order_ids) in enumerate(made):
             user = session.get(User, user_id)
@@ -43,9 +51,9 @@ def main(url: str, rows: int, batch: int) -> None:
             found = session.scalars(select(Order).where(Order.user_id == user_id).order_by(Order.id)).all()
             notes = [order.note for order in found]
             assert [order.id for order in found] == order_ids, (order_ids, notes)
-            assert notes == [f"{number}.{at}" for at in range(batch)] + [None], notes
+            assert notes == ([f"{number}.{at}" for at in range(batch)] + [None] if order_ids else []), notes
         counted = session.scalar(select(func.count()).select_from(User))
-        assert counted == rows, counted
+        assert counted == 2 * rows, counted
     ids = [user_id for user_id, _ in made] + [-order for _, orders in made for order in orders]
     assert len(set(ids)) == len(ids), "an id was given twice"
     print("ids", *sorted(user_id for user_id, _ in made))

@@ -1,4 +1,4 @@
-//! Commands that belong to the rebalancer, to moves and to transactions over several shards: known by name, so that
+//! Commands that belong to the rebalancer and to moves: known by name, so that
 //! who has read about them gets a clear answer instead of a guess at a typing error.
 
 /// Words of commands that this version doesn't have.
@@ -6,12 +6,10 @@ pub(crate) const LATER: &[&str] = &[
     "SHOW LOAD",
     "SHOW PROPOSALS",
     "SHOW MOVES",
-    "SHOW TRANSACTIONS",
     "DRAIN",
     "UNDRAIN",
     "PROPOSE",
     "APPLY",
     "MOVE",
     "VERIFY",
-    "RESOLVE",
 ];

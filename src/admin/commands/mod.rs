@@ -14,6 +14,7 @@ mod show_backends;
 mod show_keyspaces;
 mod show_tables;
 mod show_buckets;
+mod show_transactions;
 mod show_config;
 mod config_rows;
 mod show_stats;
@@ -22,6 +23,7 @@ mod show_help;
 mod route;
 mod check;
 mod reload;
+mod resolve;
 mod pause;
 mod resume;
 
@@ -39,6 +41,7 @@ pub(super) const COMMANDS: &[Command] = &[
     show_keyspaces::COMMAND,
     show_tables::COMMAND,
     show_buckets::COMMAND,
+    show_transactions::COMMAND,
     show_config::COMMAND,
     show_stats::COMMAND,
     show_version::COMMAND,
@@ -46,6 +49,7 @@ pub(super) const COMMANDS: &[Command] = &[
     route::COMMAND,
     check::COMMAND,
     reload::COMMAND,
+    resolve::COMMAND,
     pause::COMMAND,
     resume::COMMAND,
 ];

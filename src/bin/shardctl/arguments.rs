@@ -68,6 +68,12 @@ pub(crate) enum Command {
         )]
         sql: Vec<String>,
     },
+    /// Transactions over several shards that are prepared somewhere now; `resolve` ends one by hand
+    Transactions {
+        /// What to do; without it they are listed
+        #[command(subcommand)]
+        act: Option<Transactions>,
+    },
     /// Check the configuration against the live shards
     Check {
         /// Check this file without a proxy, as `shardgate --check` does; else the proxy checks what it runs with
@@ -78,6 +84,30 @@ pub(crate) enum Command {
     Reload,
     /// Four local Postgres servers with a trading schema, a proxy and a workload; needs no server
     Demo(DemoOptions),
+}
+
+/// What to do with transactions.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Transactions {
+    /// Commit or roll back every prepared part of one, where its decision shard is gone for good
+    Resolve {
+        /// Of one of its parts, as the list shows it
+        gid: String,
+        /// What becomes of it, everywhere
+        verdict: Resolution,
+        /// Do it: what has been decided elsewhere can't be known here
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// What becomes of a transaction.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Resolution {
+    /// COMMIT PREPARED
+    Commit,
+    /// ROLLBACK PREPARED
+    Rollback,
 }
 
 impl Arguments {

@@ -180,6 +180,11 @@ impl Cluster {
         self.order("kill")
     }
 
+    /// A setting (`name=value`) from the next start on; the last one for a name counts.
+    pub fn set(&mut self, setting: &str) {
+        self.settings.push(setting.to_owned());
+    }
+
     /// Starts a stopped or killed server again on its port, and waits until it accepts connections.
     pub fn restart(&mut self) -> Result<()> {
         if self.guardian.is_some() {

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use arguments::{Arguments, Command, Output};
+use arguments::{Arguments, Command, Output, Resolution, Transactions};
 use failure::Failure;
 use style::Style;
 
@@ -47,6 +47,23 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             .await?
             .of_keyspace(keyspace.as_deref())?,
         Command::Route { sql } => ask::ask(arguments, &format!("ROUTE {}", sql.join(" "))).await?,
+        Command::Transactions { act: None } => ask::ask(arguments, "SHOW TRANSACTIONS").await?,
+        Command::Transactions {
+            act: Some(Transactions::Resolve { yes: false, .. }),
+        } => {
+            return Err(Failure::new("nothing was done".to_owned()).with_hint(
+                "If its decision was the other one, half of the transaction is lost: add --yes if you know.",
+            ));
+        }
+        Command::Transactions {
+            act: Some(Transactions::Resolve { gid, verdict, .. }),
+        } => {
+            let word = match verdict {
+                Resolution::Commit => "COMMIT",
+                Resolution::Rollback => "ROLLBACK",
+            };
+            ask::ask(arguments, &format!("RESOLVE '{}' {word}", gid.replace('\'', ""))).await?
+        }
         Command::Reload => ask::ask(arguments, "RELOAD").await?,
         Command::Demo(options) => return Box::pin(demo::run(options)).await.map(|()| ExitCode::SUCCESS),
         Command::Check { config: None } => ask::ask(arguments, "CHECK").await?,

@@ -14,7 +14,7 @@ pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
     let Some(shard) = topology.all_shards().single() else {
         return Ok(None);
     };
-    if let Some(refusal) = last_backend(case) {
+    if let Some(refusal) = last_backend(case).or_else(|| own_gid(case)) {
         return Ok(Some(Ruling::refused(refusal, shard)));
     }
     let said = words::said(case);
@@ -49,6 +49,19 @@ fn last_backend(case: &Case<'_>) -> Option<Box<Refusal>> {
         .find(|word| word.eq_ignore_ascii_case(b"currval") || word.eq_ignore_ascii_case(b"lastval"))?;
     let name = String::from_utf8_lossy(word).to_ascii_lowercase();
     Some(refuse(RefusalId::FunctionRefused, &[&name, READS_BACKEND]))
+}
+
+/// Gids of the proxy's own commits, on any number of shards: this one may be joined by others.
+fn own_gid(case: &Case<'_>) -> Option<Box<Refusal>> {
+    const OURS: &str = "sg:";
+    match case.command {
+        Command::PrepareTransaction(gid) | Command::CommitPrepared(gid) | Command::RollbackPrepared(gid)
+            if gid.starts_with(OURS) =>
+        {
+            Some(refuse(RefusalId::OwnGid, &[gid]))
+        }
+        _ => None,
+    }
 }
 
 fn conduct(case: &Case<'_>) -> (Access, SessionEffect) {

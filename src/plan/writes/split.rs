@@ -8,15 +8,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Relation};
 use crate::plan::fanout::{Moment, moments};
 use crate::plan::keys::Owner;
 use crate::plan::resolve::Resolved;
 use crate::plan::{
     Ask, Counts, Facts, Parameters, Refusal, RefusalId, RowOrder, Verdict, WriteAnswer, WritePart, Writes, refuse,
 };
-use crate::sql::{Edits, Lexing, Literal, LiteralClass, Span, Token, TokenKind, quote_identifier, scan};
-use crate::topology::ShardId;
+use crate::sql::{Edits, Lexing, Literal, LiteralClass, Span, Token, TokenKind, quote_identifier, quote_literal, scan};
+use crate::topology::{QualifiedName, ShardId};
 use crate::value::{Format, Oid};
 
 use super::check::{Repeats, Returning, Subject};
@@ -40,6 +40,8 @@ pub(in crate::plan) struct Split {
     fillings: Vec<Supplied>,
     /// what must be asked
     moments: BTreeSet<&'static str>,
+    /// columns that are added to the client's, each with the question whether its role may write it
+    added: Vec<(String, String)>,
     /// the highest `$n`
     parameters: usize,
     /// strings that might be read as a moment
@@ -130,6 +132,7 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Split, Box<Refusa
         outside: Vec::new(),
         fillings: Vec::new(),
         moments: BTreeSet::new(),
+        added: Vec::new(),
         parameters: 0,
         strings: Vec::new(),
         returning: subject.returning(),
@@ -164,6 +167,9 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Split, Box<Refusa
         }
         if position.is_none() {
             added.push(&column.name);
+            split
+                .added
+                .push((column.name.clone(), may_write(subject.relation, &column.name)));
             for (row, at) in rows.iter().enumerate() {
                 split.change(Some(row), at.close..at.close, What::Appended(filling));
             }
@@ -217,6 +223,14 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Split, Box<Refusa
     let strings = strings.map(|(index, _)| index).filter(|index| !plain(*index));
     let strings = strings.collect();
     Ok(Split { strings, ..split })
+}
+
+/// The question whether the client's role may write a column that it didn't name.
+fn may_write(relation: &Relation, column: &str) -> String {
+    let QualifiedName { schema, name } = &relation.name;
+    let table = format!("{}.{}", quote_identifier(schema), quote_identifier(name));
+    let (table, column) = (quote_literal(&table), quote_literal(column));
+    format!("pg_catalog.has_column_privilege({table}, {column}, 'INSERT')")
 }
 
 /// Index of the table's column that each cell of a row goes to.
@@ -293,14 +307,24 @@ impl Split {
     /// The texts for these owners.
     pub(in crate::plan) fn bind(&self, owners: &[Owner], bindings: &Bindings<'_>) -> Result<Writes, Verdict> {
         let types = self.types(bindings)?;
+        let added = self.added.iter().map(|(_, question)| question.as_str());
         let missing: Vec<String> = self
             .moments
             .iter()
-            .map(|question| question.to_string())
-            .filter(|question| !bindings.facts.constants.contains_key(question))
+            .copied()
+            .chain(added)
+            .filter(|question| !bindings.facts.constants.contains_key(*question))
+            .map(str::to_string)
             .collect();
         if !missing.is_empty() {
             return Err(Verdict::Ask(Ask::Constants(missing)));
+        }
+        for (column, question) in &self.added {
+            let answer = bindings.facts.constants.get(question).cloned().flatten();
+            if answer.as_deref() != Some("true") {
+                let refusal = refuse(RefusalId::InsertSplitPrivilege, &[&self.table, column]);
+                return Err(Verdict::Refused(refusal));
+            }
         }
         let tokens = scan(bindings.text, bindings.lexing).map_err(|_| bug())?;
         let tokens = layout::significant(&tokens);

@@ -1,0 +1,313 @@
+//! What COMMIT comes to over several shards, when nothing dies.
+
+use super::{balance, error_of, run, tag_of, wait_until_nothing_is_prepared, world};
+
+#[test]
+fn a_transfer_is_on_both_shards_and_leaves_nothing_behind() {
+    let world = world("commit_transfer");
+    let mut client = world.client();
+    run(
+        &mut client,
+        &[
+            "BEGIN",
+            "UPDATE accounts SET balance = balance - 30 WHERE id = 1",
+            "UPDATE accounts SET balance = balance + 20 WHERE id = 1001",
+            "UPDATE accounts SET balance = balance + 10 WHERE id = 2001",
+        ],
+    );
+    assert_eq!(tag_of(&client.query("COMMIT")), "COMMIT");
+    assert_eq!(
+        (balance(&world, 1), balance(&world, 1001), balance(&world, 2001)),
+        ("70".into(), "120".into(), "110".into())
+    );
+    for shard in 0..3 {
+        world.wait_on_shard(shard, "SELECT count(*) FROM shardgate.decision", "0");
+    }
+    // The same through the extended protocol, and in one message.
+    client.rows("BEGIN; UPDATE accounts SET balance = 1 WHERE id = 2; UPDATE accounts SET balance = 199 WHERE id = 1002; COMMIT");
+    assert_eq!((balance(&world, 2), balance(&world, 1002)), ("1".into(), "199".into()));
+}
+
+#[test]
+fn rollback_leaves_no_trace() {
+    let world = world("commit_rollback");
+    let mut client = world.client();
+    run(
+        &mut client,
+        &[
+            "BEGIN",
+            "UPDATE accounts SET balance = 0 WHERE id IN (1)",
+            "UPDATE accounts SET balance = 0 WHERE id = 1001",
+            "ROLLBACK",
+        ],
+    );
+    assert_eq!(
+        (balance(&world, 1), balance(&world, 1001)),
+        ("100".into(), "100".into())
+    );
+    // An error on one shard undoes the work on the other.
+    run(&mut client, &["BEGIN", "UPDATE accounts SET balance = 0 WHERE id = 1"]);
+    assert_eq!(
+        client.failure("UPDATE accounts SET balance = -1 WHERE id = 1001"),
+        "23514"
+    );
+    assert_eq!(client.failure("SELECT 1"), "25P02");
+    assert_eq!(tag_of(&client.query("COMMIT")), "ROLLBACK");
+    assert_eq!(
+        (balance(&world, 1), balance(&world, 1001)),
+        ("100".into(), "100".into())
+    );
+}
+
+#[test]
+fn a_deferred_constraint_fails_at_commit_wherever_it_stands() {
+    let world = world("commit_deferred");
+    let mut client = world.client();
+    // 9 items don't exist: on the decision shard, on a prepared one, on both.
+    for (first, second) in [(9, 1001), (1, 1009), (9, 1009)] {
+        let lines = [first, second].map(|id| format!("INSERT INTO lines VALUES ({id}, 1)"));
+        run(&mut client, &["BEGIN", &lines[0], &lines[1]]);
+        let answer = client.query("COMMIT");
+        let error = error_of(&answer).unwrap_or_else(|| panic!("{first} {second}: {answer:?}"));
+        assert_eq!(error.code(), "23503");
+        assert!(error.fields()[&'W'].contains("shard s"), "{error:?}");
+        let left = answer.iter().filter(|message| message.tag == b'N').count();
+        assert_eq!(left, 0, "nothing but the error is the client's: {answer:?}");
+        assert_eq!(client.value("SELECT count(*) FROM lines"), "0");
+    }
+    run(
+        &mut client,
+        &[
+            "BEGIN",
+            "INSERT INTO lines VALUES (6, 1)",
+            "INSERT INTO lines VALUES (1006, 1)",
+        ],
+    );
+    run(
+        &mut client,
+        &[
+            "INSERT INTO items VALUES (6)",
+            "INSERT INTO items VALUES (1006)",
+            "COMMIT",
+        ],
+    );
+    assert_eq!(client.value("SELECT count(*) FROM lines"), "2");
+    wait_until_nothing_is_prepared(&world);
+}
+
+#[test]
+fn savepoints_reach_every_shard_and_those_that_come_late() {
+    let world = world("commit_savepoints");
+    let mut client = world.client();
+    run(
+        &mut client,
+        &[
+            "BEGIN",
+            "UPDATE accounts SET balance = 1 WHERE id = 1",
+            "SAVEPOINT a",
+            "UPDATE accounts SET balance = 2 WHERE id = 1",
+            // s1 comes only now
+            "UPDATE accounts SET balance = 2 WHERE id = 1001",
+            "SAVEPOINT b",
+            "UPDATE accounts SET balance = 3 WHERE id = 2001",
+            "ROLLBACK TO b",
+            "UPDATE accounts SET balance = 4 WHERE id = 2002",
+            "ROLLBACK TO a",
+            "UPDATE accounts SET balance = 5 WHERE id = 1002",
+            "COMMIT",
+        ],
+    );
+    let now = [1, 1001, 2001, 2002, 1002].map(|id| balance(&world, id));
+    assert_eq!(now, ["1", "100", "100", "100", "5"]);
+    // A failed statement of a late shard can be taken back too.
+    run(
+        &mut client,
+        &["BEGIN", "UPDATE accounts SET balance = 7 WHERE id = 1", "SAVEPOINT c"],
+    );
+    assert_eq!(
+        client.failure("UPDATE accounts SET balance = -1 WHERE id = 1001"),
+        "23514"
+    );
+    run(
+        &mut client,
+        &[
+            "ROLLBACK TO c",
+            "UPDATE accounts SET balance = 8 WHERE id = 1001",
+            "RELEASE c",
+            "COMMIT",
+        ],
+    );
+    assert_eq!([1, 1001].map(|id| balance(&world, id)), ["7", "8"]);
+}
+
+#[test]
+fn characteristics_reach_every_shard() {
+    let world = world("commit_characteristics");
+    let mut client = world.client();
+    run(&mut client, &["BEGIN READ ONLY", "SELECT * FROM accounts WHERE id = 1"]);
+    assert_eq!(
+        client.failure("UPDATE accounts SET balance = 1 WHERE id = 1001"),
+        "25006"
+    );
+    client.rows("ROLLBACK");
+    for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+        run(
+            &mut client,
+            &[
+                &format!("BEGIN ISOLATION LEVEL {level}"),
+                "UPDATE accounts SET balance = 1 WHERE id = 1",
+            ],
+        );
+        assert_eq!(
+            client.failure("UPDATE accounts SET balance = 1 WHERE id = 1001"),
+            "0A000"
+        );
+        client.rows("ROLLBACK");
+        assert_eq!(balance(&world, 1), "100");
+    }
+}
+
+#[test]
+fn one_writer_commits_plainly() {
+    let world = world("commit_plain");
+    let mut client = world.client();
+    run(
+        &mut client,
+        &[
+            "BEGIN",
+            "SELECT * FROM accounts WHERE id = 1001",
+            "UPDATE accounts SET balance = 5 WHERE id = 1",
+        ],
+    );
+    // A second shard with a write that finds no row has nothing to prepare either.
+    run(
+        &mut client,
+        &["UPDATE accounts SET balance = 5 WHERE id = 1999", "COMMIT"],
+    );
+    assert_eq!(balance(&world, 1), "5");
+    let http = metrics(&world);
+    for line in http
+        .lines()
+        .filter(|line| line.starts_with("shardgate_transactions_total"))
+    {
+        assert!(line.ends_with(" 0"), "{line}");
+    }
+    run(
+        &mut client,
+        &[
+            "BEGIN",
+            "UPDATE accounts SET balance = 6 WHERE id = 1",
+            "UPDATE accounts SET balance = 6 WHERE id = 1001",
+            "COMMIT",
+        ],
+    );
+    assert!(metrics(&world).contains("shardgate_transactions_total{outcome=\"committed\"} 1"));
+}
+
+fn metrics(world: &crate::world::World) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(world.proxy().http()).expect("the proxy serves HTTP");
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\r\n")
+        .expect("it reads");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("it answers");
+    text
+}
+
+#[test]
+fn what_cannot_be_prepared_decides() {
+    let world = world("commit_unpreparable");
+    let mut client = world.client();
+    // NOTIFY on home, a write elsewhere: home decides.
+    let mut listener = world.client();
+    listener.rows("LISTEN moved");
+    run(
+        &mut client,
+        &[
+            "BEGIN",
+            "UPDATE accounts SET balance = 1 WHERE id = 1",
+            "NOTIFY moved, 'now'",
+            "UPDATE accounts SET balance = 1 WHERE id = 1001",
+            "COMMIT",
+        ],
+    );
+    assert_eq!([1, 1001].map(|id| balance(&world, id)), ["1", "1"]);
+    let heard = listener.read_until(b'A');
+    assert_eq!(heard.last().map(|message| message.tag), Some(b'A'));
+    // A cursor WITH HOLD makes its shard the one that decides; two of them can't.
+    run(
+        &mut client,
+        &[
+            "BEGIN",
+            "UPDATE accounts SET balance = 2 WHERE id = 1",
+            "UPDATE accounts SET balance = 2 WHERE id = 1001",
+            "DECLARE held CURSOR WITH HOLD FOR SELECT balance FROM accounts WHERE id = 1001",
+            "COMMIT",
+        ],
+    );
+    assert_eq!([1, 1001].map(|id| balance(&world, id)), ["2", "2"]);
+    assert_eq!(client.value("FETCH held"), "2");
+    run(
+        &mut client,
+        &[
+            "CLOSE held",
+            "BEGIN",
+            "UPDATE accounts SET balance = 3 WHERE id = 1",
+            "UPDATE accounts SET balance = 3 WHERE id = 1001",
+        ],
+    );
+    run(
+        &mut client,
+        &[
+            "DECLARE one CURSOR WITH HOLD FOR SELECT balance FROM accounts WHERE id = 1",
+            "DECLARE two CURSOR WITH HOLD FOR SELECT balance FROM accounts WHERE id = 1001",
+        ],
+    );
+    let answer = client.query("COMMIT");
+    let error = error_of(&answer).unwrap_or_else(|| panic!("{answer:?}"));
+    assert_eq!(error.code(), "0A000");
+    assert!(!error.fields()[&'H'].is_empty(), "{error:?}");
+    assert_eq!([1, 1001].map(|id| balance(&world, id)), ["2", "2"]);
+}
+
+#[test]
+fn two_phases_by_the_client_stay_refused() {
+    let world = world("commit_by_hand");
+    let mut client = world.client();
+    run(&mut client, &["BEGIN", "UPDATE accounts SET balance = 2 WHERE id = 1"]);
+    assert_eq!(client.failure("PREPARE TRANSACTION 'mine'"), "0A000");
+    client.rows("ROLLBACK");
+    assert_eq!(client.failure("COMMIT PREPARED 'mine'"), "0A000");
+}
+
+#[test]
+fn nobody_decides_for_another() {
+    let world = world("commit_forged");
+    let mut client = world.client();
+    run(
+        &mut client,
+        &[
+            "BEGIN",
+            "UPDATE accounts SET balance = 1 WHERE id = 1",
+            "UPDATE accounts SET balance = 1 WHERE id = 1001",
+            "COMMIT",
+        ],
+    );
+    // A client on the shard itself, under its own role.
+    let parameters = [("user", crate::world::CLIENT_ROLE), ("database", world.database())];
+    let mut direct = crate::client::Client::log_in(world.servers().shard(0), &parameters).expect("it logs in");
+    assert_eq!(direct.failure("SELECT * FROM shardgate.decision"), "42501");
+    assert_eq!(
+        direct.failure(
+            "INSERT INTO shardgate.decision (txid, verdict, x, participants) VALUES ('a', 'commit', '1', '{}')"
+        ),
+        "42501"
+    );
+    assert_eq!(direct.failure("CREATE TABLE shardgate.t ()"), "42501");
+    // What it may call names a transaction by a hash, and gives its own number.
+    direct.rows("SELECT shardgate.decide('\\x00', '{1}')");
+    let mut shard = world.shard(0);
+    let named = shard.value("SELECT txid = left(encode(sha256('\\x00'), 'hex'), 32) AND pg_xact_status(x) = 'committed' FROM shardgate.decision");
+    assert_eq!(named, "t");
+}
