@@ -17,7 +17,7 @@ POSTGRES_VERSION ?= 15
 RUST_MINOR_MIN := 89
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
-.PHONY: help demo test check bench fmt update-golden update-refusals rust postgres promtool pgbouncer nextest
+.PHONY: help demo test check bench fmt update-golden update-refusals rust postgres promtool python pgbouncer nextest
 
 help:
 	@sed -n '3,10p' Makefile | sed 's/^# *//'
@@ -26,7 +26,7 @@ demo: rust postgres
 	$(CARGO) build --locked --release --bins
 	target/release/shardctl demo $(ARGS)
 
-test: rust postgres promtool nextest
+test: rust postgres promtool python nextest
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) nextest run --locked $(ARGS)
@@ -64,6 +64,13 @@ rust:
 # Debian's package has the checker of metrics; the server that comes with it isn't wanted.
 promtool:
 	@[ -n "$${PROMTOOL:-}" ] || command -v promtool >/dev/null || { $(call install,prometheus); }
+
+# SQLAlchemy, for the test of an ORM's models; in an environment of its own, so that nothing else changes.
+python:
+	@target/python/bin/python -c 'import sqlalchemy, psycopg2' 2>/dev/null || { \
+	  command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null || { $(call install,python3 python3-venv); }; \
+	  python3 -m venv target/python && \
+	  target/python/bin/pip install --quiet --disable-pip-version-check 'sqlalchemy==2.1.9' 'psycopg2-binary==2.9.13'; }
 
 postgres:
 	@if [ -z "$${SHARDGATE_PG_BIN:-}" ] && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \

@@ -57,7 +57,7 @@ const RELATIONS: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrow
 
 /// relation, name, type, typmod, type's name, collation class, collation's name, not null, identity, generated, default
 /// (a domain's, where the column has none of its own), draws from a sequence, that sequence's schema and name (where the
-/// default is `nextval` of it and nothing else, or the column is an identity)
+/// column's own default is `nextval` of it and nothing else, or the column is an identity)
 const COLUMNS: &str = "SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, format_type(a.atttypid, a.atttypmod), \
     CASE WHEN a.attcollation = 0 THEN 'none' WHEN co.oid = 100 THEN 'default' \
     WHEN NOT co.collisdeterministic THEN 'nondeterministic' \

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::client::Client;
+use crate::pair::Pair;
 use crate::proxy::Proxy;
 use crate::world::{CLIENT_ROLE, Spec, World};
 
@@ -61,7 +62,7 @@ fn two_proxies_and_a_direct_user_draw_no_value_twice() {
                 let mut client = log_in(proxy, database);
                 for round in 0..ROUNDS {
                     client.rows(&format!("INSERT INTO users (name) VALUES ('p{round}')"));
-                    client.rows("INSERT INTO users DEFAULT VALUES");
+                    client.rows("INSERT INTO users (name) VALUES ('q'), ('r'), ('s')");
                     let id = client.value("SELECT currval('users_id_seq')");
                     client.rows(&format!("INSERT INTO orders (user_id, note) VALUES ({id}, 'x')"));
                 }
@@ -79,7 +80,7 @@ fn two_proxies_and_a_direct_user_draw_no_value_twice() {
             }
         });
     });
-    for (table, rows) in [("users", 4 * 2 * ROUNDS), ("orders", 4 * ROUNDS)] {
+    for (table, rows) in [("users", 4 * 4 * ROUNDS), ("orders", 4 * ROUNDS)] {
         let ids = counted(&world, &format!("SELECT id FROM {table}"));
         assert_eq!(ids.values().sum::<usize>(), rows, "rows of {table}");
         assert_eq!(ids.len(), rows, "{table} has an id twice: {ids:?}");
@@ -124,9 +125,11 @@ fn a_set_sequence_holds_for_every_proxy_at_once() {
 #[test]
 fn a_restarted_proxy_goes_on_where_home_stands() {
     let world = world("seq_restart");
-    world
-        .client()
-        .rows("INSERT INTO users (name) VALUES ('a'), ('b'), ('c')");
+    for name in ["a", "b", "c"] {
+        world
+            .client()
+            .rows(&format!("INSERT INTO users (name) VALUES ('{name}')"));
+    }
     let mut again = second_proxy(&world, "seq_restart_b");
     let id = log_in(&again, world.database()).value("INSERT INTO users (name) VALUES ('d') RETURNING id");
     assert_eq!(id, "4");
@@ -147,6 +150,46 @@ fn a_restarted_proxy_goes_on_where_home_stands() {
 }
 
 #[test]
+fn a_session_is_told_what_it_was_given() {
+    let world = world("seq_told");
+    let mut pair = Pair::new(&world);
+    pair.ask_all(&[
+        "INSERT INTO users (name) VALUES ('a') RETURNING id",
+        "SELECT currval('users_id_seq')",
+        "SELECT currval('\"users_id_seq\"'::regclass)::int, lastval() AS last",
+        "INSERT INTO orders (user_id, note) VALUES (currval('public.users_id_seq'), 'x') RETURNING id, user_id",
+        "SELECT lastval(), currval(pg_get_serial_sequence('users', 'id')), currval(pg_get_serial_sequence('orders', 'id'))",
+        "BEGIN",
+        "INSERT INTO users (name) VALUES ('in a block')",
+        "SELECT currval('users_id_seq')",
+        "ROLLBACK",
+        "SELECT currval('users_id_seq')",
+        "INSERT INTO users (id, name) VALUES (currval('users_id_seq'), 'again') RETURNING id",
+        "PREPARE one(text) AS INSERT INTO users (name) VALUES ($1) RETURNING id",
+        "EXECUTE one('p')",
+        "EXECUTE one('q')",
+        "SELECT lastval()",
+    ]);
+    // Before it was given one: Postgres's own error, whatever other sessions drew.
+    let mut client = world.client();
+    let unknown = |client: &mut Client| {
+        for sql in [
+            "SELECT lastval()",
+            "SELECT currval('users_id_seq') AS id",
+            "SELECT currval('spare')",
+        ] {
+            assert_eq!(client.failure(sql), "55000", "{sql}");
+        }
+    };
+    unknown(&mut client);
+    let id = client.value("INSERT INTO users (name) VALUES ('b') RETURNING id");
+    assert_eq!(client.value("SELECT currval('users_id_seq')"), id);
+    assert_eq!(client.failure("SELECT currval('spare')"), "55000");
+    client.rows("DISCARD SEQUENCES");
+    unknown(&mut client);
+}
+
+#[test]
 fn who_may_not_draw_is_refused_as_by_postgres() {
     let world = world("seq_privileges");
     for shard in 0..world.shards() {
@@ -161,4 +204,47 @@ fn who_may_not_draw_is_refused_as_by_postgres() {
         .shard(0)
         .rows(&format!("GRANT USAGE ON SEQUENCE users_id_seq TO {CLIENT_ROLE}"));
     assert_eq!(client.value("INSERT INTO users (name) VALUES ('a') RETURNING id"), "1");
+}
+
+/// Django and SQLAlchemy leave keys to the database; these are SQLAlchemy's ordinary models (`tests/tools/orm.py`).
+/// `make python` makes its environment; `SHARDGATE_PYTHON` names an interpreter that has its packages.
+#[test]
+fn an_orms_models_with_default_keys_insert_and_read_back() {
+    const ROWS: usize = 24;
+    let world = world("seq_orm");
+    let own = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/python/bin/python");
+    let python = std::env::var_os("SHARDGATE_PYTHON").map_or(own, std::path::PathBuf::from);
+    let url = format!(
+        "postgresql+psycopg2://{CLIENT_ROLE}@{}/{}",
+        world.proxy().address(),
+        world.database()
+    );
+    let spawned = std::process::Command::new(&python)
+        .arg(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/orm.py"))
+        .args([url, ROWS.to_string(), "3".to_owned()])
+        .output();
+    let told = match spawned {
+        Ok(told) => told,
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "{}: {error}", python.display());
+            println!("SKIPPED: {} isn't there (make python)", python.display());
+            return;
+        }
+    };
+    let (out, errors) = (
+        String::from_utf8_lossy(&told.stdout),
+        String::from_utf8_lossy(&told.stderr),
+    );
+    assert!(told.status.success(), "{out}\n{errors}");
+    assert_eq!(out.split_whitespace().count(), 2 * ROWS + 1, "{out}");
+    let users = counted(&world, "SELECT id FROM users");
+    assert_eq!(users.values().sum::<usize>(), 2 * ROWS, "each row lies on one shard");
+    let used = (0..world.shards()).filter(|shard| world.shard(*shard).value("SELECT count(*) FROM users") != "0");
+    assert_eq!(used.count(), world.shards(), "all shards have some");
+    let orders = counted(&world, "SELECT o.id FROM orders o JOIN users u ON u.id = o.user_id");
+    assert_eq!(
+        orders.len(),
+        4 * ROWS,
+        "each order has an id of its own and lies beside its user"
+    );
 }

@@ -50,7 +50,6 @@ pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
 /// What a statement that is sent as it is does to the session's memory of sequences.
 pub(in crate::plan) fn sequence_use(case: &Case<'_>, ruling: &Ruling) -> SequenceUse {
     let used = match case.resolved {
-        Tree::Resolved(resolved) if fills_itself(resolved) => SequenceUse::Unseen,
         Tree::Resolved(resolved) => changed(resolved),
         Tree::NotWanted | Tree::Unparsed(_) | Tree::Refused(_) => {
             match super::words::has_word(case, &["nextval", "setval", "copy"]) {
@@ -65,25 +64,7 @@ pub(in crate::plan) fn sequence_use(case: &Case<'_>, ruling: &Ruling) -> Sequenc
     }
 }
 
-/// Does a shard fill a column of its own table from its own sequence?
-fn fills_itself(resolved: &Resolved<'_>) -> bool {
-    resolved.references.iter().any(|reference| {
-        let written = match reference.role {
-            Role::Insert | Role::Update | Role::Merge => true,
-            Role::Read | Role::Delete => false,
-        };
-        let own = match reference.placement {
-            Placement::Unsharded(_) | Placement::Temporary => true,
-            Placement::Sharded { .. } | Placement::Reference | Placement::System | Placement::Missing => false,
-        };
-        let columns = reference
-            .relation
-            .map_or(&[][..], |relation| relation.columns.as_slice());
-        written && own && columns.iter().any(|column| column.filling.drawn_from().is_some())
-    })
-}
-
-/// The sequences that calls of `nextval` and `setval` change.
+/// The sequences that calls of `nextval` and `setval` change, and those by which a shard fills its own tables.
 fn changed(resolved: &Resolved<'_>) -> SequenceUse {
     let changes = |name: &str| matches!(name.rsplit('.').next(), Some("nextval" | "setval"));
     let mut sequences = Vec::new();
@@ -96,6 +77,24 @@ fn changed(resolved: &Resolved<'_>) -> SequenceUse {
         match function.call.and_then(|call| changed_by(resolved.input, call)) {
             Some(sequence) => sequences.push(sequence),
             None => return SequenceUse::Unseen,
+        }
+    }
+    for reference in &resolved.references {
+        match (reference.role, reference.placement) {
+            (Role::Read | Role::Delete, _) => continue,
+            (Role::Insert | Role::Update | Role::Merge, Placement::Unsharded(_)) => {}
+            // Its columns aren't known here.
+            (Role::Insert | Role::Update | Role::Merge, Placement::Temporary) => return SequenceUse::Unseen,
+            (Role::Insert | Role::Update | Role::Merge, _) => continue,
+        }
+        let columns = reference
+            .relation
+            .map_or(&[][..], |relation| relation.columns.as_slice());
+        for drawn in columns.iter().filter_map(|column| column.filling.drawn_from()) {
+            match drawn {
+                DrawnFrom::Next(sequence) => sequences.push(sequence.clone()),
+                DrawnFrom::Otherwise => return SequenceUse::Unseen,
+            }
         }
     }
     match sequences.is_empty() {
