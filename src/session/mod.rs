@@ -31,6 +31,7 @@ mod finish;
 mod writes;
 mod schema;
 mod each;
+mod symbols;
 mod startup;
 mod serve;
 mod admin_session;

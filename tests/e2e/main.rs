@@ -22,6 +22,7 @@ pub mod pair;
 mod pgbench;
 pub mod proxy;
 mod psql;
+mod schema;
 pub mod servers;
 mod sessions;
 mod transactions;
