@@ -15,7 +15,7 @@ use crate::session::state::{Effective, Route, Schema, Session, Stale};
 use crate::sql::Shape;
 use crate::telemetry::StatementKind;
 use crate::topology::{ShardId, ShardSet};
-use crate::transaction::{Isolation, Participant, State};
+use crate::transaction::{Begun, Isolation, Participant, State};
 use crate::value::Oid;
 use crate::wire::{self, SqlState};
 
@@ -24,9 +24,9 @@ const ROUNDS_MAX: usize = 3;
 
 /// SQLSTATEs of a text that is wrong wherever it is read. Not among them: a relation, function or type that isn't there,
 /// since home has not everything.
-const REJECTIONS: [&str; 20] = [
-    "22003", "22007", "22008", "22P02", "42601", "42702", "42703", "42712", "42725", "42803", "42804", "42846",
-    "42P02", "42P08", "42P09", "42P10", "42P18", "42P19", "42P20", "42P21",
+const REJECTIONS: [&str; 21] = [
+    "22003", "22007", "22008", "22P02", "42601", "42701", "42702", "42703", "42712", "42725", "42803", "42804",
+    "42846", "42P02", "42P08", "42P09", "42P10", "42P18", "42P19", "42P20", "42P21",
 ];
 
 /// What is to be planned.
@@ -259,7 +259,12 @@ impl Session {
                 let values = match question.statement.is_some_and(|s| self.reads_times_otherwise(s)) {
                     // The backend that parsed its literals read them under settings which are gone.
                     true => vec![None; expressions.len()],
-                    false => self.ask_constants(snapshot.topology().home(), &expressions).await?,
+                    false => {
+                        // A transaction's time is that of the first shard that it began on.
+                        let begun = self.participants.iter().find(|p| p.begun == Begun::Block);
+                        let shard = begun.map_or(snapshot.topology().home(), |p| p.shard);
+                        self.ask_constants(shard, &expressions).await?
+                    }
                 };
                 facts.constants.extend(expressions.into_iter().zip(values));
             }
@@ -328,8 +333,8 @@ impl Session {
         }
     }
 
-    async fn ask_constants(&mut self, home: ShardId, expressions: &[String]) -> Result<Vec<Option<String>>, Stop> {
-        let at = self.aside(home).await?;
+    async fn ask_constants(&mut self, shard: ShardId, expressions: &[String]) -> Result<Vec<Option<String>>, Stop> {
+        let at = self.aside(shard).await?;
         let in_batch = self.owes_sync(at);
         let list: Vec<String> = expressions.iter().map(|e| format!("({e})::pg_catalog.text")).collect();
         let sql = format!("SELECT {}", list.join(", "));

@@ -27,3 +27,4 @@ pub mod servers;
 mod sessions;
 mod transactions;
 pub mod world;
+mod writes;

@@ -21,7 +21,9 @@ mod distinct;
 mod group;
 mod having;
 
-pub(in crate::plan) use calls::{Nature, is_doubtful, nature, repeatable};
+pub(in crate::plan) use calls::{
+    Nature, builtin_nature, check as check_calls, has_set, is_doubtful, nature, repeatable,
+};
 pub(in crate::plan) use moment::{Moment, find as moments};
 pub use spec::{
     Combine, Comparison, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, MergeForm, MergeSpec, Method,

@@ -12,9 +12,13 @@ use super::calls;
 /// A function of the moment, by its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::plan) enum Moment {
+    /// the transaction's
     Transaction,
+    /// the statement's
     Statement,
+    /// its day in the session's time zone
     Date,
+    /// its wall-clock time there
     Local,
 }
 
@@ -48,7 +52,8 @@ impl Moment {
         format!("'{plain}'::pg_catalog.{type_name}")
     }
 
-    fn of(word: &[u8]) -> Option<Moment> {
+    /// The moment that a word names, if it does.
+    pub(in crate::plan) fn of(word: &[u8]) -> Option<Moment> {
         let word = word.to_ascii_lowercase();
         match word.as_slice() {
             b"now" | b"current_timestamp" | b"transaction_timestamp" => Some(Moment::Transaction),
