@@ -128,12 +128,13 @@ impl Compiled {
                 let rows = rows.saturating_mul(size_of::<WrittenRow>());
                 text.saturating_add(rows).saturating_add(split)
             }
-            Route::Fixed { .. }
-            | Route::Ready { .. }
-            | Route::Drawn(_)
-            | Route::Everywhere(_)
-            | Route::Inner { .. }
-            | Route::Refused(_) => text,
+            Route::Everywhere(everywhere) => match &everywhere.texts {
+                Texts::Rows(rows) => rows.weight(),
+                Texts::AsWritten => text,
+            },
+            Route::Fixed { .. } | Route::Ready { .. } | Route::Drawn(_) | Route::Inner { .. } | Route::Refused(_) => {
+                text
+            }
         }
     }
 

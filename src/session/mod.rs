@@ -33,6 +33,7 @@ mod finish;
 mod writes;
 mod schema;
 mod each;
+mod symbols;
 mod startup;
 mod serve;
 mod admin_session;

@@ -252,7 +252,7 @@ impl Session {
                 keys,
                 purpose,
             } => {
-                let found = self.world.discovery.categories(keyspace, &keys, purpose).await?;
+                let found = self.categories(snapshot, keyspace, &keys, purpose).await?;
                 let mut all = (*facts.categories).clone();
                 all.extend(found);
                 facts.categories = Arc::new(all);

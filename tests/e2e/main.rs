@@ -24,6 +24,7 @@ pub mod pair;
 mod pgbench;
 pub mod proxy;
 mod psql;
+mod schema;
 mod sequences;
 pub mod servers;
 mod sessions;

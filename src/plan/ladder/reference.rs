@@ -344,6 +344,14 @@ fn is_default(expr: &Expr) -> bool {
 // === impl RowsWrite ===
 
 impl RowsWrite {
+    /// About how many bytes it takes.
+    pub(in crate::plan) fn weight(&self) -> usize {
+        self.text
+            .len()
+            .saturating_add(self.lock.len())
+            .saturating_add(self.tail.1.len())
+    }
+
     /// The parts for these shards; `types` are those of `$n` as declared or learnt.
     pub(in crate::plan) fn bind(
         &self,

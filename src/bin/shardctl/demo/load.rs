@@ -1,7 +1,6 @@
-//! Schema and rows, written straight into the shards.
+//! Schema through the proxy, rows straight into the shards.
 //!
-//! Why not through the proxy: an INSERT of many rows over several shards is refused in this version. Arrays instead of COPY:
-//! they need no more than an ordinary statement, and a few hundred thousand rows take seconds either way.
+//! Why arrays: they need no more than an ordinary statement, and a few hundred thousand rows take seconds.
 //! Holds: a row goes to the shard that the topology names, and to no other.
 
 use std::time::Duration;
@@ -41,29 +40,28 @@ async fn connect(clusters: &Clusters, database: &str) -> Result<Vec<ControlClien
     Ok(clients)
 }
 
-/// Roles, database and tables on every shard.
-pub(super) async fn create_schema(clusters: &Clusters) -> Result<()> {
+/// Roles and database on every shard.
+pub(super) async fn create_database(clusters: &Clusters) -> Result<()> {
     for client in connect(clusters, "postgres").await? {
         for statement in schema::ROLES {
             client.batch_execute(statement).await.context(statement)?;
         }
     }
+    Ok(())
+}
+
+/// The tables, and the rows of those that every shard has in full, through the proxy at this URL.
+pub(super) async fn create_schema(url: &str) -> Result<()> {
+    let client = Control::connect_url(url, CONNECT_TIMEOUT)
+        .await
+        .with_context(|| url.to_owned())?;
     let instruments = schema::insert_instruments();
-    for (index, client) in connect(clusters, DATABASE).await?.iter().enumerate() {
-        client
-            .batch_execute(schema::EVERYWHERE)
-            .await
-            .context("creating the tables")?;
-        client
-            .batch_execute(&instruments)
-            .await
-            .context("filling instruments")?;
-        if index == 0 {
-            client
-                .batch_execute(schema::UNSHARDED)
-                .await
-                .context("creating audit_log")?;
-        }
+    for (sql, what) in [
+        (schema::TABLES, "creating the tables"),
+        (instruments.as_str(), "filling instruments"),
+        (schema::UNSHARDED, "creating audit_log"),
+    ] {
+        client.batch_execute(sql).await.context(what)?;
     }
     Ok(())
 }

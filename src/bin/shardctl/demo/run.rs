@@ -161,11 +161,13 @@ async fn show(options: &DemoOptions, stage: &mut Stage, clusters: &Clusters, voi
     let text = settings::text(&ports, options.port, options.http);
     let config = write_config(&stage.directory, &text)?;
     let places = Arc::new(Places::of_config(&text)?);
-    load::create_schema(clusters).await?;
-    voice.say("loading");
-    load::load(clusters, &places, stage.clock, voice).await?;
+    load::create_database(clusters).await?;
     voice.say("starting the proxy");
     let mut proxy = Proxy::start(&config).await?;
+    voice.say("creating the tables through it");
+    load::create_schema(&url(&proxy)).await?;
+    voice.say("loading");
+    load::load(clusters, &places, stage.clock, voice).await?;
     let invitation = invitation(&proxy, ports.len());
     for line in &invitation {
         voice.say(line);

@@ -7,12 +7,11 @@ pub(super) const ROLES: [&str; 3] = [
     "CREATE DATABASE trading OWNER app",
 ];
 
-/// On every shard.
-pub(super) const EVERYWHERE: &str = include_str!("schema.sql");
+/// The tables, and the rows of `currencies`, through the proxy: each on the shards that it belongs to.
+pub(super) const TABLES: &str = include_str!("schema.sql");
 
-/// On the home shard only.
+/// A table on the home shard only, through the proxy.
 pub(super) const UNSHARDED: &str = "
-SET ROLE app;
 CREATE TABLE audit_log (
   id bigint PRIMARY KEY,
   at timestamptz NOT NULL,
@@ -22,8 +21,7 @@ CREATE TABLE audit_log (
 INSERT INTO audit_log
 SELECT n, timestamptz '2026-01-01 09:00:00+00' + n * interval '7 hours', 'operator ' || 1 + n % 5,
        CASE n % 3 WHEN 0 THEN 'login' WHEN 1 THEN 'limit changed' ELSE 'report printed' END
-FROM generate_series(1, 1000) n;
-RESET ROLE;";
+FROM generate_series(1, 1000) n;";
 
 /// One tradable thing.
 #[derive(Clone, Copy, Debug)]

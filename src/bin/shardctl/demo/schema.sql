@@ -1,4 +1,3 @@
-SET ROLE app;
 CREATE TABLE currencies (
   code text PRIMARY KEY,
   name text NOT NULL
@@ -45,4 +44,3 @@ CREATE TABLE events (
 INSERT INTO currencies (code, name) VALUES
   ('EUR', 'Euro'), ('USD', 'US dollar'), ('GBP', 'Pound sterling'), ('JPY', 'Japanese yen'),
   ('CHF', 'Swiss franc'), ('PLN', 'Polish zloty'), ('TRY', 'Turkish lira'), ('ZAR', 'South African rand');
-RESET ROLE;
