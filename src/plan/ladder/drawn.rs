@@ -154,7 +154,7 @@ fn insert<'a>(case: &Case<'_>, resolved: &Resolved<'a>, block: BlockId) -> Optio
         text: case.text,
         tokens: case.tokens,
     };
-    let layout = insert_layout(words, !insert.columns.is_empty())?;
+    let layout = insert_layout(words, insert.columns.len())?;
     let batch = layout.list.filter(|_| layout.overriding.is_none());
     let batch = batch.and_then(|list| listed(words, list));
     let (cells, width) = match (&layout.source, &batch) {

@@ -178,8 +178,8 @@ impl Words<'_> {
     }
 }
 
-/// The parts of an INSERT; `None` for another statement. `has_list`: it names its columns.
-pub(in crate::plan) fn insert_layout(words: Words<'_>, has_list: bool) -> Option<Layout> {
+/// The parts of an INSERT; `None` for another statement. `columns`: how many it names.
+pub(in crate::plan) fn insert_layout(words: Words<'_>, columns: usize) -> Option<Layout> {
     let start = words.start();
     if !words.says(start, "insert") || !words.says(start.saturating_add(1), "into") {
         return None;
@@ -194,7 +194,7 @@ pub(in crate::plan) fn insert_layout(words: Words<'_>, has_list: bool) -> Option
     let target = at;
     at = at.saturating_add(1);
     let mut list = None;
-    if has_list {
+    if columns > 0 {
         let close = words.close(at)?;
         list = Some(close);
         at = close.saturating_add(1);
