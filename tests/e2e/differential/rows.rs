@@ -67,6 +67,8 @@ impl Stock {
             let mut each = found.iter().map(|sums| sums.get(name));
             let same = match placement {
                 Placement::Reference => each.all(|sum| sum == want),
+                // Dropped where it lives: what the other shards have of that name was never used.
+                Placement::Unsharded(shard) if want.is_none() => each.nth(*shard).flatten().is_none(),
                 Placement::Sharded | Placement::Unsharded(_) => {
                     let together = each.flatten().copied().reduce(|a, b| (a.0 + b.0, a.1 + b.1));
                     together.as_ref() == want
