@@ -69,6 +69,8 @@ impl Stock {
             let mut each = found.iter().map(of);
             let same = match placement {
                 Placement::Reference => each.all(|sum| sum == want),
+                // Dropped where it lives: what the other shards have of that name was never used.
+                Placement::Unsharded(shard) if want.is_none() => each.nth(*shard).flatten().is_none(),
                 Placement::Sharded | Placement::Unsharded(_) => {
                     each.fold((0, 0), |a: Sum, b| (a.0 + b.0, a.1 + b.1)) == want
                 }
