@@ -194,6 +194,7 @@ pub(super) const FINGERPRINT: &str = "WITH c AS MATERIALIZED (SELECT oid, xmin F
     UNION ALL SELECT xmin FROM pg_enum \
     UNION ALL SELECT t.xmin FROM pg_type t WHERE t.oid >= 16384 AND (t.typrelid = 0 AND t.typelem = 0) \
     UNION ALL SELECT xmin FROM pg_proc WHERE oid >= 16384 \
+    AND pronamespace <> coalesce(to_regnamespace('shardgate')::oid, 0) \
     UNION ALL SELECT xmin FROM pg_operator WHERE oid >= 16384 \
     UNION ALL SELECT xmin FROM pg_cast WHERE oid >= 16384 \
     UNION ALL SELECT xmin FROM pg_collation WHERE oid >= 16384 \
