@@ -20,8 +20,7 @@ use crate::session::pump::fatal;
 use crate::session::simple::Via;
 use crate::session::state::{CopyProtocol, Copying, Ended, Session, Wrapping};
 use crate::sql::AtEnd;
-use crate::topology::{ShardId, ShardSet};
-use crate::transaction::Worked;
+use crate::topology::ShardId;
 use crate::wire;
 
 /// Bytes of the client's that are given away at once.
@@ -92,7 +91,7 @@ impl Session {
             self.wrapping = Wrapping::Yes;
         }
         let held: BTreeMap<ShardId, Access> = self.participants.iter().map(|p| (p.shard, p.access)).collect();
-        let lanes = self.copy_lanes(plan.shards, Access::Write).await?;
+        let lanes = self.enlist_all(plan.shards, Access::Write).await?;
         let before = lanes.iter().map(|(shard, at)| {
             let access = held.get(shard).copied().unwrap_or(Access::Read);
             (*at, access)
@@ -139,28 +138,6 @@ impl Session {
             Via::Extended => CopyProtocol::Extended,
         });
         Ok(())
-    }
-
-    /// The backends of these shards, ready for a statement.
-    async fn copy_lanes(&mut self, shards: ShardSet, access: Access) -> Result<BTreeMap<ShardId, usize>, Stop> {
-        for shard in shards.iter() {
-            self.lane(shard, access).await?;
-        }
-        self.settle().await?; // BEGIN on those that joined
-        if self.failed {
-            return Err(Failure::AlreadyAnswered.into());
-        }
-        let mut lanes = BTreeMap::new();
-        for shard in shards.iter() {
-            let at = self.participants.find(shard);
-            let at = at.ok_or(Failure::Bug("a backend is missing"))?;
-            if let Some(participant) = self.participants.get_mut(at) {
-                participant.worked = Worked::Yes;
-                participant.set_unnamed(0);
-            }
-            lanes.insert(shard, at);
-        }
-        Ok(lanes)
     }
 
     /// One step of it.
@@ -436,7 +413,7 @@ impl Session {
     /// Runs a COPY TO STDOUT to its end.
     pub(super) async fn run_copy_out(&mut self, plan: &Arc<CopyOut>, text: &[u8]) -> Result<(), Stop> {
         self.join_batch().await?;
-        let lanes = self.copy_lanes(plan.shards, Access::Read).await?;
+        let lanes = self.enlist_all(plan.shards, Access::Read).await?;
         let deadline = self.running.deadline;
         let mut sink = ClientSink::new(
             &mut self.client,

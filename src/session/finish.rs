@@ -159,6 +159,7 @@ impl Session {
     async fn end_wrapped(&mut self) -> Result<(), Gone> {
         let held = self.held_tag.take();
         self.hold_tag = false;
+        self.lone = false;
         if self.wrapping == Wrapping::No {
             if let Some(tag) = held {
                 self.client.out_buffer.extend_from_slice(&tag);

@@ -4,6 +4,7 @@
 //! (`sessions.md` 17); inside a block it joins with BEGIN, the block's characteristics and its log in order (11); it
 //! goes back only between transactions, unpinned, settled.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -259,6 +260,33 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// The backends of several shards, by shard: all of them before anything is sent to one, in shard order (design §4).
+    pub(super) async fn enlist_all(
+        &mut self,
+        shards: ShardSet,
+        access: Access,
+    ) -> Result<BTreeMap<ShardId, usize>, Stop> {
+        for shard in shards.iter() {
+            self.lane(shard, access).await?;
+        }
+        self.settle().await?; // BEGIN on those that joined
+        if self.failed {
+            return Err(Failure::AlreadyAnswered.into());
+        }
+        // Positions only now: bringing one up to date may have moved another.
+        let mut lanes = BTreeMap::new();
+        for shard in shards.iter() {
+            let at = self.participants.find(shard);
+            let at = at.ok_or(Failure::Bug("a backend is missing"))?;
+            if let Some(participant) = self.participants.get_mut(at) {
+                participant.worked = Worked::Yes;
+                participant.set_unnamed(0);
+            }
+            lanes.insert(shard, at);
+        }
+        Ok(lanes)
     }
 
     /// The work so far in this batch becomes a block on each of its backends, so that a second shard can join it.

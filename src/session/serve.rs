@@ -135,6 +135,7 @@ impl Session {
             transparent: false,
             failed: false,
             wrapping: Wrapping::No,
+            lone: false,
             hold_tag: false,
             held_tag: None,
             deferred: None,

@@ -65,6 +65,7 @@ impl Session {
         self.portals.remove(b"");
         let snapshot = self.snapshot();
         self.choose_mode(&snapshot);
+        self.lone = false;
         let done = if self.transparent {
             self.query_transparent(&snapshot, text).await
         } else {
@@ -354,6 +355,7 @@ impl Session {
             Lead::Write => Some(Command::Insert),
             Lead::Empty | Lead::Other => None,
         };
+        self.lone = count == Statements::One;
         if let (Statements::One, Some(command)) = (count, command) {
             // By far the most: what was read of the text serves planning too.
             let mut shaped = self.shapes.take();
@@ -370,6 +372,7 @@ impl Session {
             Statements::Several => {
                 let spans = sql::split(text, self.lexing)?;
                 if let [only] = spans.as_slice() {
+                    self.lone = true;
                     return self.statement(snapshot, only.of(text), Via::Simple).await;
                 }
                 if spans.is_empty() {

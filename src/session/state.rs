@@ -186,6 +186,8 @@ pub(super) struct Session {
     pub(super) failed: bool,
     /// an implicit block had to be made explicit on its backends
     pub(super) wrapping: Wrapping,
+    /// the Query under way holds one statement
+    pub(super) lone: bool,
     /// the next tag waits for COMMIT (sessions.md 8)
     pub(super) hold_tag: bool,
     /// it

@@ -3,7 +3,6 @@
 //! Holds: it runs inside a block on every shard, so that it commits as one (`transaction`); the block is the client's, or
 //! one of the batch's that ends with it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -14,7 +13,6 @@ use crate::session::error::{Failure, Stop};
 use crate::session::oids;
 use crate::session::portal::Bound;
 use crate::session::state::{Session, Wrapping};
-use crate::transaction::Worked;
 use crate::value::Format;
 use crate::wire;
 
@@ -43,22 +41,11 @@ impl Session {
             self.block.enter_implicit(&saved, self.effective.default_isolation);
             self.adopt_batch().await?;
             self.wrapping = Wrapping::Yes;
-        }
-        let mut lanes = BTreeMap::new();
-        for shard in plan.shards().iter() {
-            let at = self.lane(shard, Access::Write).await?;
-            lanes.insert(shard, at);
-        }
-        self.settle().await?; // BEGIN on those that joined
-        if self.failed {
-            return Err(Failure::AlreadyAnswered.into());
-        }
-        for at in lanes.values() {
-            if let Some(participant) = self.participants.get_mut(*at) {
-                participant.worked = Worked::Yes;
-                participant.set_unnamed(0);
+            if self.lone {
+                self.hold_tag = true; // its commit may fail yet (sessions.md 8)
             }
         }
+        let lanes = self.enlist_all(plan.shards(), Access::Write).await?;
         let types = plan.parts.iter().map(|part| match lanes.get(&part.shard) {
             Some(at) => self.types_for(*at, &part.parameter_types).into_owned(),
             None => part.parameter_types.clone(),

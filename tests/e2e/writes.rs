@@ -118,3 +118,17 @@ fn many_rows_go_in_one_text_for_each_shard() {
         pair.ask("SELECT count(*), sum(k) FROM parts");
     });
 }
+
+/// What is found out at the commit only: no tag comes before that error.
+#[test]
+fn the_tag_of_a_split_waits_for_its_commit() {
+    three_shards("w_tag", |world| {
+        let mut pair = Pair::new(world);
+        pair.ask_all(&[
+            "INSERT INTO late (k, id) VALUES (1, 1), (4, 1), (2, 1)",
+            "INSERT INTO late (k, id) VALUES (1, 2), (4, 1), (2, 2)",
+            "INSERT INTO late (k, id) VALUES (1, 3), (4, 3), (2, 3); INSERT INTO late (k, id) VALUES (1, 4), (4, 3)",
+            "SELECT k, id FROM late ORDER BY 1, 2",
+        ]);
+    });
+}

@@ -55,3 +55,5 @@ ALTER TABLE own ENABLE ROW LEVEL SECURITY;
 ALTER TABLE own FORCE ROW LEVEL SECURITY;
 CREATE POLICY mine ON own USING (who = 'me') WITH CHECK (who = 'me');
 CREATE INDEX parts_note ON parts (note);
+-- What is wrong shows at the commit.
+CREATE TABLE late (k bigint NOT NULL, id int, UNIQUE (k, id) DEFERRABLE INITIALLY DEFERRED);
