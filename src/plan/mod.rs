@@ -11,6 +11,7 @@
 //! except where it reads them at bind.
 //! Absent: writes over several shards, gather; they are refused with a hint.
 
+mod locks;
 mod context;
 mod request;
 mod verdict;
@@ -37,6 +38,7 @@ pub use fanout::{
 };
 pub use refusal::{Refusal, RefusalKind, refusal_kinds};
 pub(in crate::plan) use refusal::{RefusalId, refuse};
+pub use locks::OWN_LOCK_CLASSES;
 pub use request::{Category, Facts, Parameters, Request};
 pub use snapshot::Snapshot;
 pub use verdict::{Ask, Purpose, Verdict};

@@ -13,6 +13,7 @@ mod trip;
 mod rules;
 mod gid;
 mod ask;
+mod lock;
 mod commit;
 mod recover;
 mod clean;
@@ -21,6 +22,7 @@ mod shards;
 mod forget;
 mod fault;
 mod two_phase;
+mod snapshot;
 mod recovery;
 
 pub use ask::{Ask, Asked};
@@ -29,6 +31,7 @@ pub use clean::{Clean, CleanAction, CleanEvent, Holding};
 pub use commit::{Commit, CommitAction, CommitEvent, Ending};
 pub use fault::{Fault, Step};
 pub use forget::{Forgetter, Forgetting, forgetting};
+pub use lock::LockKey;
 pub use gid::{GID_PREFIX, Gid, TxId, TxSecret};
 pub use participants::{
     Begun, CommitOrder, Examine, Follows, Life, Participant, Participants, SettingsKept, Sync, Worked,
@@ -37,6 +40,7 @@ pub use recover::{Recover, RecoverAction, RecoverEvent};
 pub use recovery::{InDoubt, Recovery, ResolveError};
 pub use rules::{Durability, RETENTION, Rule, Rules, Verdict};
 pub use shards::{ShardAddress, Shards};
+pub use snapshot::{Form, Lists, MARKS_KEPT, Mark, Read, ReadAction, ReadEvent, ReadRule, ReadRules};
 pub use store::{CREATE as STORE_CREATE, IS_THERE as STORE_IS_THERE};
 pub use trip::{TripError, round_trip};
 pub use two_phase::{Coordinator, EndError, EndHow, Ended, Heard};
