@@ -8,11 +8,13 @@
 //! Absent: gather, COPY split.
 
 mod error;
+mod consistent;
 mod fan;
 mod returned;
 mod sink;
 mod writes;
 
+pub use consistent::Consistency;
 pub use error::ExecuteError;
 pub use fan::{Describe, Fan, FanRequest, Given};
 pub use sink::{Interrupt, Sink};

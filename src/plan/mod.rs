@@ -43,5 +43,5 @@ pub use request::{Category, Facts, Parameters, Request};
 pub use snapshot::Snapshot;
 pub use verdict::{Ask, Purpose, Verdict};
 pub use work::{
-    Access, Counts, FanOut, Kind, Plan, RowOrder, Sameness, SessionEffect, Work, WriteAnswer, WritePart, Writes,
+    Access, Counts, FanOut, Kind, Plan, RowLocks, RowOrder, Sameness, SessionEffect, Work, WriteAnswer, WritePart, Writes,
 };

@@ -329,6 +329,9 @@ impl Session {
     /// A setting of the proxy's own.
     pub(super) fn set_ours(&mut self, set: &Set) -> Result<(), Stop> {
         let changed = self.current().with_set(set)?;
+        if changed.get("shardgate.consistency") == Some("snapshot") {
+            return Err(crate::session::finish::NO_SNAPSHOT_CONSISTENCY.into());
+        }
         if set.scope == Scope::Session {
             self.settings = self.settings.with_set(set)?;
         }

@@ -128,6 +128,9 @@ pub(super) enum Failure {
         /// its pool
         size: usize,
     },
+    /// 40001: the shards' snapshots could not be made to agree
+    #[error("the shards' snapshots could not be made to agree")]
+    NoSnapshot,
     /// a block could not be committed
     #[error(transparent)]
     End(crate::transaction::EndError),

@@ -9,8 +9,8 @@ use bytes::BytesMut;
 
 use crate::admin::Enrolment;
 use crate::backend::Link;
-use crate::execute::{Describe, ExecuteError, Fan, FanRequest, Given, Interrupt, Sink};
-use crate::plan::{Access, FanOut, Snapshot};
+use crate::execute::{Consistency, Describe, ExecuteError, Fan, FanRequest, Given, Interrupt, Sink};
+use crate::plan::{Access, FanOut, RowLocks, Snapshot};
 use crate::session::error::{Failure, Gone, Stop};
 use crate::session::portal::{Bound, Place};
 use crate::session::pump::{CLIENT_BUFFER_HIGH, poll_ahead};
@@ -18,9 +18,14 @@ use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::{Copying, Ended, Running, Session, Skipping, Stale, Wrapping};
 use crate::session::track::Outcome;
 use crate::telemetry::{CacheUse, StatementEvent, StatementKind};
-use crate::transaction::{Begun, EndHow, Participant, SettingsKept, State, Sync, Worked};
+use crate::transaction::{Begun, EndHow, Form, Participant, SettingsKept, State, Sync, Worked};
 use crate::value::Format;
 use crate::wire;
+
+/// `shardgate.consistency = 'snapshot'`.
+pub(super) const NO_SNAPSHOT_CONSISTENCY: Failure = Failure::NotInThisVersion {
+    construct: "shardgate.consistency = 'snapshot'",
+};
 
 impl Session {
     /// Whether everything goes to one shard as it is; decided between transactions.
@@ -366,6 +371,11 @@ impl Session {
             return Err(Failure::AlreadyAnswered.into());
         }
         let values: Vec<Option<&[u8]>> = bound.values.iter().map(Option::as_deref).collect();
+        let world = Arc::clone(&self.world);
+        let consistency = match self.snapshot_form(plan, &lanes)? {
+            Some(form) => Consistency::Atomic(form, &world.coordinator),
+            None => Consistency::Statement,
+        };
         let request = FanRequest {
             plan,
             lanes: &lanes,
@@ -374,6 +384,7 @@ impl Session {
             result_formats,
             portal: &portal,
             row_limit,
+            consistency,
         };
         for at in &lanes {
             if let Some(participant) = self.participants.get_mut(*at) {
@@ -392,6 +403,23 @@ impl Session {
         let started = Fan::start(&request, &mut self.participants, &mut sink).await;
         drop(sink);
         started.map_err(|error| self.fan_failed(error))
+    }
+
+    /// How the shards' snapshots are made to agree; none: they aren't.
+    fn snapshot_form(&self, plan: &FanOut, lanes: &[usize]) -> Result<Option<Form>, Stop> {
+        match self.current().get("shardgate.consistency") {
+            Some("statement") => return Ok(None),
+            Some("snapshot") => return Err(NO_SNAPSHOT_CONSISTENCY.into()),
+            Some(_) | None => {}
+        }
+        let in_block = |at: &usize| self.participants.get(*at).is_some_and(|p| p.begun == Begun::Block);
+        Ok(match (lanes.len(), plan.row_locks) {
+            (0 | 1, _) => None,
+            // REPEATABLE READ would fail on a row that changed meanwhile; in a block it would come too late.
+            (_, RowLocks::Yes) => Some(Form::Bracketed),
+            (_, RowLocks::No) if lanes.iter().any(in_block) => Some(Form::Bracketed),
+            (_, RowLocks::No) => Some(Form::Whole),
+        })
     }
 
     async fn emit(&mut self, fan: &mut Fan, limit: u64) -> Result<Given, Stop> {
@@ -444,6 +472,7 @@ impl Session {
                 other: self.world.shard_name(other),
             }
             .into(),
+            ExecuteError::NoSnapshot => Failure::NoSnapshot.into(),
             ExecuteError::Bug(what) => Failure::Bug(what).into(),
         }
     }

@@ -23,8 +23,11 @@ mod forget;
 mod fault;
 mod two_phase;
 mod snapshot;
+mod await_end;
+mod sweep;
 mod recovery;
 
+pub use await_end::Gates;
 pub use ask::{Ask, Asked};
 pub use block::{Begin, Block, BlockError, Characteristics, End, Isolation, LogEntry, State};
 pub use clean::{Clean, CleanAction, CleanEvent, Holding};
@@ -42,5 +45,6 @@ pub use rules::{Durability, RETENTION, Rule, Rules, Verdict};
 pub use shards::{ShardAddress, Shards};
 pub use snapshot::{Form, Lists, MARKS_KEPT, Mark, Read, ReadAction, ReadEvent, ReadRule, ReadRules};
 pub use store::{CREATE as STORE_CREATE, IS_THERE as STORE_IS_THERE};
+pub use sweep::Sweeper;
 pub use trip::{TripError, round_trip};
 pub use two_phase::{Coordinator, EndError, EndHow, Ended, Heard};

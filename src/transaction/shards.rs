@@ -3,14 +3,16 @@
 //! Why not the clients' pools: a recoverer must get through when those are full, and runs under the control role.
 //! Holds: every statement names functions and operators in full; whatever decides or applies waits for the standby.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::ask::{Ask, Asked};
 use super::clean::Holding;
 use super::gid::{GID_PREFIX, Gid, TxId};
+use super::lock::LockKey;
 use super::rules::{Durability, Verdict};
+use super::snapshot::Mark;
 use super::store;
 use crate::backend::{Control, ControlError, SimpleQueryMessage};
 use crate::topology::ShardId;
@@ -43,6 +45,8 @@ pub(super) struct ShardControl {
     name: String,
     url: String,
     control: Control,
+    /// for waits of reads, so that those of commits and recovery get through
+    waits: Control,
 }
 
 /// One decision row.
@@ -98,6 +102,7 @@ impl Shards {
                     shard,
                     name,
                     control: Control::new(&url, CONTROL_TIMEOUT)?,
+                    waits: Control::new(&url, CONTROL_TIMEOUT)?,
                     url,
                 }),
             };
@@ -131,6 +136,26 @@ impl ShardControl {
     /// Its name.
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where it is.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Waits for a while until a transaction isn't prepared here; whether that has come.
+    pub(super) async fn has_ended(&self, tx_id: &TxId) -> Result<bool, ControlError> {
+        let sql = format!(
+            "SET LOCAL lock_timeout = '1s'; SELECT pg_catalog.pg_advisory_xact_lock({})",
+            LockKey::of(tx_id)
+        );
+        match self.waits.simple_query(&sql).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.sqlstate() == Some("55P03") => Ok(false),
+            // Others wait too: it is this one's turn later.
+            Err(ControlError::Timeout(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes the tables and functions, unless they are there; the topology store makes the schema.
@@ -262,6 +287,36 @@ impl ShardControl {
         } else {
             Listed::Standby
         })
+    }
+
+    /// Every mark.
+    pub(super) async fn marks(&self) -> Result<BTreeSet<Mark>, ControlError> {
+        let sql = "SELECT txid, pg_catalog.array_to_string(participants, ',') FROM shardgate.mark";
+        let rows = self.control.simple_query(sql).await?;
+        let mark = |row: Cells| {
+            let listed = row.get(1)?.as_deref()?.split(',');
+            Some(Mark {
+                tx_id: TxId::parse(row.first()?.as_deref()?)?,
+                participants: listed.filter_map(|one| one.parse().ok().and_then(ShardId::new)).collect(),
+            })
+        };
+        Ok(cells(&rows).filter_map(mark).collect())
+    }
+
+    /// Deletes marks.
+    pub(super) async fn delete_marks(&self, tx_ids: &[TxId]) -> Result<(), ControlError> {
+        let list: Vec<String> = tx_ids.iter().map(|tx_id| format!("'{tx_id}'")).collect();
+        let sql = format!(
+            "SET LOCAL synchronous_commit = off; DELETE FROM shardgate.mark WHERE txid OPERATOR(pg_catalog.=) \
+             ANY (ARRAY[{}]::pg_catalog.text[])",
+            list.join(", ")
+        );
+        self.control.simple_query(&sql).await.map(|_| ())
+    }
+
+    /// Makes the space of deleted marks free.
+    pub(super) async fn vacuum_marks(&self) -> Result<(), ControlError> {
+        self.control.simple_query("VACUUM shardgate.mark").await.map(|_| ())
     }
 
     /// COMMIT or ROLLBACK PREPARED, under the role that prepared.

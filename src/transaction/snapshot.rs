@@ -190,6 +190,13 @@ impl Read {
         }
     }
 
+    /// The same, but at the gate from the beginning: for snapshots that no list of marks can bracket.
+    pub fn at_gate(rules: ReadRules, form: Form, shards: impl IntoIterator<Item = ShardId>) -> Read {
+        let mut read = Read::new(rules, form, shards);
+        read.stage = read.to_gate();
+        read
+    }
+
     /// What to do now.
     pub fn action(&self) -> ReadAction {
         match &self.stage {

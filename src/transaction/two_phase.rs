@@ -173,6 +173,10 @@ impl Coordinator {
         }
     }
 
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// The control connections.
     pub fn shards(&self) -> &Arc<Shards> {
         &self.shards

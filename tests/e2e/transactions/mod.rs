@@ -2,6 +2,7 @@
 
 mod commits;
 mod kills;
+mod reads;
 mod recovery;
 mod settings;
 mod storm;
