@@ -167,6 +167,8 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let mut background = JoinSet::new();
     background.spawn(forgetting.run());
     background.spawn(async move { recovery.run().await });
+    let (deadlocks, shards) = (world.coordinator.deadlocks().clone(), world.coordinator.shards());
+    background.spawn(deadlocks.run(Arc::clone(shards), clock));
     background.spawn(Sweeper::new(Arc::clone(world.coordinator.shards()), clock).run());
     serve(&world, &desk, &settings, background).await
 }

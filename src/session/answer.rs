@@ -45,6 +45,7 @@ impl Session {
             Failure::Backend(_)
             | Failure::PoolDeadlock { .. }
             | Failure::NoSnapshot
+            | Failure::Deadlock
             | Failure::Block(_)
             | Failure::Merge(_)
             | Failure::Discovery(_)
@@ -110,6 +111,7 @@ fn session_refusal(failure: &Failure) -> Option<&'static str> {
         | Failure::ResultTypeChanged
         | Failure::PoolDeadlock { .. }
             | Failure::NoSnapshot
+            | Failure::Deadlock
         | Failure::End(
             EndError::Shard { .. }
             | EndError::RolledBack
@@ -190,6 +192,9 @@ pub(super) fn fields_of(failure: &Failure) -> ErrorFields {
         .with_hint("Run shardctl check: it says where the shards differ."),
         Failure::CommitRolledBack => error(SqlState::IN_FAILED_SQL_TRANSACTION, "the transaction was rolled back"),
         Failure::Backend(error) => backend_fields(error),
+        Failure::Deadlock => error(SqlState::DEADLOCK_DETECTED, "deadlock detected")
+            .with_detail("The transaction waits on one shard for another that waits for it on another shard.")
+            .with_hint("Repeat the transaction; change rows of several shards in the same order everywhere."),
         Failure::NoSnapshot => error(
             SqlState::SERIALIZATION_FAILURE,
             "could not take snapshots of all shards that agree",

@@ -245,6 +245,7 @@ impl Session {
             Savepoint::RollbackTo(name) => {
                 self.block.find_savepoint("ROLLBACK TO SAVEPOINT", name)?;
                 self.everywhere(text).await?;
+                self.name_again().await?;
                 let saved = self.block.rollback_to(name)?;
                 self.restore(saved);
                 self.complete(b"ROLLBACK");
@@ -254,7 +255,7 @@ impl Session {
     }
 
     /// Runs a statement on every participant of the block; the first error stops it.
-    async fn everywhere(&mut self, text: &[u8]) -> Result<(), Stop> {
+    pub(super) async fn everywhere(&mut self, text: &[u8]) -> Result<(), Stop> {
         for at in 0..self.participants.len() {
             let in_block = self
                 .participants
@@ -268,7 +269,7 @@ impl Session {
     }
 
     /// Runs a statement of the block's on one backend: notices and changed settings reach the client, its tag does not.
-    async fn run_inside(&mut self, at: usize, text: &[u8]) -> Result<Vec<Vec<u8>>, Stop> {
+    pub(super) async fn run_inside(&mut self, at: usize, text: &[u8]) -> Result<Vec<Vec<u8>>, Stop> {
         let Some(participant) = self.participants.get_mut(at) else {
             return Err(Failure::Bug("a lane is missing").into());
         };

@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -57,7 +58,19 @@ impl Session {
             sent: 0,
             received: 0,
         };
+        self.victim.store(false, Ordering::Release);
+        if let Some(named) = self.participants.named() {
+            named.set_busy(Some(now));
+        }
         self.enrolment.count_statement();
+    }
+
+    /// Why the statement under way was cancelled: at a client's request, or as the victim of a deadlock.
+    pub(super) fn cancel_failure(&self) -> Failure {
+        match self.victim.load(Ordering::Acquire) {
+            true => Failure::Deadlock,
+            false => Failure::Cancelled,
+        }
     }
 
     fn count_statement(&mut self) {
@@ -446,7 +459,7 @@ impl Session {
         match error {
             ExecuteError::Interrupted(Interrupt::ClientGone(error)) => Gone::Vanished(error).into(),
             ExecuteError::Interrupted(Interrupt::Cancelled) if expired => Failure::StatementTimeout.into(),
-            ExecuteError::Interrupted(Interrupt::Cancelled) => Failure::Cancelled.into(),
+            ExecuteError::Interrupted(Interrupt::Cancelled) => self.cancel_failure().into(),
             ExecuteError::Shard { shard, mut fields } => {
                 if let Some(shard) = shard {
                     fields.add_where(&format!("shard {}", self.world.shard_name(shard)));

@@ -153,6 +153,7 @@ impl Session {
             result_type_changed: false,
             last_words: None,
             cancelled_by: None,
+            victim: Arc::default(),
             unreported: Vec::new(),
             recheck: Stale::No,
             rows: 0,

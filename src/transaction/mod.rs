@@ -25,6 +25,7 @@ mod two_phase;
 mod snapshot;
 mod await_end;
 mod sweep;
+mod deadlock;
 mod recovery;
 
 pub use await_end::Gates;
@@ -32,6 +33,7 @@ pub use ask::{Ask, Asked};
 pub use block::{Begin, Block, BlockError, Characteristics, End, Isolation, LogEntry, State};
 pub use clean::{Clean, CleanAction, CleanEvent, Holding};
 pub use commit::{Commit, CommitAction, CommitEvent, Ending};
+pub use deadlock::{Deadlocks, Named};
 pub use fault::{Fault, Step};
 pub use forget::{Forgetter, Forgetting, forgetting};
 pub use lock::LockKey;

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use super::ask::{Ask, Asked};
 use super::clean::Holding;
+use super::deadlock::Waits;
 use super::gid::{GID_PREFIX, Gid, TxId};
 use super::lock::LockKey;
 use super::rules::{Durability, Verdict};
 use super::snapshot::Mark;
 use super::store;
 use crate::backend::{Control, ControlError, SimpleQueryMessage};
+use crate::plan::OWN_LOCK_CLASSES;
 use crate::topology::ShardId;
 
 /// Longest wait for one statement of ours; an insert that waits for a commit in flight may take this long.
@@ -287,6 +289,42 @@ impl ShardControl {
         } else {
             Listed::Standby
         })
+    }
+
+    /// Who waits for whom in this database, and which of them belong to transactions over several shards.
+    pub(super) async fn waits(&self) -> Result<Waits, ControlError> {
+        let sql = format!(
+            "SELECT l.pid, l.classid::pg_catalog.int8, l.objid::pg_catalog.int8, \
+             (EXTRACT(epoch FROM a.xact_start) OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8, NULL \
+             FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid \
+             WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.granted AND l.objsubid OPERATOR(pg_catalog.=) 2 \
+             AND l.mode OPERATOR(pg_catalog.=) 'ShareLock' AND a.datname OPERATOR(pg_catalog.=) \
+             pg_catalog.current_database() AND l.classid::pg_catalog.int8 BETWEEN {} AND {} \
+             UNION ALL SELECT a.pid, NULL, NULL, NULL, b.pid FROM pg_catalog.pg_stat_activity a \
+             CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(a.pid)) b(pid) \
+             WHERE a.wait_event_type OPERATOR(pg_catalog.=) 'Lock' \
+             AND a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()",
+            OWN_LOCK_CLASSES.start().saturating_add(1),
+            OWN_LOCK_CLASSES.end()
+        );
+        let rows = self.control.simple_query(&sql).await?;
+        let mut waits = Waits::default();
+        for row in cells(&rows) {
+            let number = |at: usize| row.get(at)?.as_deref()?.parse::<i64>().ok();
+            let pid = |at: usize| number(at).and_then(|pid| i32::try_from(pid).ok());
+            // objid is unsigned, the key's second integer is not
+            let object = |bits: i64| u32::try_from(bits).ok().map(u32::cast_signed);
+            match (pid(0), number(1), number(2).and_then(object), number(3), pid(4)) {
+                (Some(pid), Some(class), Some(object), Some(begun), _) => {
+                    if let Ok(class) = i32::try_from(class) {
+                        waits.names.push((pid, LockKey { class, object }, begun));
+                    }
+                }
+                (Some(pid), None, None, None, Some(blocker)) => waits.waits.push((pid, blocker)),
+                _ => {}
+            }
+        }
+        Ok(waits)
     }
 
     /// Every mark.

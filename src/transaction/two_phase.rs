@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::commit::{Commit, CommitAction, CommitEvent, Ending};
+use super::deadlock::Deadlocks;
 use super::fault::{Fault, Step};
 use super::forget::Forgetter;
 use super::gid::{Gid, TxSecret};
@@ -113,6 +114,7 @@ pub struct Coordinator {
     shards: Arc<Shards>,
     forgetter: Forgetter,
     fault: Fault,
+    deadlocks: Deadlocks,
 }
 
 /// One participant's state before the end.
@@ -170,11 +172,22 @@ impl Coordinator {
             shards,
             forgetter,
             fault,
+            deadlocks: Deadlocks::default(),
         }
     }
 
     pub(super) fn clock(&self) -> Clock {
         self.clock
+    }
+
+    /// A new transaction's.
+    pub fn draw_secret(&self) -> Result<TxSecret, crate::clock::EntropyError> {
+        self.rng.bytes().map(TxSecret::new)
+    }
+
+    /// This proxy's transactions over several shards, which may wait in a circle.
+    pub fn deadlocks(&self) -> &Deadlocks {
+        &self.deadlocks
     }
 
     /// The control connections.
@@ -366,8 +379,9 @@ impl Coordinator {
         let Some((decision, x)) = writers.next() else {
             return Err(EndError::Bug("nobody has written"));
         };
-        let secret = match self.rng.bytes() {
-            Ok(bytes) => TxSecret::new(bytes),
+        let known = participants.named().map(|named| named.secret().clone());
+        let secret = match known.map_or_else(|| self.draw_secret(), Ok) {
+            Ok(secret) => secret,
             Err(error) => {
                 self.roll_back(participants, heard).await;
                 return Err(error.into());

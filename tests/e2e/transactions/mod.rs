@@ -1,6 +1,7 @@
 //! Transactions that write on several shards: all of them or none, whatever fails.
 
 mod commits;
+mod deadlocks;
 mod kills;
 mod reads;
 mod recovery;
