@@ -5,7 +5,13 @@
 //! them. Two worlds, since one would be too large: `sockets` (statements lie in sockets) and `standbys` (a shard's standby
 //! may take over without what was not replicated).
 //! Holds: under `Rules::ALL` no state breaks a property; with any one rule dropped the search finds one that does.
-#![expect(clippy::panic, reason = "in a test's helper a failure is the test's")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::struct_excessive_bools,
+    clippy::fn_params_excessive_bools,
+    reason = "in a test's helper a failure is the test's; a modelled world is made of facts, each of its own"
+)]
 
 #[path = "commit_model/search.rs"]
 mod search;

@@ -542,3 +542,30 @@ async fn ddl_behind_the_proxys_back_is_noticed_and_temporary_tables_are_not() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_control_role_that_could_not_recover_is_a_finding() {
+    let clusters = clusters();
+    let pair = Pair::new(&clusters, "membership", ["", ""]).await;
+    pair.run_on_both(
+        "CREATE ROLE control LOGIN; CREATE ROLE ours LOGIN; CREATE ROLE theirs LOGIN; GRANT ours TO control",
+    )
+    .await;
+    let text = format!(
+        "version: 1\nauth: {{method: trust, users_file: users.yaml}}\ndatabase: trading\nshards:\n  - {{name: s0, primary: \
+         \"{}\"}}\n  - {{name: s1, primary: \"{}\"}}\n",
+        pair.url(0).replace("postgres@", "control@"),
+        pair.url(1).replace("postgres@", "control@"),
+    );
+    let settings = parse("shardgate.yaml", &text, &|_| None).unwrap_or_else(|error| panic!("{error}"));
+    let users = "- {name: ours, password: a}\n- {name: theirs, password: b}\n";
+    let users = parse_users("users.yaml", users, &|_| None, &settings).unwrap_or_else(|error| panic!("{error}"));
+    let told: Vec<String> = check(&settings, &users)
+        .await
+        .iter()
+        .filter(|finding| finding.message.contains("not a member"))
+        .map(|finding| format!("{:?} {} {}", finding.shard, finding.object, finding.hint))
+        .collect();
+    let wanted = ["s0", "s1"].map(|shard| format!("{:?} role theirs GRANT theirs TO control", Some(shard)));
+    assert_eq!(told, wanted);
+}

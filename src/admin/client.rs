@@ -8,9 +8,10 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Instant;
 
-use tokio::sync::Notify;
+use atomic_waker::AtomicWaker;
 
 use super::registry::{CancelKey, Inner};
 use crate::telemetry::ClientState;
@@ -92,8 +93,8 @@ pub(crate) struct Client {
     shards: [AtomicU64; 2],
     statements: AtomicU64,
     cancels: AtomicU64,
-    /// wakes the session to look at `cancels` and at the registry's `leave`
-    pub(crate) inbox: Notify,
+    /// wakes the session to look at `cancels` and at the registry's `leave`; one task waits, that of the session
+    pub(crate) inbox: AtomicWaker,
     /// guards two rarely changed texts
     notes: Mutex<Notes>,
 }
@@ -196,14 +197,18 @@ impl Enrolment {
     }
 
     async fn until(&self, holds: impl Fn() -> bool) {
-        loop {
-            let mut called = std::pin::pin!(self.client.inbox.notified());
-            called.as_mut().enable();
+        std::future::poll_fn(|context| {
             if holds() {
-                return;
+                return Poll::Ready(());
             }
-            called.await;
-        }
+            self.client.inbox.register(context.waker());
+            // Between the look and the registration somebody may have called.
+            match holds() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
     }
 }
 
@@ -227,7 +232,7 @@ impl Client {
             shards: [AtomicU64::new(0), AtomicU64::new(0)],
             statements: AtomicU64::new(0),
             cancels: AtomicU64::new(0),
-            inbox: Notify::new(),
+            inbox: AtomicWaker::new(),
             notes: Mutex::new(Notes {
                 application_name: info.application_name,
                 pinned: None,
@@ -237,7 +242,7 @@ impl Client {
 
     pub(crate) fn cancel(&self) {
         self.cancels.fetch_add(1, Ordering::Release);
-        self.inbox.notify_waiters();
+        self.inbox.wake();
     }
 
     pub(crate) fn state(&self) -> ClientState {

@@ -69,7 +69,7 @@ impl AdminError {
         match self {
             AdminError::Refused(refusal) => Some(refusal.detail.clone()).filter(|detail| !detail.is_empty()),
             AdminError::ReloadRejected { problems } => Some(problems.join("\n")),
-            AdminError::NotResolved { why, .. } => Some(format!("{why}.")),
+            AdminError::NotResolved { why, .. } => Some(format!("Nothing was done: {why}.")),
             AdminError::NoTopology => Some("It is still starting, or no shard has answered.".to_owned()),
             AdminError::UnknownCommand { .. }
             | AdminError::NotInThisVersion { .. }

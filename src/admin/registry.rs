@@ -231,7 +231,7 @@ impl Inner {
         };
         self.leave.fetch_max(code, Ordering::AcqRel);
         for client in self.lock().by_process_id.values() {
-            client.inbox.notify_waiters();
+            client.inbox.wake();
         }
     }
 

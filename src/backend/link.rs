@@ -41,6 +41,8 @@ pub struct Link {
     read_bytes: usize,
     /// what was read and not yet taken
     pub in_buffer: BytesMut,
+    /// bytes behind the one at hand that its reader has taken out of `in_buffer` and will put back
+    pub held_bytes: usize,
     /// what is queued and not yet written
     pub out_buffer: BytesMut,
 }
@@ -60,6 +62,7 @@ impl Link {
             peer,
             read_bytes: READ_BYTES_FIRST,
             in_buffer: BytesMut::new(),
+            held_bytes: 0,
             out_buffer: BytesMut::new(),
         })
     }
@@ -72,8 +75,9 @@ impl Link {
     /// Reads what is there behind `in_buffer`; how many bytes came, 0 at the end of the stream.
     #[inline]
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        ready!(self.stream.poll_read_ready(cx))?;
-        if self.room() < self.read_bytes / 2 {
+        let lacks_room = self.room() < self.read_bytes / 2;
+        if lacks_room {
+            ready!(self.stream.poll_read_ready(cx))?;
             self.in_buffer.reserve(self.read_bytes);
         }
         let room = self.room();
@@ -86,7 +90,7 @@ impl Link {
                     READ_BYTES_LARGE
                 };
             }
-            Poll::Pending if self.in_buffer.is_empty() => self.in_buffer = BytesMut::new(),
+            Poll::Pending if lacks_room && self.in_buffer.is_empty() => self.in_buffer = BytesMut::new(),
             Poll::Ready(_) | Poll::Pending => (),
         }
         read

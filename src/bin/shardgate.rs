@@ -70,7 +70,11 @@ fn main() -> ExitCode {
         log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
             .init();
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        builder.worker_threads(worker_threads());
+    }
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("shardgate: the runtime did not start: {error}")),
     };
@@ -78,6 +82,13 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => complain(&message),
     }
+}
+
+/// One worker for two cores: threads that wake each other cost a statement more CPU than they save it time, and the
+/// clients and shards on the same machine want cores too. `TOKIO_WORKER_THREADS` says otherwise.
+fn worker_threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    cores.div_ceil(2)
 }
 
 /// The one writer of the binary's own words.
@@ -234,7 +245,7 @@ fn reload_shards(shards: &Shards, settings: &Settings, topology: &Topology) {
             url: declared.primary.url(),
         })
     });
-    if let Err(error) = shards.reload(addresses) {
+    if let Err(error) = shards.reload(topology.home(), addresses) {
         tracing::error!(%error, "commits over several shards keep the old addresses");
     }
 }

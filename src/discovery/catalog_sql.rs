@@ -31,11 +31,12 @@ pub(super) fn catalog() -> String {
 /// How many statements [`catalog`] has.
 pub(super) const STATEMENTS: usize = 14;
 
-/// version number, version, encoding, provider, collate, locale, is in recovery, prepared transactions
+/// version number, version, encoding, provider, collate, locale, is in recovery, prepared transactions,
+/// synchronous standbys
 pub(super) const SERVER: &str = "SELECT current_setting('server_version_num'), current_setting('server_version'), \
     current_setting('server_encoding'), coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'), d.datcollate, \
     coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'), pg_is_in_recovery(), \
-    current_setting('max_prepared_transactions') \
+    current_setting('max_prepared_transactions'), current_setting('synchronous_standby_names') \
     FROM pg_database d WHERE d.datname = current_database()";
 
 const SCHEMAS: &str =
@@ -53,20 +54,23 @@ const RELATIONS: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrow
     LEFT JOIN pg_type t ON t.oid = c.reltype \
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND c.relpersistence <> 't' AND USERS";
 
-/// relation, name, type, typmod, type's name, collation class, collation's name, not null, identity, generated, default,
-/// draws from a sequence
+/// relation, name, type, typmod, type's name, collation class, collation's name, not null, identity, generated, default
+/// (a domain's, where the column has none of its own), draws from a sequence
 const COLUMNS: &str = "SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, format_type(a.atttypid, a.atttypmod), \
     CASE WHEN a.attcollation = 0 THEN 'none' WHEN co.oid = 100 THEN 'default' \
     WHEN NOT co.collisdeterministic THEN 'nondeterministic' \
     WHEN co.collprovider = 'c' AND co.collcollate IN ('C', 'POSIX') THEN 'bytes' \
     WHEN co.collprovider = 'b' AND to_jsonb(co) ->> 'colllocale' IN ('C', 'C.UTF-8') THEN 'bytes' \
     ELSE 'deterministic' END, \
-    cn.nspname || '.' || co.collname, a.attnotnull, a.attidentity, a.attgenerated, pg_get_expr(d.adbin, d.adrelid), \
-    pg_get_expr(d.adbin, d.adrelid) ~* '(nextval|currval|lastval)\\s*\\(' OR EXISTS (SELECT FROM pg_depend p \
+    cn.nspname || '.' || co.collname, a.attnotnull, a.attidentity, a.attgenerated, \
+    coalesce(pg_get_expr(d.adbin, d.adrelid), dt.typdefault), \
+    coalesce(pg_get_expr(d.adbin, d.adrelid), dt.typdefault) ~* '(nextval|currval|lastval)\\s*\\(' \
+    OR EXISTS (SELECT FROM pg_depend p \
     JOIN pg_class s ON s.oid = p.refobjid AND s.relkind = 'S' WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid \
     AND p.refclassid = 'pg_class'::regclass) \
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+    LEFT JOIN pg_type dt ON dt.oid = a.atttypid AND dt.typtype = 'd' \
     LEFT JOIN pg_collation co ON co.oid = a.attcollation LEFT JOIN pg_namespace cn ON cn.oid = co.collnamespace \
     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') \
     AND c.relpersistence <> 't' AND USERS ORDER BY a.attrelid, a.attnum";
@@ -184,6 +188,7 @@ pub(super) const FINGERPRINT: &str = "WITH c AS MATERIALIZED (SELECT oid, xmin F
     UNION ALL SELECT xmin FROM pg_enum \
     UNION ALL SELECT t.xmin FROM pg_type t WHERE t.oid >= 16384 AND (t.typrelid = 0 AND t.typelem = 0) \
     UNION ALL SELECT xmin FROM pg_proc WHERE oid >= 16384 \
+    AND pronamespace <> coalesce(to_regnamespace('shardgate')::oid, 0) \
     UNION ALL SELECT xmin FROM pg_operator WHERE oid >= 16384 \
     UNION ALL SELECT xmin FROM pg_cast WHERE oid >= 16384 \
     UNION ALL SELECT xmin FROM pg_collation WHERE oid >= 16384 \

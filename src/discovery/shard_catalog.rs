@@ -57,6 +57,8 @@ pub(super) struct Server {
     pub(super) is_in_recovery: bool,
     /// `max_prepared_transactions`
     pub(super) prepared_max: u32,
+    /// `synchronous_standby_names`
+    pub(super) synchronous_standbys: String,
 }
 
 /// One relation with what only checks want to know.
@@ -202,6 +204,7 @@ pub(super) fn server(rows: &[Row], shard: &str) -> Result<Server, Error> {
         collation_name,
         is_in_recovery: cells.is(6),
         prepared_max: prepared_max(&cells)?,
+        synchronous_standbys: cells.owned(8)?,
     })
 }
 

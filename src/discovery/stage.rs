@@ -228,6 +228,9 @@ pub(super) async fn examine(
         keeps_key: &settings.keeps_key,
     };
     let mut findings = checks::servers(&scene);
+    if depth == Depth::All {
+        findings.extend(checks::commits(&scene));
+    }
     findings.extend(checks::tables(&scene));
     let read: Vec<Arc<Reach>> = reaches
         .iter()

@@ -4,7 +4,7 @@
 //! can't be rid of its answer would not read on. Answers are kept per part until all are there: Postgres too sends no
 //! returned row before a write has run to its end.
 //! Holds: every lane has its block already, so nothing here decides about commit; on return every living link is
-//! settled; of several errors that of the first part wins; what is kept is bounded by what the shards return.
+//! settled; of several errors that of the first part wins, one of the text before one of a row; what is kept is bounded by what the shards return.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -158,10 +158,47 @@ async fn run(
         }
     }
     while cancels.join_next().await.is_some() {}
-    match (interrupted, failures.into_iter().next()) {
+    match (interrupted, decisive(failures)) {
         (Some(interrupt), _) => Err(ExecuteError::Interrupted(interrupt)),
-        (None, Some((_, failure))) => Err(failure),
+        (None, Some((part, failure))) => Err(in_client_text(request, part, failure)),
         (None, None) => Ok(()),
+    }
+}
+
+/// An error of a part with its position in the client's text, where that is known.
+fn in_client_text(request: &WriteRequest<'_>, part: usize, failure: ExecuteError) -> ExecuteError {
+    let ExecuteError::Shard { shard, mut fields } = failure else {
+        return failure;
+    };
+    let position = fields.position().and_then(|at| usize::try_from(at).ok());
+    let part = request.plan.parts.get(part);
+    let mapped = position.zip(part.and_then(|part| part.positions.as_ref()));
+    let mapped = mapped.map(|(at, positions)| positions.original(at));
+    fields.remove(wire::ErrorField::Position);
+    if let Some(mapped) = mapped {
+        fields.put(wire::ErrorField::Position, mapped.to_string());
+    }
+    ExecuteError::Shard { shard, fields }
+}
+
+/// Of several errors the first part's; but one that points into the text comes before any row is written.
+fn decisive(failures: BTreeMap<usize, ExecuteError>) -> Option<(usize, ExecuteError)> {
+    let points = |failure: &ExecuteError| match failure {
+        ExecuteError::Shard { shard: _, fields } => fields.position().is_some(),
+        ExecuteError::Lost { .. }
+        | ExecuteError::Unexpected { .. }
+        | ExecuteError::Frame(_)
+        | ExecuteError::Merge(_)
+        | ExecuteError::Interrupted(_)
+        | ExecuteError::Differs { .. }
+        | ExecuteError::Bug(_) => false,
+    };
+    let pointing = failures.iter().find(|(_, failure)| points(failure));
+    let at = pointing.map(|(part, _)| *part);
+    let mut failures = failures;
+    match at {
+        Some(part) => failures.remove_entry(&part),
+        None => failures.pop_first(),
     }
 }
 

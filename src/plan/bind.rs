@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
-use crate::plan::compile::{compile_afresh, lexing};
+use crate::plan::compile::compile_afresh;
 use crate::plan::fanout::Method;
-use crate::plan::keys::{Evaluation, Unplaced, Values};
+use crate::plan::keys::{Evaluation, Owner, Unplaced, Values, WrittenRow};
 use crate::plan::ladder::{Around, Keyed, Literals, Route, Ruling, Several, shard_names};
+use crate::plan::writes::Bindings;
 use crate::plan::{
     Access, Facts, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, SessionEffect, Snapshot, Verdict,
     Work, refuse,
@@ -34,6 +35,9 @@ pub struct Compiled {
     /// the text that a fan-out's template was made from
     text: Option<Box<[u8]>>,
 }
+
+/// Reasons that EXPLAIN (ROUTE) shows of one step.
+const REASONS_MAX: usize = 16;
 
 /// Do texts of a shape hold lifted literals?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +71,10 @@ impl Compiled {
             literals,
         } = ruling;
         let text = match &route {
-            Route::Keyed(_) => Some(request.text.into()),
+            Route::Keyed(keyed) => match keyed.several {
+                Several::FanOut(_) | Several::Refused(_) => Some(request.text.into()),
+                Several::Split(_) => None,
+            },
             Route::Fixed { .. } | Route::Inner { .. } | Route::Refused(_) => None,
         };
         let prepare_on = inner.as_ref().map_or(prepare_on, |inner| inner.prepare_on);
@@ -94,8 +101,31 @@ impl Compiled {
         Compiled { lifted, ..self }
     }
 
+    /// About how many bytes it takes, beyond what any route takes.
+    pub(in crate::plan) fn weight(&self) -> usize {
+        let text = self.text.as_ref().map_or(0, |text| text.len());
+        match &self.route {
+            Route::Keyed(keyed) => {
+                let rows = keyed.written.iter().map(|written| written.rows.len()).sum::<usize>();
+                let split = match &keyed.several {
+                    Several::Split(split) => split.weight(),
+                    // edits of a text take less than the text
+                    Several::FanOut(_) | Several::Refused(_) => 0,
+                };
+                let rows = rows.saturating_mul(size_of::<WrittenRow>());
+                text.saturating_add(rows).saturating_add(split)
+            }
+            Route::Fixed { .. } | Route::Inner { .. } | Route::Refused(_) => text,
+        }
+    }
+
     pub(in crate::plan) fn literals(&self) -> Literals {
         self.literals
+    }
+
+    /// Whether it serves every text of its shape, so that it can be kept with that.
+    pub fn serves_shape(&self) -> bool {
+        self.literals == Literals::Opaque
     }
 
     /// The topology that it was made for; bind it with a snapshot of the same epoch.
@@ -140,8 +170,9 @@ impl Compiled {
         }
     }
 
-    /// [`Compiled::bind`] where the request's text has been scanned into `own`.
-    pub(in crate::plan) fn bind_shaped(
+    /// [`Compiled::bind`] where the request's text has been scanned into `own`, lexed as its context says
+    /// ([`Context::lexing`]).
+    pub fn bind_shaped(
         &self,
         snapshot: &Snapshot,
         request: &Request<'_>,
@@ -152,7 +183,10 @@ impl Compiled {
         let Route::Keyed(keyed) = &self.route else {
             return self.bind(snapshot, request, parameters, facts);
         };
-        let lexing = lexing(request.context);
+        let lexing = match own.literals() {
+            [] => Lexing::default(), // nothing is read
+            [_, ..] => request.context.lexing(),
+        };
         let scanned = (request, lexing, own.literals());
         let (led, _) = led_by(keyed, snapshot, scanned, parameters, facts, Reasons::Unwanted)?;
         match led {
@@ -193,19 +227,35 @@ impl Compiled {
             Route::Keyed(keyed) => {
                 let (led, mut reasons) = self.led(keyed, snapshot, request, parameters, facts, Reasons::Wanted)?;
                 reasons.dedup();
+                let hidden = reasons.len().saturating_sub(REASONS_MAX);
+                reasons.truncate(REASONS_MAX);
+                if hidden > 0 {
+                    reasons.push(format!("{hidden} more"));
+                }
                 let reason = reasons.join(", ");
                 match led {
                     Led::One(shard) => Ok(vec![step(Kind::OneShard.name(), ShardSet::only(shard), reason)]),
                     Led::Many(shards) => {
                         let plan = self.many(keyed, shards, snapshot, request, parameters, facts)?;
                         let mut steps = vec![step(plan.kind.name(), shards, reason)];
-                        if let Several::FanOut(template) = &keyed.several {
-                            let merges = template.steps();
-                            steps.extend(
-                                merges
-                                    .into_iter()
-                                    .map(|(name, reason)| step(&name, ShardSet::EMPTY, reason)),
-                            );
+                        match &keyed.several {
+                            Several::FanOut(template) => {
+                                let merges = template.steps();
+                                let merges = merges.into_iter();
+                                steps.extend(merges.map(|(name, reason)| step(&name, ShardSet::EMPTY, reason)));
+                            }
+                            Several::Split(split) => {
+                                let owners = self.owners(keyed, snapshot, request, parameters, facts)?;
+                                let shares = split.shares(&owners).into_iter();
+                                steps.extend(shares.map(|(shard, rows)| {
+                                    step(
+                                        "insert",
+                                        ShardSet::only(shard),
+                                        format!("{rows} of {} rows", owners.len()),
+                                    )
+                                }));
+                            }
+                            Several::Refused(_) => {}
                         }
                         Ok(steps)
                     }
@@ -267,7 +317,7 @@ impl Compiled {
         facts: &Facts,
         reasons: Reasons,
     ) -> Result<(Led, Vec<String>), Verdict> {
-        let lexing = lexing(request.context);
+        let lexing = request.context.lexing();
         match self.lifted {
             Lifted::None => return led_by(keyed, snapshot, (request, lexing, &[]), parameters, facts, reasons),
             Lifted::Perhaps => (),
@@ -285,6 +335,35 @@ impl Compiled {
         })
     }
 
+    /// The owner of each row of an INSERT.
+    fn owners(
+        &self,
+        keyed: &Keyed,
+        snapshot: &Snapshot,
+        request: &Request<'_>,
+        parameters: &Parameters<'_>,
+        facts: &Facts,
+    ) -> Result<Vec<Owner>, Verdict> {
+        let refused = |what: &str| Verdict::Refused(refuse(RefusalId::SyntaxNotUnderstood, &[what]));
+        let [written] = keyed.written.as_slice() else {
+            return Err(refused("several INSERTs in one"));
+        };
+        let lexing = request.context.lexing();
+        snapshot.cache().with_shape(|scratch: &mut Shape| {
+            shape(request.text, lexing, scratch).map_err(|_| refused("text can't be read"))?;
+            let values = Values {
+                text: request.text,
+                lexing,
+                literals: scratch.literals(),
+                parameters,
+                facts,
+            };
+            let mut evaluation = Evaluation::new(snapshot.topology(), values);
+            let owners = written.owners(&mut evaluation);
+            owners.map_err(|unplaced| Verdict::Refused(unwritten(&written.table, &written.column, unplaced)))
+        })
+    }
+
     fn many(
         &self,
         keyed: &Keyed,
@@ -299,6 +378,19 @@ impl Compiled {
             Several::FanOut(template) if own_text => {
                 let fan_out = template.bind(shards, parameters, &self.types, facts)?;
                 Ok(self.plan(Kind::of(&fan_out), Work::Many(fan_out)))
+            }
+            Several::Split(split) => {
+                let owners = self.owners(keyed, snapshot, request, parameters, facts)?;
+                let bindings = Bindings {
+                    text: request.text,
+                    lexing: request.context.lexing(),
+                    parameters,
+                    types: &self.types,
+                    facts,
+                    catalog: snapshot.catalog(),
+                };
+                let writes = split.bind(&owners, &bindings)?;
+                Ok(self.plan(Kind::Split, Work::Writes(Arc::new(writes))))
             }
             Several::Refused(refusal) if own_text || self.access == Access::Write => {
                 Err(Verdict::Refused(refusal.clone()))

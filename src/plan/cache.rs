@@ -16,6 +16,9 @@ const STRIPES: usize = 16;
 /// The most entries of one stripe; a full one is emptied. 16 × 1024 routes are some tens of megabytes at most.
 const STRIPE_ENTRIES_MAX: usize = 1024;
 
+/// The most bytes of texts and rows in one stripe (INSERTs of many rows have long shapes); a full one is emptied.
+const STRIPE_BYTES_MAX: usize = 8 << 20;
+
 /// Scratch shapes that are kept.
 const SCRATCH_MAX: usize = 64;
 
@@ -23,9 +26,16 @@ const SCRATCH_MAX: usize = 64;
 #[derive(Debug)]
 pub(in crate::plan) struct Cache {
     /// guards a lookup or an insertion, never a compilation
-    stripes: Vec<Mutex<HashMap<u64, Vec<Entry>>>>,
+    stripes: Vec<Mutex<Stripe>>,
     /// guards a push or a pop of buffers
     scratch: Mutex<Vec<Shape>>,
+}
+
+#[derive(Debug, Default)]
+struct Stripe {
+    entries: HashMap<u64, Vec<Entry>>,
+    /// what all entries have taken since it was empty
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -62,7 +72,7 @@ pub(in crate::plan) enum Holds {
 
 impl Default for Cache {
     fn default() -> Cache {
-        let stripes = (0..STRIPES).map(|_| Mutex::new(HashMap::new())).collect();
+        let stripes = (0..STRIPES).map(|_| Mutex::new(Stripe::default())).collect();
         Cache {
             stripes,
             scratch: Mutex::new(Vec::new()),
@@ -76,7 +86,11 @@ impl Cache {
     /// The route of a statement, if it was compiled before.
     pub(in crate::plan) fn get(&self, key: CacheKey<'_>) -> Option<Arc<Compiled>> {
         let stripe = lock(self.stripe(key.shape.hash())?);
-        let entry = stripe.get(&key.shape.hash())?.iter().find(|entry| entry.fits(key))?;
+        let entry = stripe
+            .entries
+            .get(&key.shape.hash())?
+            .iter()
+            .find(|entry| entry.fits(key))?;
         Some(Arc::clone(&entry.compiled))
     }
 
@@ -96,11 +110,14 @@ impl Cache {
             parameter_types: key.parameter_types.into(),
             compiled: Arc::clone(compiled),
         };
+        let own = entry.weight();
         let mut stripe = lock(stripe);
-        if stripe.values().map(Vec::len).sum::<usize>() >= STRIPE_ENTRIES_MAX {
-            stripe.clear();
+        let count = stripe.entries.values().map(Vec::len).sum::<usize>();
+        if count >= STRIPE_ENTRIES_MAX || stripe.bytes.saturating_add(own) > STRIPE_BYTES_MAX {
+            *stripe = Stripe::default();
         }
-        let entries = stripe.entry(key.shape.hash()).or_default();
+        stripe.bytes = stripe.bytes.saturating_add(own);
+        let entries = stripe.entries.entry(key.shape.hash()).or_default();
         entries.retain(|old| !old.fits(key));
         entries.push(entry);
     }
@@ -116,13 +133,19 @@ impl Cache {
         result
     }
 
-    fn stripe(&self, hash: u64) -> Option<&Mutex<HashMap<u64, Vec<Entry>>>> {
+    fn stripe(&self, hash: u64) -> Option<&Mutex<Stripe>> {
         let index = usize::try_from(hash % 16).ok()?;
         self.stripes.get(index)
     }
 }
 
 impl Entry {
+    fn weight(&self) -> usize {
+        let text = self.text.as_ref().map_or(0, |text| text.len());
+        let own = self.normal.len().saturating_add(text);
+        own.saturating_add(self.compiled.weight())
+    }
+
     fn fits(&self, key: CacheKey<'_>) -> bool {
         *self.normal == *key.shape.normal()
             && self.text.as_ref().is_none_or(|text| **text == *key.text)

@@ -6,22 +6,13 @@ use crate::plan::cache::{CacheKey, Holds};
 use crate::plan::ladder::{self, Around, Case, Literals, Route, Ruling, Tree};
 use crate::plan::resolve::{Input, Views, resolve};
 use crate::plan::{
-    Access, Compiled, Context, Facts, Parameters, Plan, RefusalId, Request, SessionEffect, Snapshot, Verdict, refuse,
+    Access, Compiled, Facts, Parameters, Plan, RefusalId, Request, SessionEffect, Snapshot, Verdict, refuse,
 };
-use crate::sql::{Command, Lead, Lexing, ScanErrorKind, Shape, Statements, command, parse, scan, shape, suspicious};
+use crate::sql::{Command, Lead, ScanErrorKind, Shape, Statements, command, parse, scan, shape, suspicious};
 use crate::value::Oid;
 
 /// Statements inside statements (EXPLAIN of DECLARE …) beyond this are refused.
 const INNER_DEPTH_MAX: usize = 4;
-
-/// How the session's texts are lexed.
-pub(in crate::plan) fn lexing(context: &Context) -> Lexing {
-    let strings = context
-        .other
-        .get("standard_conforming_strings")
-        .map_or("on", String::as_str);
-    Lexing::from_settings(strings, &context.client_encoding)
-}
 
 /// The compiled route of a statement, through the cache.
 pub(in crate::plan) fn compile(
@@ -29,7 +20,7 @@ pub(in crate::plan) fn compile(
     request: &Request<'_>,
     facts: &Facts,
 ) -> Result<Arc<Compiled>, Verdict> {
-    let lexing = lexing(request.context);
+    let lexing = request.context.lexing();
     snapshot.cache().with_shape(|scratch| {
         if let Err(error) = shape(request.text, lexing, scratch) {
             return Ok(Arc::new(unlexed(snapshot, request, error.kind)));
@@ -45,7 +36,7 @@ pub(in crate::plan) fn plan(
     parameters: &Parameters<'_>,
     facts: &Facts,
 ) -> Result<(Arc<Compiled>, Plan), Verdict> {
-    let lexing = lexing(request.context);
+    let lexing = request.context.lexing();
     snapshot.cache().with_shape(|scratch| {
         if let Err(error) = shape(request.text, lexing, scratch) {
             let compiled = Arc::new(unlexed(snapshot, request, error.kind));
@@ -102,7 +93,7 @@ pub(in crate::plan) fn compile_afresh(
     depth: usize,
 ) -> Result<Compiled, Verdict> {
     let mut own = Shape::default();
-    match shape(request.text, lexing(request.context), &mut own) {
+    match shape(request.text, request.context.lexing(), &mut own) {
         Ok(()) => compile_new(snapshot, request, facts, &own, depth),
         Err(error) => Ok(unlexed(snapshot, request, error.kind)),
     }
@@ -141,7 +132,7 @@ fn compile_new(
     own: &Shape,
     depth: usize,
 ) -> Result<Compiled, Verdict> {
-    let lexing = lexing(request.context);
+    let lexing = request.context.lexing();
     let home = snapshot.topology().home();
     if own.statements() == Statements::Several {
         let refusal = refuse(RefusalId::SyntaxNotUnderstood, &["several statements in one"]);

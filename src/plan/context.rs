@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::sql::Lexing;
+
 /// Effective settings of a session that planning reads; part of the cache's key by value. Immutable, shared.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Context {
@@ -25,4 +27,15 @@ pub struct Context {
     pub other: BTreeMap<String, String>,
     /// relations that exist only in this session (its temporary tables), on its pinned backend's shard
     pub temporary: Vec<String>,
+}
+
+impl Context {
+    /// How texts are lexed under these settings.
+    pub fn lexing(&self) -> Lexing {
+        let strings = self
+            .other
+            .get("standard_conforming_strings")
+            .map_or("on", String::as_str);
+        Lexing::from_settings(strings, &self.client_encoding)
+    }
 }

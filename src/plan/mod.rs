@@ -9,7 +9,7 @@
 //!
 //! Holds: same inputs, same plan; an unknown syntax node is never allowed through; literals are opaque to a cached route
 //! except where it reads them at bind.
-//! Absent: writes over several shards, gather; they are refused with a hint.
+//! Absent: gather, and writes over several shards other than an INSERT of values; they are refused with a hint.
 
 mod locks;
 mod context;
@@ -22,6 +22,7 @@ mod snapshot;
 mod resolve;
 mod keys;
 mod fanout;
+mod writes;
 mod ladder;
 mod cache;
 mod compile;

@@ -174,6 +174,26 @@ registry! {
         "statement writes to several shards",
         "Its keys leave more than one shard of: {0}.",
         "Fix the sharding key to one value, and send one statement per key." }
+    InsertSplit { "insert-split" "0A000",
+        "INSERT of several rows over several shards where a part of the rows might do otherwise than the whole",
+        "INSERT into \"{0}\" over several shards can't be split beside {1}",
+        "{2}",
+        "Send the rows of each sharding key in a statement of its own." }
+    InsertSplitDefault { "insert-split-default" "0A000",
+        "INSERT over several shards that leaves a column to a default which may differ between them",
+        "the default of column \"{1}\" of table \"{0}\" can't be used over several shards",
+        "It depends on {2}, which is not known to be the same on every shard.",
+        "Give {1} a value, or send the rows of each sharding key in a statement of its own." }
+    InsertSplitPrivilege { "insert-split-privilege" "0A000",
+        "INSERT over several shards by a role that may not write a column whose default must be the same on all",
+        "column \"{1}\" of table \"{0}\" must be given its default, and the role may not write it",
+        "The default reads the time, so one value is sent to all shards.",
+        "GRANT INSERT ({1}) ON {0}, or send the rows of each sharding key in a statement of its own." }
+    InsertSplitRepeated { "insert-split-repeated" "0A000",
+        "INSERT … ON CONFLICT DO UPDATE … WHERE … RETURNING over several shards with one key twice, other keys between",
+        "rows of one sharding key of table \"{0}\" don't stand together",
+        "To return rows in order they would be sent in several commands, and only one command sees a row proposed twice.",
+        "Order the rows by \"{1}\"." }
     UnshardedApart { "unsharded-apart" "0A000",
         "Unsharded tables of different shards in one statement",
         "tables {0} live on different shards",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::catalog::Catalog;
 use crate::plan::cache::Cache;
-use crate::plan::compile::{compile, lexing, plan, plan_shaped};
+use crate::plan::compile::{compile, plan, plan_shaped};
 use crate::plan::{Compiled, Facts, Parameters, Plan, Request, RouteStep, Verdict};
 use crate::sql::{Command, ExplainKind, Lexing, Shape, command};
 use crate::topology::Topology;
@@ -70,7 +70,7 @@ impl Snapshot {
         by: Lexing,
     ) -> Result<(Arc<Compiled>, Plan), Verdict> {
         let parameters = Parameters::default();
-        if by == lexing(request.context) {
+        if by == request.context.lexing() {
             plan_shaped(self, request, &parameters, facts, own)
         } else {
             plan(self, request, &parameters, facts)
@@ -84,7 +84,7 @@ impl Snapshot {
         parameters: &Parameters<'_>,
         facts: &Facts,
     ) -> Result<Vec<RouteStep>, Verdict> {
-        let inside = match command(request.text, lexing(request.context)) {
+        let inside = match command(request.text, request.context.lexing()) {
             Ok(Command::Explain(explain)) if explain.kind == ExplainKind::Route => explain.body.of(request.text),
             Ok(_) | Err(_) => request.text,
         };

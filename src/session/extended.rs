@@ -116,6 +116,9 @@ impl Session {
     async fn on_parse(&mut self, parse: Parse<'_>) -> Result<(), Stop> {
         self.place_deferred().await?;
         let declared: Vec<Oid> = parse.parameter_types.iter().collect();
+        if parse.statement.is_empty() && self.parse_again(&parse, &declared) {
+            return Ok(());
+        }
         let mut shape = std::mem::take(&mut self.shape);
         let scanned = sql::shape(parse.text, self.lexing, &mut shape);
         let lead = shape.lead();
@@ -139,8 +142,12 @@ impl Session {
         let text = edited.as_deref().unwrap_or(parse.text);
         let settings = self.current().clone();
         let statement = if parse.statement.is_empty() {
+            let text: Arc<[u8]> = text.into();
+            if edited.is_none() && scanned.is_ok() && matches!(lead, Lead::Query | Lead::Write) {
+                self.recent.keep(&text, self.lexing, &declared, &command);
+            }
             let token = self.world.statements.next_id();
-            Arc::new(Statement::unnamed(text.to_vec(), declared, settings, command, token))
+            Arc::new(Statement::unnamed(text, declared, settings, command, token))
         } else {
             if self.statements.contains_key(parse.statement) {
                 return Err(Failure::StatementExists(String::from_utf8_lossy(parse.statement).into_owned()).into());
@@ -162,9 +169,30 @@ impl Session {
         Ok(())
     }
 
+    /// The unnamed Parse of a text that was parsed lately: nothing of it need be read again.
+    fn parse_again(&mut self, parse: &Parse<'_>, declared: &[Oid]) -> bool {
+        let Some(recent) = self.recent.find(parse.text, self.lexing, declared) else {
+            return false;
+        };
+        let (text, command, route) = (Arc::clone(&recent.text), recent.command.clone(), recent.route.clone());
+        let token = self.world.statements.next_id();
+        let settings = self.current().clone();
+        let statement = Arc::new(Statement::unnamed(text, declared.to_vec(), settings, command, token));
+        let named = Named {
+            statement: Arc::clone(&statement),
+            route,
+        };
+        let undo = self.give_name(b"", named);
+        self.deferred = Some(Deferred { statement, undo });
+        true
+    }
+
     /// Gives a statement its name in the session; how to take that back.
     fn name_statement(&mut self, name: &[u8], statement: Arc<Statement>) -> Undo {
-        let named = Named::new(statement);
+        self.give_name(name, Named::new(statement))
+    }
+
+    fn give_name(&mut self, name: &[u8], named: Named) -> Undo {
         let before = if name.is_empty() {
             self.unnamed.replace(named)
         } else {
@@ -209,6 +237,7 @@ impl Session {
                 declared: statement.declared(),
                 parameters: Parameters::default(),
                 statement: Some(&statement),
+                scanned: None,
             };
             match self.compile(&snapshot, &question).await {
                 Ok(compiled) => compiled.prepare_on(),
@@ -616,6 +645,7 @@ impl Session {
                 values: &values,
             },
             statement: Some(statement),
+            scanned: None,
         };
         let plan = match self.kept_route(bind.statement, &snapshot) {
             Some(route) => self.plan_by(&route, &question).await?,
@@ -632,6 +662,7 @@ impl Session {
                     self.statements.get_mut(bind.statement)
                 };
                 if let Some(named) = named {
+                    self.recent.note_route(named.statement.shared_text(), &route);
                     named.route = Some(route);
                 }
                 plan
@@ -763,11 +794,13 @@ impl Session {
             Some(route) if Arc::ptr_eq(&route.snapshot, &snapshot) => Arc::clone(&route.compiled),
             Some(_) | None => match snapshot.compile(&request, &facts) {
                 Ok(compiled) => {
-                    named.route = Some(Route {
+                    let route = Route {
                         snapshot: Arc::clone(&snapshot),
                         context: Arc::clone(&context),
                         compiled: Arc::clone(&compiled),
-                    });
+                    };
+                    self.recent.note_route(named.statement.shared_text(), &route);
+                    named.route = Some(route);
                     compiled
                 }
                 Err(_) => return Ok(SessionEffect::Opaque),
@@ -881,6 +914,7 @@ impl Session {
             declared: statement.declared(),
             parameters: Parameters::default(),
             statement: Some(statement),
+            scanned: None,
         };
         match self.compile(&snapshot, &question).await {
             Ok(compiled) => Ok(compiled.prepare_on()),

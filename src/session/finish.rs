@@ -252,6 +252,11 @@ impl Session {
     /// `SET DateStyle = 'ISO'` leaves the order of day and month as it was: only what the server reported can be replayed.
     fn keep_whole_datestyle(&mut self) {
         const REPORTED_AS: &str = "DateStyle";
+        let looked_at = (self.settings.digest(), self.reports);
+        if self.whole_datestyle == looked_at {
+            return;
+        }
+        self.whole_datestyle = looked_at;
         if let (Some(kept), Some(whole)) = (self.settings.get(REPORTED_AS), self.reported.get(REPORTED_AS))
             && kept != whole
             && let Ok(settings) = self.settings.with_value(REPORTED_AS, whole)

@@ -44,7 +44,7 @@ pub(super) struct Described {
 /// What identifies a statement.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Identity {
-    text: Vec<u8>,
+    text: Arc<[u8]>,
     declared: Vec<Oid>,
     origin: Origin,
     settings: u64,
@@ -59,7 +59,7 @@ pub(super) struct Statement {
     /// `sg_<id>`
     backend_name: String,
     /// as the client wrote it
-    text: Vec<u8>,
+    text: Arc<[u8]>,
     /// as declared in Parse
     declared: Vec<Oid>,
     origin: Origin,
@@ -74,7 +74,7 @@ pub(super) struct Statement {
 impl Statement {
     /// A statement that only its session knows (the unnamed one); `token` distinguishes it on backends.
     pub(super) fn unnamed(
-        text: Vec<u8>,
+        text: Arc<[u8]>,
         declared: Vec<Oid>,
         settings: SessionSettings,
         command: Command,
@@ -109,6 +109,11 @@ impl Statement {
 
     /// As the client wrote it.
     pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// The same, to share.
+    pub(super) fn shared_text(&self) -> &Arc<[u8]> {
         &self.text
     }
 
@@ -222,7 +227,7 @@ impl Statements {
     /// The statement of this identity, made if there is none.
     pub(super) fn intern(&self, draft: Draft<'_>) -> Arc<Statement> {
         let identity = Identity {
-            text: draft.text.to_vec(),
+            text: draft.text.into(),
             declared: draft.declared.to_vec(),
             origin: draft.origin.clone(),
             settings: draft.settings.digest(),
@@ -239,7 +244,7 @@ impl Statements {
         let statement = Arc::new(Statement {
             id,
             backend_name: format!("sg_{id}"),
-            text: identity.text.clone(),
+            text: Arc::clone(&identity.text),
             declared: identity.declared.clone(),
             origin: draft.origin,
             settings: draft.settings.clone(),

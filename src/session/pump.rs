@@ -540,6 +540,7 @@ impl Session {
             self.unreported.push((name.clone(), self.reported.get(&name).cloned()));
         }
         Arc::make_mut(&mut self.reported).insert(name, value);
+        self.reports = self.reports.wrapping_add(1);
         if lexed {
             self.lexing = Lexing::from_settings(
                 self.reported
@@ -777,7 +778,7 @@ pub(super) fn poll_ahead(
     ended: &mut Ended,
     context: &mut Context<'_>,
 ) -> Poll<io::Error> {
-    while *ended == Ended::No && client.in_buffer.len() < CLIENT_AHEAD_MAX {
+    while *ended == Ended::No && client.in_buffer.len().saturating_add(client.held_bytes) < CLIENT_AHEAD_MAX {
         match client.poll_fill(context) {
             Poll::Ready(Ok(0)) => *ended = Ended::Yes,
             Poll::Ready(Ok(_)) => {}

@@ -10,9 +10,10 @@ use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
 use crate::session::prepared::Statement;
 use crate::session::state::{Effective, Route, Session, Stale};
+use crate::sql::Shape;
 use crate::telemetry::StatementKind;
 use crate::topology::{ShardId, ShardSet};
-use crate::transaction::{Isolation, Participant};
+use crate::transaction::{Begun, Isolation, Participant};
 use crate::value::Oid;
 use crate::wire::{self, SqlState};
 
@@ -21,9 +22,9 @@ const ROUNDS_MAX: usize = 3;
 
 /// SQLSTATEs of a text that is wrong wherever it is read. Not among them: a relation, function or type that isn't there,
 /// since home has not everything.
-const REJECTIONS: [&str; 20] = [
-    "22003", "22007", "22008", "22P02", "42601", "42702", "42703", "42712", "42725", "42803", "42804", "42846",
-    "42P02", "42P08", "42P09", "42P10", "42P18", "42P19", "42P20", "42P21",
+const REJECTIONS: [&str; 21] = [
+    "22003", "22007", "22008", "22P02", "42601", "42701", "42702", "42703", "42712", "42725", "42803", "42804",
+    "42846", "42P02", "42P08", "42P09", "42P10", "42P18", "42P19", "42P20", "42P21",
 ];
 
 /// What is to be planned.
@@ -37,6 +38,8 @@ pub(super) struct Question<'a> {
     pub(super) parameters: Parameters<'a>,
     /// the statement, where it is a prepared one
     pub(super) statement: Option<&'a Arc<Statement>>,
+    /// the text's shape, where the session has read it (by its own lexing)
+    pub(super) scanned: Option<&'a Shape>,
 }
 
 impl Session {
@@ -65,7 +68,11 @@ impl Session {
                 parameter_types: question.declared,
                 context: &context,
             };
-            match snapshot.plan(&request, &question.parameters, &facts) {
+            let planned = match question.scanned {
+                Some(own) => snapshot.plan_scanned(&request, &facts, own, self.lexing),
+                None => snapshot.plan(&request, &question.parameters, &facts),
+            };
+            match planned {
                 Ok((compiled, plan)) => return Ok((compiled, self.planned(plan)?)),
                 Err(Verdict::Refused(refusal)) => return Err(self.refused(snapshot, question, refusal).await),
                 Err(Verdict::Ask(ask)) => self.answer(snapshot, question, ask, &mut facts).await?,
@@ -106,10 +113,12 @@ impl Session {
                 parameter_types: question.declared,
                 context: &route.context,
             };
-            match route
-                .compiled
-                .bind(&route.snapshot, &request, &question.parameters, &facts)
-            {
+            let compiled = &route.compiled;
+            let planned = match question.scanned {
+                Some(own) => compiled.bind_shaped(&route.snapshot, &request, &question.parameters, &facts, own),
+                None => compiled.bind(&route.snapshot, &request, &question.parameters, &facts),
+            };
+            match planned {
                 Ok(plan) => return self.planned(plan),
                 Err(Verdict::Refused(refusal)) => return Err(self.refused(&route.snapshot, question, refusal).await),
                 Err(Verdict::Ask(ask)) => {
@@ -241,7 +250,12 @@ impl Session {
                 let values = match question.statement.is_some_and(|s| self.reads_times_otherwise(s)) {
                     // The backend that parsed its literals read them under settings which are gone.
                     true => vec![None; expressions.len()],
-                    false => self.ask_constants(snapshot.topology().home(), &expressions).await?,
+                    false => {
+                        // A transaction's time is that of the first shard that it began on.
+                        let begun = self.participants.iter().find(|p| p.begun == Begun::Block);
+                        let shard = begun.map_or(snapshot.topology().home(), |p| p.shard);
+                        self.ask_constants(shard, &expressions).await?
+                    }
                 };
                 facts.constants.extend(expressions.into_iter().zip(values));
             }
@@ -310,8 +324,8 @@ impl Session {
         }
     }
 
-    async fn ask_constants(&mut self, home: ShardId, expressions: &[String]) -> Result<Vec<Option<String>>, Stop> {
-        let at = self.aside(home).await?;
+    async fn ask_constants(&mut self, shard: ShardId, expressions: &[String]) -> Result<Vec<Option<String>>, Stop> {
+        let at = self.aside(shard).await?;
         let in_batch = self.owes_sync(at);
         let list: Vec<String> = expressions.iter().map(|e| format!("({e})::pg_catalog.text")).collect();
         let sql = format!("SELECT {}", list.join(", "));
@@ -417,6 +431,7 @@ impl Session {
             declared: &[],
             parameters: Parameters::default(),
             statement: None,
+            scanned: None,
         };
         let mut facts = self.facts(&question);
         for _ in 0..=ROUNDS_MAX {

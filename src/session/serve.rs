@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::admin::Leave;
 use crate::backend::Link;
 use crate::session::error::{Gone, Stop};
+use crate::session::names::Names;
+use crate::session::recent::{RecentShapes, RecentTexts};
 use crate::session::startup::{Parts, say_goodbye, serve_connection};
 use crate::session::state::{CopyProtocol, Copying, Ended, Running, Session, Skipping, Stale, Urgent, Wrapping};
 use crate::session::world::World;
@@ -55,9 +57,6 @@ pub async fn serve(listener: TcpListener, world: Arc<World>, shutdown: impl Futu
     while sessions.join_next().await.is_some() {}
 }
 
-/// A message up to this length is copied out of the buffer in which others follow it.
-const MESSAGE_COPIED_MAX: usize = 4 * 1024;
-
 /// What waiting for the client ended with.
 enum Woken {
     /// it has sent something
@@ -72,21 +71,6 @@ enum Woken {
     Leave,
     /// too long idle inside a transaction
     IdleTooLong,
-}
-
-/// Takes a client's message out of its buffer; the rest stays, and may grow meanwhile.
-///
-/// Cutting a buffer in two makes it a counted one, which costs more than to copy a short message.
-fn take_message(buffer: &mut BytesMut, length: usize) -> BytesMut {
-    if length == buffer.len() {
-        return std::mem::take(buffer);
-    }
-    if length > MESSAGE_COPIED_MAX {
-        return buffer.split_to(length);
-    }
-    let message = BytesMut::from(buffer.get(..length).unwrap_or_default());
-    buffer.advance(length);
-    message
 }
 
 impl Session {
@@ -121,9 +105,11 @@ impl Session {
             participants,
             queue: VecDeque::new(),
             active: None,
-            statements: HashMap::new(),
+            statements: Names::default(),
             unnamed: None,
-            portals: HashMap::new(),
+            portals: Names::default(),
+            recent: RecentTexts::default(),
+            shapes: RecentShapes::default(),
             cursors: HashMap::new(),
             skipping: Skipping::No,
             copying: Copying::No,
@@ -155,6 +141,8 @@ impl Session {
             cancelled_by: None,
             victim: Arc::default(),
             unreported: Vec::new(),
+            reports: 1,
+            whole_datestyle: (0, 0),
             recheck: Stale::No,
             rows: 0,
             ddl: false,
@@ -212,7 +200,23 @@ impl Session {
             return self.wait().await;
         };
         let length = frame.whole.len();
-        let whole = take_message(&mut self.client.in_buffer, length);
+        // The buffer is taken out, so that the message is read where it lies; what comes meanwhile goes behind it.
+        let mut input = std::mem::take(&mut self.client.in_buffer);
+        self.client.held_bytes = input.len().saturating_sub(length);
+        let done = self.message(tag, input.get(..length).unwrap_or_default()).await;
+        self.client.held_bytes = 0;
+        input.advance(length);
+        if !input.is_empty() {
+            input.extend_from_slice(&self.client.in_buffer);
+            self.client.in_buffer = input;
+        } else if self.client.in_buffer.is_empty() {
+            self.client.in_buffer = input;
+        }
+        done
+    }
+
+    /// One whole message.
+    async fn message(&mut self, tag: u8, whole: &[u8]) -> Result<(), Gone> {
         let body = whole.get(wire::HEADER_BYTES..).unwrap_or_default();
         match tag {
             b'Q' => {
@@ -223,7 +227,7 @@ impl Session {
             }
             b'P' | b'B' | b'D' | b'E' | b'C' | b'F' => {
                 self.enter().await;
-                self.extended(tag, body, &whole).await?;
+                self.extended(tag, body, whole).await?;
                 if tag == b'F' {
                     self.finish_query().await?;
                     self.leave_batch();

@@ -6,18 +6,19 @@
 use std::sync::Arc;
 
 use crate::execute::Describe;
-use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Verdict, Work};
+use crate::plan::{Access, Compiled, Parameters, Plan, SessionEffect, Snapshot, Verdict, Work};
 use crate::session::error::{Failure, Gone, Stop};
 use crate::session::lane::SENT;
 use crate::session::portal::Bound;
 use crate::session::prepared::{Draft, Origin, Statement};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
+use crate::session::recent::Shaped;
 use crate::session::route::Question;
-use crate::session::state::{Copying, Rest, Session, Skipping, Wrapping};
+use crate::session::state::{Copying, Rest, Route, Session, Skipping, Wrapping};
 use crate::session::track::{Tracked, is_noted};
-use crate::sql::{self, Command, DeallocateTarget, Edits, Lead, Shape, Span, Statements};
+use crate::sql::{self, Command, DeallocateTarget, Edits, Lead, Span, Statements};
 use crate::topology::ShardId;
-use crate::transaction::{Examine, Follows, Worked};
+use crate::transaction::{BlockError, Examine, Follows, State, Worked};
 use crate::value::Oid;
 use crate::wire;
 
@@ -28,6 +29,15 @@ pub(super) enum Via {
     Simple,
     /// Execute: rows only
     Extended,
+}
+
+/// What a plan leaves in the session; what isn't understood may leave anything.
+fn effect_planned(planned: Result<Plan, Verdict>) -> Result<SessionEffect, Stop> {
+    match planned {
+        Ok(plan) => Ok(plan.effect),
+        Err(Verdict::Refused(refusal)) if refusal.is_about_backend() => Err(Failure::Refused(refusal).into()),
+        Err(Verdict::Refused(_) | Verdict::Ask(_)) => Ok(SessionEffect::Opaque),
+    }
 }
 
 /// Are rows described before they come?
@@ -52,7 +62,7 @@ impl Session {
             return Ok(());
         }
         self.unnamed = None;
-        self.portals.remove(&b""[..]);
+        self.portals.remove(b"");
         let snapshot = self.snapshot();
         self.choose_mode(&snapshot);
         let done = if self.transparent {
@@ -96,17 +106,15 @@ impl Session {
 
     /// What each statement of a text changes in the session, and the text with names of prepared statements edited.
     fn track_all(&mut self, snapshot: &Arc<Snapshot>, text: &[u8]) -> Result<(Vec<Tracked>, Option<Vec<u8>>), Stop> {
-        let mut shape = std::mem::take(&mut self.shape);
-        let scanned = sql::shape(text, self.lexing, &mut shape);
-        let (lead, count) = (shape.lead(), shape.statements());
-        let is_plain = scanned.is_ok() && count == Statements::One && matches!(lead, Lead::Query | Lead::Write);
-        let effect = is_plain.then(|| self.effect_of(snapshot, text, Some(&shape)));
-        self.shape = shape;
-        if scanned.is_err() {
+        let (lead, count) = match self.shapes.read(text, self.lexing) {
+            Ok(shape) => (shape.lead(), shape.statements()),
             // The server's lexer will say what is wrong, in its own words.
-            return Ok((Vec::new(), None));
-        }
-        if let Some(effect) = effect {
+            Err(_) => return Ok((Vec::new(), None)),
+        };
+        if count == Statements::One && matches!(lead, Lead::Query | Lead::Write) {
+            let mut shaped = self.shapes.take();
+            let effect = self.effect_of_shaped(snapshot, text, &mut shaped);
+            self.shapes.put_back(shaped);
             let effect = effect?;
             if effect == SessionEffect::None {
                 return Ok((Vec::new(), None));
@@ -147,7 +155,7 @@ impl Session {
                 | Command::CommitPrepared(_)
                 | Command::RollbackPrepared(_)
                 | Command::Prepare(_)
-                | Command::Execute(_) => self.effect_of(snapshot, statement, None)?,
+                | Command::Execute(_) => self.effect_of(snapshot, statement)?,
                 _ => SessionEffect::None,
             };
             let prepares = self.edit_names(&command, statement, span.start, &tracked, &mut edits);
@@ -171,21 +179,58 @@ impl Session {
 
     /// What a statement may leave in the session, as far as the planner can tell on one shard.
     /// What an answer of a pooled backend's would get wrong is refused there too.
-    fn effect_of(&self, snapshot: &Arc<Snapshot>, text: &[u8], scanned: Option<&Shape>) -> Result<SessionEffect, Stop> {
+    fn effect_of(&self, snapshot: &Arc<Snapshot>, text: &[u8]) -> Result<SessionEffect, Stop> {
         let request = crate::plan::Request {
             text,
             parameter_types: &[],
             context: &self.effective.context,
         };
-        let facts = crate::plan::Facts::default();
-        let planned = match scanned {
-            Some(own) => snapshot.plan_scanned(&request, &facts, own, self.lexing),
-            None => snapshot.plan(&request, &Parameters::default(), &facts),
+        let planned = snapshot.plan(&request, &Parameters::default(), &self.world.no_facts);
+        effect_planned(planned.map(|(_, plan)| plan))
+    }
+
+    /// The same of a text that has been read; its route is kept with its shape.
+    fn effect_of_shaped(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        text: &[u8],
+        shaped: &mut Shaped,
+    ) -> Result<SessionEffect, Stop> {
+        let request = crate::plan::Request {
+            text,
+            parameter_types: &[],
+            context: &self.effective.context,
         };
-        match planned {
-            Ok((_, plan)) => Ok(plan.effect),
-            Err(Verdict::Refused(refusal)) if refusal.is_about_backend() => Err(Failure::Refused(refusal).into()),
-            Err(Verdict::Refused(_) | Verdict::Ask(_)) => Ok(SessionEffect::Opaque),
+        let facts = &self.world.no_facts;
+        if let Some(route) = self.route_of(snapshot, shaped) {
+            let planned = route
+                .compiled
+                .bind_shaped(snapshot, &request, &Parameters::default(), facts, &shaped.shape);
+            return effect_planned(planned);
+        }
+        let planned = snapshot.plan_scanned(&request, facts, &shaped.shape, self.lexing);
+        if let Ok((compiled, _)) = &planned {
+            self.keep_route(snapshot, shaped, compiled);
+        }
+        effect_planned(planned.map(|(_, plan)| plan))
+    }
+
+    /// The route kept with a shape, if it was worked out under this picture and these settings.
+    fn route_of<'a>(&self, snapshot: &Arc<Snapshot>, shaped: &'a Shaped) -> Option<&'a Route> {
+        let route = shaped.route.as_ref()?;
+        let fits = Arc::ptr_eq(&route.snapshot, snapshot) && Arc::ptr_eq(&route.context, &self.effective.context);
+        fits.then_some(route)
+    }
+
+    /// Keeps a route with the shape of its text, if that was lexed as the planner lexes.
+    fn keep_route(&self, snapshot: &Arc<Snapshot>, shaped: &mut Shaped, compiled: &Arc<Compiled>) {
+        let context = &self.effective.context;
+        if compiled.serves_shape() && context.lexing() == self.lexing {
+            shaped.route = Some(Route {
+                snapshot: Arc::clone(snapshot),
+                context: Arc::clone(context),
+                compiled: Arc::clone(compiled),
+            });
         }
     }
 
@@ -302,11 +347,20 @@ impl Session {
     // --- several shards ---
 
     async fn query_sharded(&mut self, snapshot: &Arc<Snapshot>, text: &[u8]) -> Result<(), Stop> {
-        let mut shape = std::mem::take(&mut self.shape);
-        let scanned = sql::shape(text, self.lexing, &mut shape);
+        let shape = self.shapes.read(text, self.lexing)?;
         let (lead, count) = (shape.lead(), shape.statements());
-        self.shape = shape;
-        scanned?;
+        let command = match lead {
+            Lead::Query => Some(Command::Query),
+            Lead::Write => Some(Command::Insert),
+            Lead::Empty | Lead::Other => None,
+        };
+        if let (Statements::One, Some(command)) = (count, command) {
+            // By far the most: what was read of the text serves planning too.
+            let mut shaped = self.shapes.take();
+            let done = self.query_or_write(snapshot, text, command, &mut shaped).await;
+            self.shapes.put_back(shaped);
+            return done;
+        }
         match count {
             Statements::None => {
                 wire::put_empty_query(&mut self.client.out_buffer);
@@ -325,6 +379,35 @@ impl Session {
                 self.several(snapshot, text, &spans).await
             }
         }
+    }
+
+    async fn query_or_write(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        text: &[u8],
+        command: Command,
+        shaped: &mut Shaped,
+    ) -> Result<(), Stop> {
+        self.refresh_effective().await?;
+        if self.block.state() == State::Failed {
+            return Err(Failure::Block(BlockError::Aborted).into());
+        }
+        let question = Question {
+            text,
+            declared: &[],
+            parameters: Parameters::default(),
+            statement: None,
+            scanned: Some(&shaped.shape),
+        };
+        let plan = match self.route_of(snapshot, shaped) {
+            Some(route) => self.plan_by(route, &question).await?,
+            None => {
+                let (compiled, plan) = self.plan_and_route(snapshot, &question).await?;
+                self.keep_route(snapshot, shaped, &compiled);
+                plan
+            }
+        };
+        self.run_plan(plan, text, command, Via::Simple).await
     }
 
     async fn several(&mut self, snapshot: &Arc<Snapshot>, text: &[u8], spans: &[Span]) -> Result<(), Stop> {
@@ -414,6 +497,7 @@ impl Session {
             declared: &[],
             parameters: Parameters::default(),
             statement: None,
+            scanned: None,
         };
         let plan = self.plan(snapshot, &question).await?;
         self.run_plan(plan, text, command, via).await

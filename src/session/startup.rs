@@ -253,7 +253,7 @@ async fn open(world: &Arc<World>, link: &mut Link) -> Result<Option<Opened>, Gon
         )));
     }
     let login = world.login(&startup.user, keys);
-    let settings = startup_settings(&startup)?;
+    let settings = world.intern_settings(startup_settings(&startup)?);
     let (report, first) = first_report(world, &login, &startup, &settings).await?;
     wire::put_authentication_ok(&mut link.out_buffer);
     for (name, value) in &report.parameters {

@@ -12,9 +12,11 @@ use crate::admin::{CancelMark, Enrolment};
 use crate::backend::{Link, Login};
 use crate::plan::{Compiled, Context, Snapshot};
 use crate::session::error::Failure;
+use crate::session::names::Names;
 use crate::session::portal::Portal;
 use crate::session::prepared::Statement;
 use crate::session::queue::{Owed, Undo};
+use crate::session::recent::{RecentShapes, RecentTexts};
 use crate::session::world::World;
 use crate::sql::{Lexing, Scope, SessionSettings, Shape, Span};
 use crate::transaction::{Block, Isolation, Participants};
@@ -147,9 +149,13 @@ pub(super) struct Session {
     pub(super) queue: VecDeque<Owed>,
     /// the backend that owes them
     pub(super) active: Option<usize>,
-    pub(super) statements: HashMap<Vec<u8>, Named>,
+    pub(super) statements: Names<Named>,
     pub(super) unnamed: Option<Named>,
-    pub(super) portals: HashMap<Vec<u8>, Portal>,
+    pub(super) portals: Names<Portal>,
+    /// texts of unnamed statements
+    pub(super) recent: RecentTexts,
+    /// shapes of Query messages
+    pub(super) shapes: RecentShapes,
     pub(super) skipping: Skipping,
     pub(super) copying: Copying,
     /// a notice or notification was relayed: the client gets it without delay, as from Postgres
@@ -191,6 +197,10 @@ pub(super) struct Session {
     pub(super) unreported: Vec<(String, Option<String>)>,
     /// reported settings may have gone back to other values: they are asked for before ReadyForQuery
     pub(super) recheck: Stale,
+    /// counts changes of reported settings
+    pub(super) reports: u64,
+    /// settings and reports for which DateStyle was last seen to
+    pub(super) whole_datestyle: (u64, u64),
     /// rows of the statement under way
     pub(super) rows: u64,
     /// DDL has run since the picture was taken

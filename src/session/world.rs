@@ -2,7 +2,7 @@
 //!
 //! Holds: no session owns any of it; settings are swapped whole at reload.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,10 @@ use crate::backend::{Login, Pools, Secret};
 use crate::clock::{Clock, Rng};
 use crate::config::{Role, Settings, Users};
 use crate::discovery::Discovery;
-use crate::plan::Context;
+use crate::plan::{Context, Facts};
 use crate::session::prepared::Statements;
 use crate::session::state::Effective;
+use crate::sql::SessionSettings;
 use crate::telemetry::Telemetry;
 use crate::topology::ShardId;
 use crate::transaction::Coordinator;
@@ -49,6 +50,10 @@ pub struct World {
     pub(super) statements: Statements,
     /// one value per distinct setting, so that equal ones are one pointer; guards the map
     effective: Mutex<HashMap<Context, Arc<Effective>>>,
+    /// settings of logins, likewise; guards the set
+    settings: Mutex<HashSet<SessionSettings>>,
+    /// for questions that need none
+    pub(super) no_facts: Facts,
     /// logins by user, the newest keys; guards the map
     logins: Mutex<HashMap<String, Arc<Login>>>,
     /// what servers reported to a start-up with these parameters; guards the map
@@ -122,6 +127,8 @@ impl World {
             console: RwLock::new(None),
             statements: Statements::default(),
             effective: Mutex::default(),
+            settings: Mutex::default(),
+            no_facts: Facts::default(),
             logins: Mutex::default(),
             reports: Mutex::default(),
             mock_secret,
@@ -196,6 +203,20 @@ impl World {
         let shared = Arc::new(effective);
         map.insert((*shared.context).clone(), Arc::clone(&shared));
         shared
+    }
+
+    /// One shared value per distinct settings of a login: comparing those of a backend with those of a session is then
+    /// comparing two pointers.
+    pub(super) fn intern_settings(&self, settings: SessionSettings) -> SessionSettings {
+        let mut known = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get(&settings) {
+            return known.clone();
+        }
+        if known.len() >= CONTEXTS_MAX {
+            known.clear();
+        }
+        known.insert(settings.clone());
+        settings
     }
 
     /// The login for a user: its own role, or the shared one.

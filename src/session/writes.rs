@@ -114,21 +114,13 @@ impl Session {
         }
     }
 
-    /// The error of a part, with its position in the client's text where there is one.
+    /// The error of a part, with its shard where there are several.
     fn write_failed(&mut self, plan: &Writes, error: ExecuteError) -> Stop {
         match error {
             ExecuteError::Shard {
                 shard: Some(shard),
                 mut fields,
             } => {
-                let position = fields.position().and_then(|at| usize::try_from(at).ok());
-                let part = plan.parts.iter().find(|part| part.shard == shard);
-                let of_client = part.and_then(|part| part.positions.as_ref());
-                let mapped = position.zip(of_client).map(|(at, map)| map.original(at));
-                fields.remove(wire::ErrorField::Position);
-                if let Some(mapped) = mapped {
-                    fields.put(wire::ErrorField::Position, mapped.to_string());
-                }
                 if plan.shards().single().is_none() {
                     fields.add_where(&format!("shard {}", self.world.shard_name(shard)));
                 }

@@ -14,7 +14,7 @@
 //! an operator, never part of a literal; an IN list keeps its count.
 
 use super::error::ScanError;
-use super::lexing::{Lexing, Span};
+use super::lexing::{Encoding, Lexing, Span, StandardStrings};
 use super::literal::{Literal, LiteralClass, class_of};
 use super::scan::{TokenKind, tokens};
 
@@ -27,7 +27,23 @@ pub struct Shape {
     hash: u64,
     lead: Lead,
     statements: Statements,
+    template: Template,
 }
+
+/// The text that was read last, to know the next one by if only numbers and plain strings differ.
+#[derive(Clone, Debug, Default)]
+struct Template {
+    text: Vec<u8>,
+    /// of the lifted literals
+    spans: Vec<Span>,
+    /// where they stand in the text at hand
+    found: Vec<Span>,
+    /// `None`: there is no template
+    lexing: Option<Lexing>,
+}
+
+/// A longer text is no template: what reading it costs is small beside running it.
+const TEMPLATE_BYTES_MAX: usize = 2 * 1024;
 
 /// What the first token promises; enough to skip [`super::command`] for the common ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,7 +106,34 @@ impl Shape {
         self.literals.get(index)?.span.contains(span).then_some(index)
     }
 
+    /// Takes over a text that differs from the one read last in lifted numbers and plain strings alone; whether it does.
+    /// Nothing changes if it doesn't. It costs a comparison of the bytes, where reading costs a pass over tokens.
+    pub fn read_again(&mut self, text: &[u8], lexing: Lexing) -> bool {
+        if !self.template.matches(text, lexing) {
+            return false;
+        }
+        for (literal, span) in self.literals.iter_mut().zip(&self.template.found) {
+            literal.span = *span;
+        }
+        true
+    }
+
+    fn remember(&mut self, text: &[u8], lexing: Lexing) {
+        let alike = |literal: &Literal| is_replaceable(literal.span.of(text), literal.class);
+        if self.statements != Statements::One || text.len() > TEMPLATE_BYTES_MAX || !self.literals.iter().all(alike) {
+            return;
+        }
+        self.template.text.extend_from_slice(text);
+        self.template
+            .spans
+            .extend(self.literals.iter().map(|literal| literal.span));
+        self.template.lexing = Some(lexing);
+    }
+
     fn clear(&mut self) {
+        self.template.text.clear();
+        self.template.spans.clear();
+        self.template.lexing = None;
         self.normal.clear();
         self.literals.clear();
         self.levels.clear();
@@ -100,8 +143,76 @@ impl Shape {
     }
 }
 
+/// A literal in whose place another one of its spelling leaves all else as it was: up to nine digits, or a plain string.
+fn is_replaceable(own: &[u8], class: LiteralClass) -> bool {
+    match (own, class) {
+        ([b'0'..=b'9', ..], LiteralClass::Int4) => own.len() <= DIGITS_MAX && own.iter().all(u8::is_ascii_digit),
+        // Neither doubled quotes nor a continuation.
+        ([b'\'', inner @ .., b'\''], LiteralClass::String) => !inner.contains(&b'\''),
+        _ => false,
+    }
+}
+
+/// That many digits are an int4, whatever they are.
+const DIGITS_MAX: usize = 9;
+
+impl Template {
+    fn matches(&mut self, text: &[u8], lexing: Lexing) -> bool {
+        if self.lexing != Some(lexing) || lexing.encoding == Encoding::Unsafe {
+            return false;
+        }
+        self.found.clear();
+        let (mut old_at, mut at) = (0, 0);
+        for span in &self.spans {
+            let between = self.text.get(old_at..span.start).unwrap_or_default();
+            let rest = text.get(at..).unwrap_or_default();
+            let Some(rest) = rest.strip_prefix(between) else {
+                return false;
+            };
+            let Some(length) = literal_like(span.of(&self.text), rest, lexing) else {
+                return false;
+            };
+            let start = at.saturating_add(between.len());
+            at = start.saturating_add(length);
+            old_at = span.end;
+            self.found.push(Span::new(start, at));
+        }
+        self.text.get(old_at..) == text.get(at..)
+    }
+}
+
+/// Length of the literal that `text` begins with, if it is spelt like `old` and plainly ends.
+fn literal_like(old: &[u8], text: &[u8], lexing: Lexing) -> Option<usize> {
+    let length = match old.first()? {
+        b'\'' => {
+            let inner = text.strip_prefix(b"'")?;
+            let length = inner.iter().position(|byte| *byte == b'\'')?;
+            let inner = inner.get(..length)?;
+            let escapes = lexing.strings == StandardStrings::Off && inner.contains(&b'\\');
+            if escapes || inner.contains(&0) {
+                return None;
+            }
+            length.checked_add(2)?
+        }
+        _ => {
+            let length = text
+                .iter()
+                .position(|byte| !byte.is_ascii_digit())
+                .unwrap_or(text.len());
+            (1..=DIGITS_MAX).contains(&length).then_some(length)?
+        }
+    };
+    match text.get(length) {
+        None | Some(b' ' | b',' | b')' | b';' | b'\n') => Some(length),
+        Some(_) => None,
+    }
+}
+
 /// Reads `text` into `shape`, whose buffers are reused. After an error the shape is empty.
 pub fn shape(text: &[u8], lexing: Lexing, shape: &mut Shape) -> Result<(), ScanError> {
+    if shape.read_again(text, lexing) {
+        return Ok(());
+    }
     shape.clear();
     match fill(text, lexing, shape) {
         Ok(Statements::Several) => {
@@ -112,6 +223,7 @@ pub fn shape(text: &[u8], lexing: Lexing, shape: &mut Shape) -> Result<(), ScanE
         Ok(statements) => {
             shape.statements = statements;
             shape.hash = hash_bytes(&shape.normal);
+            shape.remember(text, lexing);
             Ok(())
         }
         Err(error) => {

@@ -147,6 +147,36 @@ fn literals_are_found_by_span() {
 }
 
 #[test]
+fn a_text_of_the_same_template_is_not_read_again() {
+    let mut found = Shape::default();
+    shape(
+        b"select a from t where b = 1 and c = 'x' limit 5",
+        Lexing::default(),
+        &mut found,
+    )
+    .unwrap();
+    let again = |found: &mut Shape, text: &str| found.read_again(text.as_bytes(), Lexing::default());
+    assert!(again(
+        &mut found,
+        "select a from t where b = 123456789 and c = '' limit 5"
+    ));
+    let spans: Vec<(usize, usize)> = found.literals().iter().map(|l| (l.span.start, l.span.end)).collect();
+    assert_eq!(spans, [(26, 35), (44, 46)]);
+    for other in [
+        "select a from t where b = 1 and c = 'x' limit 6",
+        "select a from t where b = 1234567890 and c = 'x' limit 5",
+        "select a from t where b = 1.5 and c = 'x' limit 5",
+        "select a from t where b = 1 and c = 'it''s' limit 5",
+        "select a from t where b = 1 and c = 'x' limit 5 for update",
+        "select a from t where b = 1",
+        "",
+    ] {
+        assert!(!again(&mut found, other), "{other}");
+    }
+    assert!(again(&mut found, "select a from t where b = 2 and c = 'y' limit 5"));
+}
+
+#[test]
 fn a_warm_shape_keeps_its_buffers() {
     let mut found = Shape::default();
     let text = b"select abalance from pgbench_accounts where aid = 12345";
@@ -433,6 +463,31 @@ proptest! {
                 prop_assert_eq!(found.literals(), literals.as_slice());
             }
         }
+    }
+
+    #[test]
+    fn what_was_read_before_changes_nothing(
+        words in proptest::collection::vec(word_strategy(), 0..20),
+        others in proptest::collection::vec(proptest::sample::select(vec![
+            "1", "22", "999999999", "1234567890", "1.5", "1e3", "1a", "'x'", "''", "'y z'", "'it''s'", "'a\\'", "'x' \n'y'", "E'y'", "a", "-7", "",
+            "1;", "1)", "5\t", "'x'y", "$1", "'\u{e9}'", "'unended", "-- 1",
+        ]), 20..21),
+        changed in any::<u32>(),
+        strings in any::<bool>(),
+    ) {
+        // Two texts that differ in some words, one read behind the other.
+        let lexing = Lexing::from_settings(if strings { "on" } else { "off" }, "UTF8");
+        let first: Vec<&str> = words.iter().map(String::as_str).collect();
+        let second: Vec<&str> = first.iter().zip(&others).enumerate()
+            .map(|(at, (word, other))| if changed >> at & 1 == 1 { *other } else { *word }).collect();
+        let (first, second) = (format!("select {} ;", first.join(" ")), format!("select {} ;", second.join(" ")));
+        let (mut warm, mut fresh) = (Shape::default(), Shape::default());
+        let _warmed = shape(first.as_bytes(), lexing, &mut warm);
+        let (a, b) = (shape(second.as_bytes(), lexing, &mut warm), shape(second.as_bytes(), lexing, &mut fresh));
+        prop_assert_eq!(a.is_ok(), b.is_ok(), "{} | {}", &first, &second);
+        prop_assert_eq!(warm.normal(), fresh.normal(), "{} | {}", &first, &second);
+        prop_assert_eq!(warm.literals(), fresh.literals(), "{} | {}", &first, &second);
+        prop_assert_eq!((warm.hash(), warm.lead(), warm.statements()), (fresh.hash(), fresh.lead(), fresh.statements()));
     }
 
     #[test]

@@ -129,8 +129,9 @@ impl Recovery {
     /// The parts that are prepared on shards that answer, and those shards. One that is back gets its store first.
     async fn look(&self, lost: &mut BTreeSet<ShardId>) -> (Vec<PreparedPart>, Vec<ShardId>) {
         let mut looks = JoinSet::new();
-        for (shard, control) in self.shards.all().iter() {
-            let (shard, control, is_back) = (*shard, Arc::clone(control), lost.contains(shard));
+        for control in self.shards.all() {
+            let shard = control.shard();
+            let is_back = lost.contains(&shard);
             looks.spawn(async move {
                 if is_back && let Err(error) = control.make_store().await {
                     return (shard, Err(error));
@@ -210,8 +211,8 @@ impl Recovery {
     /// The shards that hold a part of this transaction now.
     async fn holders(&self, gid: &Gid) -> Vec<Arc<ShardControl>> {
         let mut looks = JoinSet::new();
-        for control in self.shards.all().values() {
-            let (control, gid) = (Arc::clone(control), gid.on(control.shard()));
+        for control in self.shards.all() {
+            let gid = gid.on(control.shard());
             looks.spawn(async move {
                 let is_held = match control.prepared().await {
                     Ok(Listed::Parts(parts)) => parts.iter().any(|part| part.gid == gid),

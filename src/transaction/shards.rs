@@ -37,7 +37,13 @@ pub struct ShardAddress {
 #[derive(Debug, Default)]
 pub struct Shards {
     /// guards one pointer: held for a clone or a swap, never over an await
-    list: RwLock<Arc<BTreeMap<ShardId, Arc<ShardControl>>>>,
+    list: RwLock<Arc<List>>,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    home: Option<ShardId>,
+    shards: BTreeMap<ShardId, Arc<ShardControl>>,
 }
 
 /// Control connections to one shard.
@@ -93,11 +99,14 @@ pub(super) enum Finished {
 
 impl Shards {
     /// Takes over another list. A shard whose address stays keeps its connections.
-    pub fn reload(&self, addresses: impl IntoIterator<Item = ShardAddress>) -> Result<(), ControlError> {
-        let old = self.all();
+    pub fn reload(&self, home: ShardId, addresses: impl IntoIterator<Item = ShardAddress>) -> Result<(), ControlError> {
+        let old = self.list();
         let mut new = BTreeMap::new();
         for ShardAddress { shard, name, url } in addresses {
-            let known = old.get(&shard).filter(|known| known.url == url && known.name == name);
+            let known = old
+                .shards
+                .get(&shard)
+                .filter(|known| known.url == url && known.name == name);
             let control = match known {
                 Some(known) => Arc::clone(known),
                 None => Arc::new(ShardControl {
@@ -110,16 +119,30 @@ impl Shards {
             };
             new.insert(shard, control);
         }
-        *self.list.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        let list = List {
+            home: Some(home),
+            shards: new,
+        };
+        *self.list.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(list);
         Ok(())
     }
 
-    pub(super) fn all(&self) -> Arc<BTreeMap<ShardId, Arc<ShardControl>>> {
+    fn list(&self) -> Arc<List> {
         Arc::clone(&self.list.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// All of them, in order.
+    pub(super) fn all(&self) -> Vec<Arc<ShardControl>> {
+        self.list().shards.values().cloned().collect()
+    }
+
     pub(super) fn get(&self, shard: ShardId) -> Option<Arc<ShardControl>> {
-        self.all().get(&shard).cloned()
+        self.list().shards.get(&shard).cloned()
+    }
+
+    /// The home shard.
+    pub(super) fn home(&self) -> Option<ShardId> {
+        self.list().home
     }
 
     /// A shard's name, for messages.

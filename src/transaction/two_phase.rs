@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clean::Holding;
 use super::commit::{Commit, CommitAction, CommitEvent, Ending};
 use super::deadlock::Deadlocks;
 use super::fault::{Fault, Step};
@@ -360,9 +361,10 @@ impl Coordinator {
             self.roll_back(participants, heard).await;
             return Err(EndError::CannotPrepare { name, why });
         }
-        // Without a reason it is the first shard: NOTIFY and LISTEN, which no query shows, ran on home.
+        // Without a reason it is home: NOTIFY and LISTEN, which no query shows, ran there.
+        let home = self.shards.home();
         let mut writers: Vec<(&Probed, u64)> = probed.iter().filter_map(|one| Some((one, one.x?))).collect();
-        writers.sort_by_key(|(one, _)| (one.holds.is_none(), one.shard));
+        writers.sort_by_key(|(one, _)| (one.holds.is_none(), Some(one.shard) != home, one.shard));
         let mut closed: Vec<(ShardId, usize)> = writers
             .iter()
             .filter(|(one, _)| one.gate == Gate::Closed)
@@ -715,7 +717,13 @@ impl Under<'_> {
         loop {
             if let Some(control) = self.coordinator.shards.get(shard) {
                 match control.finish(&gid, Verdict::Commit).await {
-                    Ok(Finished::Done | Finished::Absent) => return true,
+                    Ok(Finished::Done) => return true,
+                    // Done by another, or by ours after all: its row may go once that is on the standby too.
+                    Ok(Finished::Absent) => {
+                        if control.look(&gid, Durability::Synchronous).await == Holding::Gone {
+                            return true;
+                        }
+                    }
                     Ok(Finished::Busy) => {}
                     Err(error) => tracing::debug!(%gid, %error, "not committed yet"),
                 }
@@ -843,7 +851,9 @@ fn prepare_batch(gid: &Gid, mark: &str, durability: Durability) -> String {
         Durability::Synchronous => "SET LOCAL synchronous_commit = on; ",
         Durability::AsSet => "",
     };
-    format!("{wait}{mark} SET CONSTRAINTS ALL IMMEDIATE; PREPARE TRANSACTION '{gid}'")
+    // A timeout would end the wait for the standby, not what is waited for: as bad as a cancel.
+    let timeout = "SET LOCAL statement_timeout = 0";
+    format!("{wait}{mark} SET CONSTRAINTS ALL IMMEDIATE; {timeout}; PREPARE TRANSACTION '{gid}'")
 }
 
 /// Sets what COMMIT PREPARED needs for the session, and tells what was set: it can't run in a block, so SET LOCAL won't do.

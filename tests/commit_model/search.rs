@@ -54,7 +54,8 @@ impl Hasher for Fingerprint {
 
 type Seen = HashMap<u64, (u64, u8), BuildHasherDefault<Fingerprint>>;
 
-fn fingerprint(state: &impl Hash) -> u64 {
+/// A value's hash.
+pub(crate) fn fingerprint(state: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     state.hash(&mut hasher);
     hasher.finish()

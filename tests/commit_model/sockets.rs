@@ -2,6 +2,7 @@
 //! never. A crash of a shard (it restarts at once) loses open transactions and every socket; prepared transactions and
 //! committed rows stay. A proxy may crash between any two steps.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use shardgate::transaction::{
@@ -9,7 +10,7 @@ use shardgate::transaction::{
     RecoverAction, RecoverEvent, Rule, Rules, Verdict,
 };
 
-use crate::search::World;
+use crate::search::{World, fingerprint};
 
 const PARTICIPANTS_MAX: usize = 2;
 const RECOVERERS_MAX: usize = 2;
@@ -236,6 +237,23 @@ impl Sockets {
                 Task::Cleaning(machine) if machine.action() == CleanAction::Keep => *task = Task::Idle,
                 Task::Cleaning(_) | Task::Idle => {}
             }
+        }
+        if self.recoverers < RECOVERERS_MAX {
+            return;
+        }
+        // Recoverers are alike: which is first makes no difference.
+        let other = |holder: Holder| match holder {
+            Holder::Recoverer(who) => Holder::Recoverer(1 - who),
+            Holder::Nobody | Holder::Committer | Holder::Orphan => holder,
+        };
+        let [first, second] = &state.tasks;
+        match fingerprint(first).cmp(&fingerprint(second)) {
+            Ordering::Greater => {
+                state.tasks.swap(0, 1);
+                state.holder = other(state.holder);
+            }
+            Ordering::Equal if state.holder == Holder::Recoverer(1) => state.holder = Holder::Recoverer(0),
+            Ordering::Equal | Ordering::Less => {}
         }
     }
 
@@ -835,7 +853,8 @@ impl World for Sockets {
         let committed = parts.clone().any(|p| p.tx == Tx::Committed);
         let aborted = parts.clone().any(|p| p.tx == Tx::Aborted);
         let is_decided = state.d == AtD::Committed;
-        if (is_decided && aborted) || (committed && !is_decided) || (committed && aborted) {
+        // Whatever the decision is, one of these is wrong.
+        if (is_decided && aborted) || (!is_decided && committed) {
             return Some("all or none: one part committed while another aborted");
         }
         match state.told {

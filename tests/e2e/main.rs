@@ -26,3 +26,4 @@ pub mod servers;
 mod sessions;
 mod transactions;
 pub mod world;
+mod writes;

@@ -57,6 +57,7 @@ pub struct World {
     servers: Servers,
     database: String,
     shards: usize,
+    tables: Vec<(String, Placement)>,
     /// `None`: clients talk to the first shard itself
     proxy: Option<Proxy>,
 }
@@ -111,6 +112,7 @@ impl World {
             servers,
             database: spec.name.to_owned(),
             shards: 1,
+            tables: layout.tables().to_vec(),
             proxy: None,
         }
     }
@@ -136,6 +138,7 @@ impl World {
             servers,
             database: spec.name.to_owned(),
             shards: spec.shards,
+            tables: layout.tables().to_vec(),
             proxy: Some(proxy),
         };
         for (table, placement) in layout.tables() {
@@ -159,6 +162,11 @@ impl World {
     /// How many shards there are.
     pub fn shards(&self) -> usize {
         self.shards
+    }
+
+    /// The tables of its layout, and where each lies.
+    pub fn tables(&self) -> &[(String, Placement)] {
+        &self.tables
     }
 
     /// The name of the test's database, the same everywhere.

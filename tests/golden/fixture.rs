@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use shardgate::catalog::{
     Body, Builtin, Catalog, Collation, Column, Filling, Function, FunctionKind, Inheritance, Nullability, Operator,
-    Relation, RelationKind, ReturnsSet, Sequenced, Type, Volatility,
+    Relation, RelationKind, ReturnsSet, Sequenced, Trigger, TriggerLevel, TriggerTiming, Type, Volatility,
 };
 use shardgate::plan::{Category, Context, Snapshot};
 use shardgate::topology::{
@@ -187,7 +187,32 @@ pub(crate) fn catalog() -> Catalog {
     let mut odd = (*catalog.relations[&QualifiedName::public("big_orders")]).clone();
     odd.name = QualifiedName::public("odd_view");
     odd.view_definition = Some("SELECT users.name ISNULL AS odd FROM public.users".to_string());
-    for relation in [lost, odd] {
+    // What a split can't take: a default of the session's, a trigger per statement, a unique index without the key.
+    let users = &catalog.relations[&QualifiedName::public("users")];
+    let [mut tenants, mut audited, mut unkeyed] = ["tenants", "audited", "unkeyed"].map(|name| {
+        let mut copy = (**users).clone();
+        copy.name = QualifiedName::public(name);
+        copy
+    });
+    for column in &mut tenants.columns {
+        let expression = match column.name.as_str() {
+            "email" => "\"left\"(current_setting('app.tenant'::text), 3)",
+            "created_at" => "(date_trunc('day'::text, now()) + '01:00:00'::interval)",
+            _ => continue,
+        };
+        column.filling = Filling::Default {
+            expression: expression.to_string(),
+            sequence: Sequenced::No,
+        };
+    }
+    audited.triggers.push(Trigger {
+        name: "tell".to_string(),
+        level: TriggerLevel::Statement,
+        timing: TriggerTiming::After,
+        function: QualifiedName::new("billing", "audit"),
+    });
+    unkeyed.unique_keys.push(vec![Some("email".to_string())]);
+    for relation in [lost, odd, tenants, audited, unkeyed] {
         catalog.relations.insert(relation.name.clone(), Arc::new(relation));
     }
     for fields in rows("user_functions") {
@@ -306,6 +331,9 @@ pub(crate) fn topology(shards: usize, default_shard: Option<String>) -> Topology
         ("new_orders", sharded("user", "user_id")),
         ("new_log", DeclaredTable::Unsharded(shard(1))),
         ("lost", sharded("user", "gone")),
+        ("tenants", sharded("user", "id")),
+        ("audited", sharded("user", "id")),
+        ("unkeyed", sharded("user", "id")),
     ];
     let mut tables: BTreeMap<QualifiedName, DeclaredTable> = tables
         .into_iter()

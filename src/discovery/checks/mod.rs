@@ -4,6 +4,7 @@
 //! refused before a client meets it. Holds: nothing here writes; every finding has a hint or is its own.
 
 mod server;
+mod commits;
 mod table;
 mod links;
 mod triggers;
@@ -12,6 +13,7 @@ mod reference;
 mod roles;
 mod scene;
 
+pub(super) use commits::commits;
 pub(super) use reference::references;
 pub(super) use roles::roles;
 pub(super) use rows::{Search, category_keys, misplaced, stray};

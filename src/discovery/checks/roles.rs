@@ -19,6 +19,15 @@ struct Found {
     may_login: bool,
     settings: String,
     verifier: Option<String>,
+    membership: Membership,
+}
+
+/// May the control role SET ROLE to a role?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Membership {
+    #[default]
+    None,
+    Member,
 }
 
 /// Compares roles on all shards. `reaches`: those that answer.
@@ -52,6 +61,19 @@ pub(in crate::discovery) async fn roles(
         }
         for name in &names {
             one(&mut findings, settings, users, reach.name(), name, found.get(*name));
+            if found
+                .get(*name)
+                .is_some_and(|found| found.membership == Membership::None)
+            {
+                let control = &reach.endpoint().user;
+                findings.push(about(
+                    Some(reach.name()),
+                    name,
+                    "the control role is not a member of this role",
+                    "What it prepared can't be finished by recovery, which runs COMMIT PREPARED under the role that prepared.",
+                    &format!("GRANT {name} TO {control}"),
+                ));
+            }
         }
         let Some((first_on, expected)) = &first else {
             first = Some((reach.name(), found));
@@ -155,8 +177,8 @@ async fn read(reach: &Reach, names: &[&str]) -> Result<(BTreeMap<String, Found>,
         AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))), '')";
     let sql = |source: &str, verifier: &str| {
         format!(
-            "SELECT r.rolname, r.rolcanlogin, {settings}, {verifier} FROM {source} r WHERE r.rolname IN ({}) \
-             UNION ALL SELECT '', true, {settings}, NULL FROM (SELECT 0::oid AS oid) r",
+            "SELECT r.rolname, r.rolcanlogin, {settings}, {verifier}, pg_has_role(r.oid, 'MEMBER') FROM {source} r \
+             WHERE r.rolname IN ({}) UNION ALL SELECT '', true, {settings}, NULL, true FROM (SELECT 0::oid AS oid) r",
             list.join(", ")
         )
     };
@@ -180,6 +202,11 @@ fn entry(row: &Row, shard: &str) -> Result<(String, Found), Error> {
         may_login: cells.is(1),
         settings: cells.owned(2)?,
         verifier: cells.optional(3).map(str::to_owned),
+        membership: if cells.is(4) {
+            Membership::Member
+        } else {
+            Membership::None
+        },
     };
     Ok((cells.owned(0)?, found))
 }

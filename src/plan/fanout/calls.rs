@@ -100,7 +100,7 @@ const GRAMMAR: [&str; 22] = [
 
 /// What a call means for a fan-out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Nature {
+pub(in crate::plan) enum Nature {
     /// a function of its arguments, alike on every shard
     Alike,
     /// a moment: one constant for all shards
@@ -180,7 +180,7 @@ pub(super) fn tail_expressions(query: &Query) -> Vec<&Expr> {
 
 /// An aggregating, distinct or windowed block over reference tables gives the same on every shard only if it doesn't
 /// depend on the order in which a shard happens to store the rows.
-pub(super) fn repeatable(resolved: &Resolved<'_>, id: BlockId, select: &Select) -> Result<(), Box<Refusal>> {
+pub(in crate::plan) fn repeatable(resolved: &Resolved<'_>, id: BlockId, select: &Select) -> Result<(), Box<Refusal>> {
     if windows(resolved, id, select) || select.distinct.as_ref().is_some_and(is_distinct_on) {
         return Err(refuse(
             RefusalId::FanOutReferenceOrder,
@@ -229,7 +229,7 @@ pub(super) fn single_argument(call: &crate::sql::ast::Function) -> Option<&Expr>
 }
 
 /// Checks every call of the statement; `Err` names the first that may not run on several shards.
-pub(super) fn check(resolved: &Resolved<'_>) -> Result<(), Box<Refusal>> {
+pub(in crate::plan) fn check(resolved: &Resolved<'_>) -> Result<(), Box<Refusal>> {
     for call in &resolved.uses.functions {
         nature(resolved, call)?;
         check_level(resolved, call)?;
@@ -256,15 +256,8 @@ pub(super) fn nature(resolved: &Resolved<'_>, call: &FunctionUse<'_>) -> Result<
         Callee::Grammar => Err(refuse(RefusalId::FanOutFunction, &[bare])),
         // Postgres itself will say so
         Callee::Missing => Ok(Nature::Alike),
-        Callee::Builtin(overloads) => {
-            let worst = overloads.iter().map(|function| function.volatility).max();
-            match worst {
-                Some(Volatility::Immutable) | None => Ok(Nature::Alike),
-                Some(Volatility::Stable) if STABLE.contains(&bare) || is_search(bare, call) => Ok(Nature::Alike),
-                Some(Volatility::Volatile) if PER_ROW.contains(&bare) => Ok(Nature::PerRow),
-                Some(Volatility::Stable | Volatility::Volatile) => Err(refuse(RefusalId::FanOutFunction, &[bare])),
-            }
-        }
+        Callee::Builtin(_) if is_search(bare, call) => Ok(Nature::Alike),
+        Callee::Builtin(overloads) => builtin_nature(bare, overloads),
         Callee::User(overloads) => {
             let allowed = |function: &crate::catalog::Function| {
                 let declared = resolved.input.topology.function(&function.name) == Some(FunctionClass::Pure);
@@ -278,6 +271,22 @@ pub(super) fn nature(resolved: &Resolved<'_>, call: &FunctionUse<'_>) -> Result<
                 false => Err(refuse(RefusalId::FunctionNotDeclared, &[&call.name])),
             }
         }
+    }
+}
+
+/// What a function of pg_catalog means, by its name and all overloads.
+pub(in crate::plan) fn builtin_nature(
+    bare: &str,
+    overloads: &[std::sync::Arc<crate::catalog::Function>],
+) -> Result<Nature, Box<Refusal>> {
+    if is_moment(bare) {
+        return Ok(Nature::Moment);
+    }
+    match overloads.iter().map(|function| function.volatility).max() {
+        Some(Volatility::Immutable) | None => Ok(Nature::Alike),
+        Some(Volatility::Stable) if STABLE.contains(&bare) => Ok(Nature::Alike),
+        Some(Volatility::Volatile) if PER_ROW.contains(&bare) => Ok(Nature::PerRow),
+        Some(Volatility::Stable | Volatility::Volatile) => Err(refuse(RefusalId::FanOutFunction, &[bare])),
     }
 }
 
@@ -401,7 +410,7 @@ pub(super) fn has_aggregate(resolved: &Resolved<'_>, expr: &Expr) -> bool {
 }
 
 /// Does an expression, subqueries left aside, give a set of rows?
-pub(super) fn has_set(resolved: &Resolved<'_>, expr: &Expr) -> bool {
+pub(in crate::plan) fn has_set(resolved: &Resolved<'_>, expr: &Expr) -> bool {
     any_call(resolved, expr, |call| match call.callee {
         Callee::Builtin(overloads) | Callee::User(overloads) => {
             overloads.iter().any(|function| function.returns_set == ReturnsSet::Yes)

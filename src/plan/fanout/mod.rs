@@ -21,6 +21,8 @@ mod distinct;
 mod group;
 mod having;
 
+pub(in crate::plan) use calls::{Nature, builtin_nature, check as check_calls, has_set, repeatable};
+pub(in crate::plan) use moment::{Moment, find as moments};
 pub use spec::{
     Combine, Comparison, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, MergeForm, MergeSpec, Method,
     Nulls, Output, Predicate, Repeats, Scalar,
@@ -34,10 +36,8 @@ use crate::plan::{Refusal, RefusalId, RowLocks, refuse};
 use crate::sql::Span;
 use crate::sql::ast::{Distinct, Select, SelectItem};
 
-use calls::Nature;
 use draft::Draft;
 use limit::{Count, Limits};
-use moment::Moment;
 use spread::{Reader, Spread, Spreads, bug};
 use template::{ConstantSource, Edit};
 

@@ -11,16 +11,20 @@ use super::calls;
 
 /// A function of the moment, by its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(in crate::plan) enum Moment {
+    /// the transaction's
     Transaction,
+    /// the statement's
     Statement,
+    /// its day in the session's time zone
     Date,
+    /// its wall-clock time there
     Local,
 }
 
 impl Moment {
     /// The expression whose value is asked for.
-    pub(super) fn question(self) -> &'static str {
+    pub(in crate::plan) fn question(self) -> &'static str {
         match self {
             Moment::Transaction => {
                 "pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'"
@@ -34,7 +38,7 @@ impl Moment {
     }
 
     /// The answer as a typed constant.
-    pub(super) fn constant(self, answer: &str) -> String {
+    pub(in crate::plan) fn constant(self, answer: &str) -> String {
         let type_name = match self {
             Moment::Transaction | Moment::Statement => "timestamptz",
             Moment::Date => "date",
@@ -48,7 +52,8 @@ impl Moment {
         format!("'{plain}'::pg_catalog.{type_name}")
     }
 
-    fn of(word: &[u8]) -> Option<Moment> {
+    /// The moment that a word names, if it does.
+    pub(in crate::plan) fn of(word: &[u8]) -> Option<Moment> {
         let word = word.to_ascii_lowercase();
         match word.as_slice() {
             b"now" | b"current_timestamp" | b"transaction_timestamp" => Some(Moment::Transaction),
@@ -62,7 +67,7 @@ impl Moment {
 
 /// Finds every call of a function of the moment in the text. One that can't be put into the text (with a precision, in a
 /// view, in FROM) is refused.
-pub(super) fn find(resolved: &Resolved<'_>) -> Result<Vec<(Span, Moment)>, Box<Refusal>> {
+pub(in crate::plan) fn find(resolved: &Resolved<'_>) -> Result<Vec<(Span, Moment)>, Box<Refusal>> {
     let mut found = Vec::new();
     let input: &Input<'_> = resolved.input;
     for (index, token) in input.tokens.iter().enumerate() {

@@ -19,4 +19,4 @@ pub(in crate::plan) use constant::{Constant, ConstantScope, Outcome, Static, Typ
 pub(in crate::plan) use evaluate::{Evaluation, Unplaced};
 pub(in crate::plan) use graph::Graph;
 pub(in crate::plan) use pruning::{End, Pruning, Test};
-pub(in crate::plan) use written::{WrittenKey, WrittenRow};
+pub(in crate::plan) use written::{Owner, WrittenKey, WrittenRow};

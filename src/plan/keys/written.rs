@@ -3,8 +3,8 @@
 use crate::plan::Purpose;
 use crate::plan::keys::evaluate::Unplaced;
 use crate::plan::keys::{Constant, Evaluation, Outcome, Pruning};
-use crate::topology::{KeyspaceId, ShardSet};
-use crate::value::KeyType;
+use crate::topology::{KeyspaceId, ShardId, ShardSet};
+use crate::value::{Key, KeyType};
 
 /// Rows written to one sharded table, and where their key comes from.
 #[derive(Clone, Debug)]
@@ -34,6 +34,15 @@ pub(in crate::plan) enum WrittenRow {
     Null,
 }
 
+/// Where one row belongs.
+#[derive(Clone, Debug)]
+pub(in crate::plan) struct Owner {
+    /// its shard; `None`: no shard takes it, each raises the error
+    pub(in crate::plan) shard: Option<ShardId>,
+    /// its key
+    pub(in crate::plan) key: Option<Key>,
+}
+
 // === impl WrittenKey ===
 
 impl WrittenKey {
@@ -42,25 +51,44 @@ impl WrittenKey {
         evaluation.set_purpose(Purpose::Write);
         let mut shards = ShardSet::EMPTY;
         for row in &self.rows {
-            let set = match row {
-                WrittenRow::Constant(constant) => match evaluation.written(self.key_type, self.typmod, constant) {
-                    Ok(Some(key)) => match evaluation.locate(self.keyspace, &key) {
-                        Err(Unplaced::Asked) => ShardSet::EMPTY,
-                        located => located?,
-                    },
-                    // A NULL key, or a value that Postgres rejects: any shard raises its error.
-                    Ok(None) | Err(Outcome::Rejected) => ShardSet::EMPTY,
-                    Err(Outcome::Unclear) => return Err(Unplaced::Unclear),
-                    Err(Outcome::Ask(expression)) => {
-                        evaluation.ask_constant(expression);
-                        ShardSet::EMPTY
-                    }
-                },
-                WrittenRow::Selected(pruning) => pruning.evaluate(self.keyspace, evaluation),
-                WrittenRow::Null => ShardSet::EMPTY,
-            };
-            shards = shards.union(set);
+            shards = shards.union(self.row(row, evaluation)?.0);
         }
         Ok(shards)
+    }
+
+    /// The owner of each row, where each has one key.
+    pub(in crate::plan) fn owners(&self, evaluation: &mut Evaluation<'_>) -> Result<Vec<Owner>, Unplaced> {
+        evaluation.set_purpose(Purpose::Write);
+        let mut owners = Vec::with_capacity(self.rows.len());
+        for row in &self.rows {
+            let (shards, key) = self.row(row, evaluation)?;
+            let shard = shards.single();
+            if shard.is_none() && !shards.is_empty() {
+                return Err(Unplaced::Unclear);
+            }
+            owners.push(Owner { shard, key });
+        }
+        Ok(owners)
+    }
+
+    fn row(&self, row: &WrittenRow, evaluation: &mut Evaluation<'_>) -> Result<(ShardSet, Option<Key>), Unplaced> {
+        let constant = match row {
+            WrittenRow::Constant(constant) => constant,
+            WrittenRow::Selected(pruning) => return Ok((pruning.evaluate(self.keyspace, evaluation), None)),
+            WrittenRow::Null => return Ok((ShardSet::EMPTY, None)),
+        };
+        match evaluation.written(self.key_type, self.typmod, constant) {
+            Ok(Some(key)) => match evaluation.locate(self.keyspace, &key) {
+                Err(Unplaced::Asked) => Ok((ShardSet::EMPTY, None)),
+                located => Ok((located?, Some(key))),
+            },
+            // A NULL key, or a value that Postgres rejects: any shard raises its error.
+            Ok(None) | Err(Outcome::Rejected) => Ok((ShardSet::EMPTY, None)),
+            Err(Outcome::Unclear) => Err(Unplaced::Unclear),
+            Err(Outcome::Ask(expression)) => {
+                evaluation.ask_constant(expression);
+                Ok((ShardSet::EMPTY, None))
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::plan::resolve::{
     object_name,
 };
 use crate::plan::{Refusal, RefusalId, refuse};
-use crate::sql::ast::{Expr, MergeAction, MergeInsertKind, ObjectName, SelectItem, Values};
+use crate::sql::ast::{Expr, InsertOverriding, MergeAction, MergeInsertKind, ObjectName, SelectItem, Values};
 use crate::value::KeyType;
 
 /// Why rows have no known key.
@@ -69,7 +69,13 @@ pub(super) fn written(resolved: &Resolved<'_>, graph: &Graph) -> Result<Vec<Writ
             key_type,
         };
         let rows = match block.kind {
-            BlockKind::Insert(insert) => into.insert(block, &insert.columns)?,
+            BlockKind::Insert(insert) => {
+                // What is given for an identity column is thrown away then.
+                if insert.overriding == Some(InsertOverriding::User) {
+                    into.no_sequence(|_| true)?;
+                }
+                into.insert(block, &insert.columns)?
+            }
             BlockKind::Merge(merge) => {
                 let mut rows = Vec::new();
                 for clause in &merge.clauses {

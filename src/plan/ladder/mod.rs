@@ -22,6 +22,7 @@ use std::sync::Arc;
 use crate::plan::fanout::Template;
 use crate::plan::keys::{Pruning, TypesNeeded, WrittenKey};
 use crate::plan::resolve::Resolved;
+use crate::plan::writes::Split;
 use crate::plan::{Access, Ask, Kind, Purpose, Refusal, SessionEffect, Verdict};
 use crate::sql::{Command, Lexing, ParseFailure, Span, Token};
 use crate::topology::{KeyspaceId, ShardId, ShardSet};
@@ -125,6 +126,8 @@ pub(in crate::plan) struct Mention {
 pub(in crate::plan) enum Several {
     /// a fan-out, for the very text that was compiled
     FanOut(Box<Template>),
+    /// an INSERT split by the keys of its rows, for every text of the shape
+    Split(Box<Split>),
     /// no rule proves it
     Refused(Box<Refusal>),
 }

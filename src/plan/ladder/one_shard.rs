@@ -1,12 +1,13 @@
 //! Step 2: the keys of all sharded tables, at every level, are fixed to one shard; or only reference tables, or one shard's
 //! unsharded tables, occur. What keys leave on several shards goes on to the rules of `fanout`, or is refused.
 
-use crate::plan::keys::Graph;
+use crate::plan::keys::{Graph, WrittenKey};
 use crate::plan::ladder::usage::{Usage, usage};
 use crate::plan::ladder::{Case, Keyed, Literals, Mention, Route, Ruling, Several, Tree, insert, stronger, write};
 use crate::plan::resolve::{BaseColumn, Placement, ReferenceId, Resolved, Role};
-use crate::plan::{Access, Kind, Purpose, Refusal, RefusalId, Verdict, fanout, refuse};
+use crate::plan::{Access, Ask, Kind, Purpose, Refusal, RefusalId, Verdict, fanout, refuse, writes};
 use crate::topology::ShardSet;
+use crate::value::Oid;
 
 /// A statement that reads or writes tables.
 pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
@@ -96,7 +97,17 @@ fn route(case: &Case<'_>, resolved: &Resolved<'_>, usage: Usage) -> Result<Rulin
         Err(insert::Unwritten::Refused(refusal)) => return Ok(Ruling::refused(refusal, otherwise)),
         Err(insert::Unwritten::TypesNeeded(needed)) => return Err(needed.into()),
     };
-    let several = several(resolved, &usage, access, fixed);
+    let several = several(resolved, &usage, access, fixed, &written);
+    if let Several::Split(split) = &several {
+        // Asked now, so that they are kept with the route.
+        let known = |index: usize| {
+            let declared = resolved.input.parameter_types.get(index);
+            declared.is_some_and(|oid| *oid != Oid(0) && *oid != Oid::UNKNOWN)
+        };
+        if !(0..split.parameters()).all(known) {
+            return Err(Verdict::Ask(Ask::ParameterTypes));
+        }
+    }
     let keyed = Keyed {
         mentions: mentions(resolved, &graph),
         written,
@@ -145,13 +156,20 @@ fn mentions(resolved: &Resolved<'_>, graph: &Graph) -> Vec<Mention> {
 }
 
 /// What happens if the keys leave several shards.
-fn several(resolved: &Resolved<'_>, usage: &Usage, access: Access, fixed: ShardSet) -> Several {
+fn several(resolved: &Resolved<'_>, usage: &Usage, access: Access, fixed: ShardSet, written: &[WrittenKey]) -> Several {
     let tables = names(resolved);
-    if access == Access::Write {
+    let rows: usize = written.iter().map(|written| written.rows.len()).sum();
+    if access == Access::Write && (written.len() != 1 || rows < 2) {
         return Several::Refused(refuse(RefusalId::WriteSeveralShards, &[&tables]));
     }
     if let Some(what) = &usage.home_only {
         return Several::Refused(refuse(RefusalId::HomeOnly, &[what]));
+    }
+    if access == Access::Write {
+        return match writes::plan(resolved) {
+            Ok(split) => Several::Split(Box::new(split)),
+            Err(refusal) => Several::Refused(refusal),
+        };
     }
     if !fixed.is_empty() {
         return Several::Refused(refuse(RefusalId::UnshardedBesideSharded, &[&tables]));

@@ -5,6 +5,7 @@
 //! `UPDATE_REFUSALS=1` writes what is refused today into the scripts; a reviewer reads the diff.
 
 pub mod answer;
+pub mod rows;
 pub mod run;
 pub mod script;
 
@@ -31,7 +32,7 @@ macro_rules! scripts {
 
 scripts! {
     limits order_by distinct aggregates group_by windows joins subqueries set_operations ctes functions_views
-    insert update_delete transactions cursors_prepared ddl copy
+    insert insert_split insert_split_keys update_delete transactions cursors_prepared ddl copy
     key_forms parameters key_types value_types names session_settings errors_results explain
     catalog_psql catalog_psql_completion catalog_clients
 }
@@ -170,7 +171,7 @@ fn every_script_is_a_test() {
 /// So that a world's mistake shows as one, not as a proxy that doesn't start.
 #[test]
 fn every_world_is_a_config() {
-    for name in ["trading", "awkward"] {
+    for name in ["trading", "awkward", "split"] {
         for shards in 1..=SHARDS_MAX {
             let source = Source::read(name);
             let text = crate::world::config_text(&source.spec(name, shards));

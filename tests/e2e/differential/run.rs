@@ -9,6 +9,7 @@ use crate::servers::superuser;
 use crate::world::{CLIENT_ROLE, World};
 
 use super::answer::{Answer, Names, read};
+use super::rows::Stock;
 use super::script::{Extent, Mode, Record, Script};
 
 /// What a run of a script showed.
@@ -29,6 +30,11 @@ pub fn run(script: &Script, world: &World, shards: usize) -> Findings {
     for record in &script.records {
         runner.record(record, &mut findings);
     }
+    if let Some(difference) = runner.stock.difference() {
+        findings
+            .wrong
+            .push(format!("at {shards} shards, at the end: {difference}"));
+    }
     findings
 }
 
@@ -38,6 +44,9 @@ struct Runner<'a> {
     sessions: BTreeMap<String, (Client, Client)>,
     subject_names: Names,
     oracle_names: Names,
+    stock: Stock,
+    /// sessions that are inside a transaction
+    busy: BTreeSet<String>,
 }
 
 impl Runner<'_> {
@@ -50,6 +59,8 @@ impl Runner<'_> {
             sessions: BTreeMap::new(),
             subject_names: names(home),
             oracle_names: names(oracle),
+            stock: Stock::new(world),
+            busy: BTreeSet::new(),
         }
     }
 
@@ -118,6 +129,10 @@ impl Runner<'_> {
             return Outcome::Wrong(format!("the subject closed the connection, having said {said:?}"));
         };
         let ours = read(&said, &mut self.subject_names, hide);
+        match ours.status.as_deref() {
+            Some("I") => self.busy.remove(&run.record.session),
+            _ => self.busy.insert(run.record.session.clone()),
+        };
         if ours.code() == Some(&run.record.refusal) && run.record.error.as_deref() != Some(&run.record.refusal) {
             // The plain Postgres doesn't do either what the proxy didn't do, and its transaction fails in step.
             if ours.status.as_deref() == Some("E") {
@@ -131,11 +146,24 @@ impl Runner<'_> {
         if let Some(complaint) = run.intended(&theirs).filter(|_| self.shards == 1) {
             return Outcome::Wrong(complaint);
         }
-        match ours.difference(&theirs, run.record, self.shards) {
-            None => Outcome::Same,
-            Some(difference) => Outcome::Wrong(difference),
+        if let Some(difference) = ours.difference(&theirs, run.record, self.shards) {
+            return Outcome::Wrong(difference);
+        }
+        // What others hold locked can't be read; what isn't committed doesn't count yet.
+        match may_write(run.sql) && self.busy.is_empty() {
+            true => self.stock.difference().map_or(Outcome::Same, Outcome::Wrong),
+            false => Outcome::Same,
         }
     }
+}
+
+/// Might the tables be others after it?
+fn may_write(sql: &str) -> bool {
+    const READERS: [&str; 9] = [
+        "select", "values", "table", "show", "set", "reset", "explain", "fetch", "declare",
+    ];
+    let word: String = sql.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
+    !READERS.contains(&word.to_ascii_lowercase().as_str()) || sql.contains(';')
 }
 
 enum Outcome {

@@ -1,6 +1,7 @@
 //! What COMMIT comes to over several shards, when nothing dies.
 
-use super::{balance, error_of, run, tag_of, wait_until_nothing_is_prepared, world};
+use super::{balance, error_of, run, spec, tag_of, wait_until_nothing_is_prepared, world};
+use crate::world::{Spec, World};
 
 #[test]
 fn a_transfer_is_on_both_shards_and_leaves_nothing_behind() {
@@ -279,6 +280,48 @@ fn two_phases_by_the_client_stay_refused() {
     assert_eq!(client.failure("PREPARE TRANSACTION 'mine'"), "0A000");
     client.rows("ROLLBACK");
     assert_eq!(client.failure("COMMIT PREPARED 'mine'"), "0A000");
+}
+
+#[test]
+fn gids_of_the_proxys_own_are_refused_before_one_shard_too() {
+    use crate::messages::{Format, bind, execute, parse, sync};
+    let world = World::start(Spec {
+        shards: 1,
+        ..spec("commit_own_gids", "")
+    });
+    let mut client = world.client();
+    assert_eq!(client.failure("COMMIT PREPARED 'sg:mine'"), "0A000");
+    assert_eq!(client.failure("ROLLBACK PREPARED 'sg:mine'"), "0A000");
+    let by_messages = [
+        parse("", "ROLLBACK PREPARED 'sg:mine'", &[]),
+        bind("", "", &[], Format::Text),
+        execute("", 0),
+        sync(),
+    ];
+    client.send(&by_messages.concat());
+    let answer = client.read_batch();
+    assert_eq!(
+        error_of(&answer).map(|error| error.code()).as_deref(),
+        Some("0A000"),
+        "{answer:?}"
+    );
+    // As after any error, the block can only be rolled back.
+    run(&mut client, &["BEGIN", "UPDATE accounts SET balance = 1 WHERE id = 1"]);
+    assert_eq!(client.failure("PREPARE TRANSACTION 'sg:mine'"), "0A000");
+    assert_eq!(client.failure("SELECT 1"), "25P02");
+    assert_eq!(tag_of(&client.query("COMMIT")), "ROLLBACK");
+    assert_eq!(balance(&world, 1), "100");
+    // Any other is the server's business.
+    run(
+        &mut client,
+        &[
+            "BEGIN",
+            "UPDATE accounts SET balance = 1 WHERE id = 1",
+            "PREPARE TRANSACTION 'mine'",
+        ],
+    );
+    run(&mut client, &["COMMIT PREPARED 'mine'"]);
+    assert_eq!(balance(&world, 1), "1");
 }
 
 #[test]

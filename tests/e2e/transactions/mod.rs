@@ -79,13 +79,17 @@ enum Known {
 
 /// Moves 1 from an account to another, and notes it on both shards.
 fn transfer(client: &mut Client, number: u64, from: u64, to: u64) -> Known {
-    let statements = [
-        "BEGIN".to_owned(),
-        format!("UPDATE accounts SET balance = balance - 1 WHERE id = {from}"),
-        format!("INSERT INTO moves VALUES ({from}, {number})"),
-        format!("UPDATE accounts SET balance = balance + 1 WHERE id = {to}"),
-        format!("INSERT INTO moves VALUES ({to}, {number})"),
-    ];
+    let part = |id: u64, by: &str| {
+        [
+            format!("UPDATE accounts SET balance = balance {by} WHERE id = {id}"),
+            format!("INSERT INTO moves VALUES ({id}, {number})"),
+        ]
+    };
+    // One order for all, so that no two wait for each other.
+    let mut parts = [(from, "- 1"), (to, "+ 1")];
+    parts.sort_unstable();
+    let mut statements = vec!["BEGIN".to_owned()];
+    statements.extend(parts.into_iter().flat_map(|(id, by)| part(id, by)));
     for sql in &statements {
         match attempt(client, sql) {
             Attempt::Done(_) => {}

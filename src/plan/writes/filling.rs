@@ -1,0 +1,154 @@
+//! Values of columns that an INSERT leaves out: which each shard may fill in for itself, and which must be one for all.
+//!
+//! Why by the default's text: the catalog keeps what `pg_get_expr` prints under `search_path = pg_catalog`, so a bare
+//! name is Postgres's own and all others are qualified.
+//! Holds: a default that isn't understood is refused, never left to the shards.
+
+use crate::catalog::{Column, Filling};
+use crate::plan::fanout::{Moment, Nature, builtin_nature};
+use crate::plan::resolve::Resolved;
+use crate::plan::{Refusal, RefusalId, refuse};
+use crate::sql::{Lexing, Token, TokenKind, scan};
+use crate::topology::{FunctionClass, QualifiedName};
+
+use super::moving;
+
+/// A default that every shard must be given as a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Supplied {
+    /// its text, with moments in their places
+    pub(super) pieces: Vec<Piece>,
+}
+
+/// A piece of a default's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// as it is
+    Text(String),
+    /// a moment
+    Moment(Moment),
+}
+
+/// What must be supplied where a row leaves the column to its default; `None`: a shard fills it in as well.
+pub(super) fn supplied(
+    resolved: &Resolved<'_>,
+    table: &str,
+    column: &Column,
+) -> Result<Option<Supplied>, Box<Refusal>> {
+    match &column.filling {
+        Filling::Nothing | Filling::Generated(_) => Ok(None),
+        Filling::Identity => Err(refuse(RefusalId::InsertSequenceDefault, &[table, &column.name])),
+        Filling::Default {
+            expression,
+            sequence: _,
+        } => read(resolved, expression)
+            .map_err(|what| refuse(RefusalId::InsertSplitDefault, &[table, &column.name, &what])),
+    }
+}
+
+/// Reads a default; the error names what isn't known to be the same on every shard.
+fn read(resolved: &Resolved<'_>, expression: &str) -> Result<Option<Supplied>, String> {
+    let text = expression.as_bytes();
+    let tokens = scan(text, Lexing::default()).map_err(|_| expression.to_string())?;
+    let mut moments: Vec<(usize, usize, Moment)> = Vec::new();
+    for (index, token) in tokens.iter().enumerate() {
+        if moving::is_string(token) && moving::moves(token.span.of(text)) {
+            return Err(expression.to_string());
+        }
+        if let Some((end, moment)) = call(resolved, text, &tokens, index, token)? {
+            moments.push((token.span.start, end, moment));
+        }
+    }
+    if moments.is_empty() {
+        return Ok(None);
+    }
+    // The client's session may read a backslash or a byte beyond ASCII otherwise than the catalog's did.
+    if !expression.is_ascii() || expression.contains('\\') {
+        return Err(expression.to_string());
+    }
+    let piece = |from: usize, to: usize| expression.get(from..to).map(|text| Piece::Text(text.to_string()));
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    for (start, end, moment) in moments {
+        pieces.extend(piece(at, start));
+        pieces.push(Piece::Moment(moment));
+        at = end;
+    }
+    pieces.extend(piece(at, expression.len()));
+    Ok(Some(Supplied { pieces }))
+}
+
+/// Judges the name at a token; a moment with where its text ends.
+fn call(
+    resolved: &Resolved<'_>,
+    text: &[u8],
+    tokens: &[Token],
+    index: usize,
+    token: &Token,
+) -> Result<Option<(usize, Moment)>, String> {
+    let mut own = String::from_utf8_lossy(token.span.of(text)).into_owned();
+    let ahead = |by: usize| index.checked_add(by).and_then(|at| tokens.get(at));
+    let behind = |by: usize| index.checked_sub(by).and_then(|at| tokens.get(at));
+    let is = |token: Option<&Token>, byte: u8| token.is_some_and(|t| t.kind == TokenKind::Punctuation(byte));
+    let opens = is(ahead(1), b'(');
+    match token.kind {
+        TokenKind::Word => {}
+        // A function whose name is a keyword: `"left"(…)`.
+        TokenKind::QuotedIdentifier if opens => own = own.trim_matches('"').to_string(),
+        _ => return Ok(None),
+    }
+    let folded = own.to_ascii_lowercase();
+    if is(behind(1), b'.') {
+        return match (opens, behind(2)) {
+            (false, _) => Ok(None),
+            (true, Some(schema)) => declared(resolved, text, schema, &folded).map(|()| None),
+            (true, None) => Err(own),
+        };
+    }
+    // A type, perhaps with its modifiers.
+    if behind(1).is_some_and(|token| token.kind == TokenKind::Cast) {
+        return match folded.starts_with("reg") {
+            true => Err(own),
+            false => Ok(None),
+        };
+    }
+    if let Some(moment) = Moment::of(token.span.of(text)).filter(|_| token.kind == TokenKind::Word) {
+        let is_keyword = folded.starts_with("current_") || folded.starts_with("local");
+        return match (is_keyword, opens, is(ahead(2), b')')) {
+            (true, false, _) => Ok(Some((token.span.end, moment))),
+            (false, true, true) => Ok(Some((ahead(2).map_or(token.span.end, |end| end.span.end), moment))),
+            (true, true, _) => Err(own),
+            (false, _, _) => Err(own),
+        };
+    }
+    match folded.as_str() {
+        "current_time" | "localtime" | "current_catalog" | "operator" => return Err(own),
+        _ if !opens => return Ok(None),
+        _ => {}
+    }
+    let hidden = !resolved.input.catalog.functions_named(&folded).is_empty();
+    match resolved.input.catalog.builtin.functions.get(&folded) {
+        Some(overloads) if !hidden => match builtin_nature(&folded, overloads) {
+            Ok(Nature::Alike | Nature::PerRow) => Ok(None),
+            Ok(Nature::Moment) | Err(_) => Err(own),
+        },
+        Some(_) => Err(own),
+        // COALESCE, a type's modifiers behind a typed literal, `IN (…)`: grammar, not a function
+        None if !hidden => Ok(None),
+        None => Err(own),
+    }
+}
+
+/// A function outside pg_catalog must be declared pure, or an extension's with a value per row.
+fn declared(resolved: &Resolved<'_>, text: &[u8], schema: &Token, name: &str) -> Result<(), String> {
+    let schema = String::from_utf8_lossy(schema.span.of(text)).to_ascii_lowercase();
+    let shown = format!("{schema}.{name}");
+    let pure = resolved.input.topology.function(&QualifiedName::new(&schema, name)) == Some(FunctionClass::Pure);
+    let overloads = resolved.input.catalog.functions_named(name);
+    let per_row = name == "uuid_generate_v4" || name == "gen_random_uuid";
+    let own_value = per_row && !overloads.is_empty() && overloads.iter().all(|function| function.extension.is_some());
+    match pure || own_value {
+        true => Ok(()),
+        false => Err(shown),
+    }
+}
