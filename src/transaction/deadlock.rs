@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::gid::{TxId, TxSecret};
+use super::gid::TxSecret;
 use super::lock::LockKey;
 use super::shards::Shards;
 use crate::clock::Clock;
@@ -138,8 +138,8 @@ impl Deadlocks {
 
 async fn look(shards: &Shards) -> Graph {
     let mut looks = JoinSet::new();
-    for (shard, control) in shards.all().iter() {
-        let (shard, control) = (*shard, Arc::clone(control));
+    for control in shards.all().iter() {
+        let (shard, control) = (control.shard(), Arc::clone(control));
         looks.spawn(async move { (shard, control.waits().await) });
     }
     let mut graph = Graph::default();

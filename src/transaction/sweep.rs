@@ -66,8 +66,8 @@ impl Sweeper {
 
     async fn look(&self) -> Marks {
         let mut looks = JoinSet::new();
-        for (shard, control) in self.shards.all().iter() {
-            let (shard, control) = (*shard, Arc::clone(control));
+        for control in self.shards.all().iter() {
+            let (shard, control) = (control.shard(), Arc::clone(control));
             looks.spawn(async move { (shard, control.marks().await) });
         }
         let looked = looks.join_all().await.into_iter();
