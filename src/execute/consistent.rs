@@ -270,7 +270,9 @@ async fn prologue(
 
 fn read_mark(body: &[u8]) -> Result<Option<Mark>, ExecuteError> {
     let row = wire::DataRow::parse(body)?;
-    let mut values = row.values.map(|value| value.and_then(|bytes| std::str::from_utf8(bytes).ok()));
+    let mut values = row
+        .values
+        .map(|value| value.and_then(|bytes| std::str::from_utf8(bytes).ok()));
     let (tx_id, participants) = (values.next().flatten(), values.next().flatten());
     let listed = participants.and_then(|list| list.strip_prefix('{')?.strip_suffix('}'));
     let read = |one: &str| one.parse().ok().and_then(ShardId::new);

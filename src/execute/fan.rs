@@ -423,7 +423,11 @@ async fn room(sink: &mut dyn Sink) -> Result<(), ExecuteError> {
 }
 
 /// Writes what is queued to every shard, all at once.
-pub(super) async fn flush_all(lanes: &[usize], participants: &mut Participants, sink: &mut dyn Sink) -> Result<(), ExecuteError> {
+pub(super) async fn flush_all(
+    lanes: &[usize],
+    participants: &mut Participants,
+    sink: &mut dyn Sink,
+) -> Result<(), ExecuteError> {
     poll_fn(|context| {
         let mut waiting = false;
         for at in lanes {
@@ -447,7 +451,11 @@ pub(super) async fn flush_all(lanes: &[usize], participants: &mut Participants, 
 }
 
 /// The next whole message of a shard, read if need be.
-pub(super) async fn next(at: usize, participants: &mut Participants, sink: &mut dyn Sink) -> Result<Said, ExecuteError> {
+pub(super) async fn next(
+    at: usize,
+    participants: &mut Participants,
+    sink: &mut dyn Sink,
+) -> Result<Said, ExecuteError> {
     loop {
         if let Some(said) = take(at, participants, sink)? {
             return Ok(said);

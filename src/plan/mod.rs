@@ -37,12 +37,13 @@ pub use fanout::{
     Combine, Comparison, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, MergeForm, MergeSpec, Method,
     Nulls, Output, Predicate, Repeats, Scalar,
 };
+pub use locks::OWN_LOCK_CLASSES;
 pub use refusal::{Refusal, RefusalKind, refusal_kinds};
 pub(in crate::plan) use refusal::{RefusalId, refuse};
-pub use locks::OWN_LOCK_CLASSES;
 pub use request::{Category, Facts, Parameters, Request};
 pub use snapshot::Snapshot;
 pub use verdict::{Ask, Purpose, Verdict};
 pub use work::{
-    Access, Counts, FanOut, Kind, Plan, RowLocks, RowOrder, Sameness, SessionEffect, Work, WriteAnswer, WritePart, Writes,
+    Access, Counts, FanOut, Kind, Plan, RowLocks, RowOrder, Sameness, SessionEffect, Work, WriteAnswer, WritePart,
+    Writes,
 };

@@ -110,8 +110,8 @@ fn session_refusal(failure: &Failure) -> Option<&'static str> {
         | Failure::StatementTimeout
         | Failure::ResultTypeChanged
         | Failure::PoolDeadlock { .. }
-            | Failure::NoSnapshot
-            | Failure::Deadlock
+        | Failure::NoSnapshot
+        | Failure::Deadlock
         | Failure::End(
             EndError::Shard { .. }
             | EndError::RolledBack

@@ -214,7 +214,9 @@ impl Graph {
         let reaches = |from: &Waiter, to: &Waiter| reach.get(from).is_some_and(|reached| reached.contains(to));
         let mut victims = BTreeSet::new();
         for from in reach.keys().filter(|from| reaches(from, from)) {
-            let circle = reach.keys().filter(|other| reaches(from, other) && reaches(other, from));
+            let circle = reach
+                .keys()
+                .filter(|other| reaches(from, other) && reaches(other, from));
             let transactions: BTreeSet<LockKey> = circle
                 .filter_map(|one| match one {
                     Waiter::Transaction(key) => Some(*key),
@@ -269,7 +271,10 @@ mod tests {
 
     #[test]
     fn a_circle_may_go_through_backends_of_no_transaction() {
-        assert_eq!(graph(&[&[(11, 100), (100, 12)], &[(22, 23)], &[(33, 31)]]).victims(), [key(3)].into());
+        assert_eq!(
+            graph(&[&[(11, 100), (100, 12)], &[(22, 23)], &[(33, 31)]]).victims(),
+            [key(3)].into()
+        );
     }
 
     #[test]

@@ -28,16 +28,16 @@ mod sweep;
 mod deadlock;
 mod recovery;
 
-pub use await_end::Gates;
 pub use ask::{Ask, Asked};
+pub use await_end::Gates;
 pub use block::{Begin, Block, BlockError, Characteristics, End, Isolation, LogEntry, State};
 pub use clean::{Clean, CleanAction, CleanEvent, Holding};
 pub use commit::{Commit, CommitAction, CommitEvent, Ending};
 pub use deadlock::{Deadlocks, Named};
 pub use fault::{Fault, Step};
 pub use forget::{Forgetter, Forgetting, forgetting};
-pub use lock::LockKey;
 pub use gid::{GID_PREFIX, Gid, TxId, TxSecret};
+pub use lock::LockKey;
 pub use participants::{
     Begun, CommitOrder, Examine, Follows, Life, Participant, Participants, SettingsKept, Sync, Worked,
 };

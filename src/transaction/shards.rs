@@ -358,7 +358,9 @@ impl ShardControl {
             let listed = row.get(1)?.as_deref()?.split(',');
             Some(Mark {
                 tx_id: TxId::parse(row.first()?.as_deref()?)?,
-                participants: listed.filter_map(|one| one.parse().ok().and_then(ShardId::new)).collect(),
+                participants: listed
+                    .filter_map(|one| one.parse().ok().and_then(ShardId::new))
+                    .collect(),
             })
         };
         Ok(cells(&rows).filter_map(mark).collect())

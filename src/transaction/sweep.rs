@@ -136,7 +136,9 @@ impl Sweeper {
     async fn delete(&mut self, due: BTreeMap<ShardId, Vec<TxId>>) {
         let mut deletions = JoinSet::new();
         for (shard, tx_ids) in due {
-            let Some(control) = self.shards.get(shard) else { continue };
+            let Some(control) = self.shards.get(shard) else {
+                continue;
+            };
             let deleted = self.deleted.entry(shard).or_default();
             *deleted = deleted.saturating_add(tx_ids.len());
             let vacuum = *deleted >= VACUUM_EVERY;

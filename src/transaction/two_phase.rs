@@ -820,7 +820,10 @@ impl Answer {
 /// The transaction's number if it has written, what in it PREPARE refuses, and whether it has passed the gate of commits:
 /// with a try no one waits, so all may be asked at once.
 fn probe() -> String {
-    format!("{PROBE}, pg_catalog.pg_try_advisory_xact_lock_shared({})", LockKey::GATE)
+    format!(
+        "{PROBE}, pg_catalog.pg_try_advisory_xact_lock_shared({})",
+        LockKey::GATE
+    )
 }
 
 const PROBE: &str = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text, \

@@ -146,10 +146,17 @@ impl Commits {
     }
 
     fn list(&self, set: u8) -> BTreeSet<Mark> {
-        let listed = self.transactions.iter().enumerate().filter(|(index, _)| set & bit(*index) != 0);
+        let listed = self
+            .transactions
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| set & bit(*index) != 0);
         let mark = |(index, shards): (usize, &Vec<usize>)| Mark {
             tx_id: tx_id(index),
-            participants: shards.iter().map(|shard| ShardId::new(*shard).expect("a small number")).collect(),
+            participants: shards
+                .iter()
+                .map(|shard| ShardId::new(*shard).expect("a small number"))
+                .collect(),
         };
         listed.map(mark).collect()
     }
@@ -281,7 +288,10 @@ impl World for Commits {
             second: 0,
             waited: 0,
         };
-        let shards = self.reads.iter().map(|shard| ShardId::new(*shard).expect("a small number"));
+        let shards = self
+            .reads
+            .iter()
+            .map(|shard| ShardId::new(*shard).expect("a small number"));
         State {
             txs: vec![tx; self.transactions.len()],
             reader: match self.gates {
@@ -383,7 +393,11 @@ impl World for Commits {
             return Some("a reader never waits twice for one transaction at one place");
         }
         let whole = |(index, shards): (usize, &Vec<usize>)| {
-            let places = self.reads.iter().enumerate().filter(|(_, shard)| shards.contains(shard));
+            let places = self
+                .reads
+                .iter()
+                .enumerate()
+                .filter(|(_, shard)| shards.contains(shard));
             let mut seen = places.map(|(place, _)| state.places[place].snapshot & bit(index) != 0);
             let first = seen.next();
             seen.all(|one| Some(one) == first)

@@ -108,14 +108,19 @@ fn lock_classes(resolved: &Resolved<'_>, literals: Literals) -> (Literals, Optio
             FunctionArguments::List(list) if list.args.len() == 2 => Some(list),
             FunctionArguments::List(_) | FunctionArguments::None | FunctionArguments::Subquery(_) => None,
         });
-        let Some(list) = list.filter(|_| is_lock(bare)) else { continue };
+        let Some(list) = list.filter(|_| is_lock(bare)) else {
+            continue;
+        };
         let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(class))) = list.args.first() else {
             continue;
         };
         let Some(class) = integer(class) else { continue };
         literals = Literals::Read;
         if OWN_LOCK_CLASSES.contains(&class) {
-            return (literals, Some(refuse(RefusalId::LockClassReserved, &[&class.to_string()])));
+            return (
+                literals,
+                Some(refuse(RefusalId::LockClassReserved, &[&class.to_string()])),
+            );
         }
     }
     (literals, None)

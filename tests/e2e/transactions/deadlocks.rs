@@ -10,7 +10,10 @@ use crate::world::World;
 fn cross(world: &World, first: &mut Client, second: &mut Client) -> (Attempt, Attempt) {
     let update = |id: u64| format!("UPDATE accounts SET balance = balance WHERE id = {id}");
     run(first, &["BEGIN", "UPDATE accounts SET balance = balance WHERE id = 1"]);
-    run(second, &["BEGIN", "UPDATE accounts SET balance = balance WHERE id = 1001"]);
+    run(
+        second,
+        &["BEGIN", "UPDATE accounts SET balance = balance WHERE id = 1001"],
+    );
     first.send(&query(&update(1001)));
     world.wait_on_shard(
         1,
@@ -38,7 +41,10 @@ fn the_younger_is_told(world: &World, first: &Proxy, second: &Proxy) {
     assert!(matches!(younger, Attempt::Failed(code) if code == "40P01"));
     run(&mut first, &["COMMIT"]);
     // Both sessions are as good as new.
-    run(&mut second, &["BEGIN", "UPDATE accounts SET balance = balance WHERE id = 1", "COMMIT"]);
+    run(
+        &mut second,
+        &["BEGIN", "UPDATE accounts SET balance = balance WHERE id = 1", "COMMIT"],
+    );
     check_balances(world);
 }
 
@@ -62,10 +68,30 @@ fn after_a_savepoint_was_rolled_back() {
     let world = world("deadlock_savepoint");
     let mut first = world.client();
     let mut second = world.client();
-    run(&mut first, &["BEGIN", "SELECT balance FROM accounts WHERE id = 1 FOR UPDATE", "SAVEPOINT a"]);
-    run(&mut first, &["SELECT balance FROM accounts WHERE id = 1002", "ROLLBACK TO a"]);
-    run(&mut second, &["BEGIN", "SELECT balance FROM accounts WHERE id = 1001 FOR UPDATE", "SAVEPOINT a"]);
-    run(&mut second, &["SELECT balance FROM accounts WHERE id = 2", "ROLLBACK TO a"]);
+    run(
+        &mut first,
+        &[
+            "BEGIN",
+            "SELECT balance FROM accounts WHERE id = 1 FOR UPDATE",
+            "SAVEPOINT a",
+        ],
+    );
+    run(
+        &mut first,
+        &["SELECT balance FROM accounts WHERE id = 1002", "ROLLBACK TO a"],
+    );
+    run(
+        &mut second,
+        &[
+            "BEGIN",
+            "SELECT balance FROM accounts WHERE id = 1001 FOR UPDATE",
+            "SAVEPOINT a",
+        ],
+    );
+    run(
+        &mut second,
+        &["SELECT balance FROM accounts WHERE id = 2", "ROLLBACK TO a"],
+    );
     first.send(&query("UPDATE accounts SET balance = balance WHERE id = 1001"));
     let told = attempt(&mut second, "UPDATE accounts SET balance = balance WHERE id = 1");
     assert!(matches!(told, Attempt::Failed(code) if code == "40P01"));
@@ -89,7 +115,10 @@ fn a_long_wait_goes_on() {
             "UPDATE accounts SET balance = balance WHERE id = 1001",
         ],
     );
-    run(&mut second, &["BEGIN", "UPDATE accounts SET balance = balance WHERE id = 2001"]);
+    run(
+        &mut second,
+        &["BEGIN", "UPDATE accounts SET balance = balance WHERE id = 2001"],
+    );
     second.send(&query("UPDATE accounts SET balance = balance WHERE id = 1001"));
     // Long enough for several looks: the server does the waiting.
     world.shard(2).rows("SELECT pg_sleep(2.5)");

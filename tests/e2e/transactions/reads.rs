@@ -226,7 +226,11 @@ fn statement_consistency_sees_half_of_a_transfer() {
 #[test]
 fn readers_wait_for_the_other_half() {
     let (world, file) = held("reads_wait");
-    let holding = proxy(&world, "reads_wait_holding", &format!("decided:hold:{}", file.display()));
+    let holding = proxy(
+        &world,
+        "reads_wait_holding",
+        &format!("decided:hold:{}", file.display()),
+    );
     let mut block = world.client();
     run(&mut block, &["BEGIN", "SELECT balance FROM accounts WHERE id = 5"]);
     let mut portal = world.client();
@@ -235,9 +239,15 @@ fn readers_wait_for_the_other_half() {
     let mut writer = begin_held_transfer(&world, &holding, &file);
     plain.send(&query(SUM));
     block.send(&query(SUM));
-    locking.send(&query("SELECT balance FROM accounts WHERE id IN (1, 2, 1001) FOR SHARE"));
+    locking.send(&query(
+        "SELECT balance FROM accounts WHERE id IN (1, 2, 1001) FOR SHARE",
+    ));
     let limited = [
-        messages::parse("", "SELECT balance FROM accounts WHERE id IN (1, 1001) ORDER BY id", &[]),
+        messages::parse(
+            "",
+            "SELECT balance FROM accounts WHERE id IN (1, 1001) ORDER BY id",
+            &[],
+        ),
         messages::bind("", "", &[], Format::Text),
         messages::execute("", 1),
         messages::execute("", 0),
@@ -247,7 +257,13 @@ fn readers_wait_for_the_other_half() {
     // All four stand before the shard that hasn't committed yet (or before its rows), or recovery has let them go.
     repeat("readers to wait", || {
         let waiting: usize = world.shard(1).value(WAITING).parse().expect("a number");
-        match waiting >= 3 || !file.exists() || world.shard(1).value("SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()") == "0" {
+        match waiting >= 3
+            || !file.exists()
+            || world
+                .shard(1)
+                .value("SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()")
+                == "0"
+        {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         }
@@ -278,7 +294,11 @@ fn a_waiting_reader_can_be_cancelled() {
     let mut reader = world.client();
     let (process, secret) = reader.cancel_key();
     for attempts in 1.. {
-        let holding = proxy(&world, "reads_cancel_holding", &format!("decided:hold:{}", file.display()));
+        let holding = proxy(
+            &world,
+            "reads_cancel_holding",
+            &format!("decided:hold:{}", file.display()),
+        );
         let mut writer = begin_held_transfer(&world, &holding, &file);
         reader.send(&query(SUM));
         let waits = repeat("the reader to wait, or recovery to be faster", || {
