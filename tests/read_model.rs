@@ -63,18 +63,34 @@ fn a_read_past_the_decision_shard() {
 }
 
 #[test]
-fn one_transaction_on_three_shards() {
+fn one_transaction_on_three_shards_whole() {
     holds(&Commits {
-        ticks: 0,
+        ticks: 1,
         ..world(Form::Whole, &[&[0, 1, 2]], &[0, 1, 2], ReadRules::ALL)
     });
 }
 
 #[test]
-fn two_transactions() {
+fn one_transaction_on_three_shards_bracketed() {
     holds(&Commits {
         ticks: 0,
+        ..world(Form::Bracketed, &[&[0, 1, 2]], &[0, 1, 2], ReadRules::ALL)
+    });
+}
+
+#[test]
+fn two_transactions_whole() {
+    holds(&Commits {
+        ticks: 1,
         ..world(Form::Whole, &[&[0, 1], &[1, 0]], &[0, 1], ReadRules::ALL)
+    });
+}
+
+#[test]
+fn two_transactions_bracketed() {
+    holds(&Commits {
+        ticks: 0,
+        ..world(Form::Bracketed, &[&[0, 1], &[1, 0]], &[0, 1], ReadRules::ALL)
     });
 }
 

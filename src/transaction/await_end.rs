@@ -18,6 +18,9 @@ use crate::topology::ShardId;
 /// Connecting for a gate takes no longer.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
+/// Transactions that are waited for by one statement.
+const WAITS_AT_ONCE: usize = 64;
+
 /// Gates of the shards that one reader has closed.
 #[derive(Debug)]
 pub struct Gates {
@@ -38,9 +41,9 @@ impl Coordinator {
         let Some(control) = self.shards().get(shard) else {
             return Err(ControlError::Timeout(CONNECT_MAX));
         };
-        for tx_id in tx_ids {
-            while !control.has_ended(tx_id).await? {
-                tracing::debug!(%tx_id, shard = control.name(), "a read waits for a commit");
+        for some in tx_ids.chunks(WAITS_AT_ONCE) {
+            while !control.have_ended(some).await? {
+                tracing::debug!(shard = control.name(), "a read waits for a commit");
             }
         }
         Ok(())

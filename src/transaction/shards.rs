@@ -168,12 +168,15 @@ impl ShardControl {
         &self.url
     }
 
-    /// Waits for a while until a transaction isn't prepared here; whether that has come.
-    pub(super) async fn has_ended(&self, tx_id: &TxId) -> Result<bool, ControlError> {
-        let sql = format!(
-            "SET LOCAL lock_timeout = '1s'; SELECT pg_catalog.pg_advisory_xact_lock({})",
-            LockKey::of(tx_id)
-        );
+    /// Waits for a while until none of these is prepared here; whether that has come.
+    pub(super) async fn have_ended(&self, tx_ids: &[TxId]) -> Result<bool, ControlError> {
+        // In the order of the locks, so that readers never wait for each other in a circle.
+        let keys: BTreeSet<LockKey> = tx_ids.iter().map(LockKey::of).collect();
+        let locks: Vec<String> = keys
+            .iter()
+            .map(|key| format!("pg_catalog.pg_advisory_xact_lock({key})"))
+            .collect();
+        let sql = format!("SET LOCAL lock_timeout = '1s'; SELECT {}", locks.join(", "));
         match self.waits.simple_query(&sql).await {
             Ok(_) => Ok(true),
             Err(error) if error.sqlstate() == Some("55P03") => Ok(false),

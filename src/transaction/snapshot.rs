@@ -193,7 +193,7 @@ impl Read {
     /// The same, but at the gate from the beginning: for snapshots that no list of marks can bracket.
     pub fn at_gate(rules: ReadRules, form: Form, shards: impl IntoIterator<Item = ShardId>) -> Read {
         let mut read = Read::new(rules, form, shards);
-        read.stage = read.to_gate();
+        read.stage = read.go_to_gate();
         read
     }
 
@@ -263,7 +263,7 @@ impl Read {
             {
                 Stage::Over(ReadAction::Accept)
             }
-            (Stage::Opening(_), ReadEvent::Opened(_)) => self.to_gate(),
+            (Stage::Opening(_), ReadEvent::Opened(_)) => self.go_to_gate(),
             (stage, _) => stage,
         };
     }
@@ -349,11 +349,11 @@ impl Read {
         match self.rounds < ROUNDS_MAX {
             true => go_on(self),
             // Under many commits it is normal that some are always under way.
-            false => self.to_gate(),
+            false => self.go_to_gate(),
         }
     }
 
-    fn to_gate(&mut self) -> Stage {
+    fn go_to_gate(&mut self) -> Stage {
         self.want_all();
         self.gates = self.gates.saturating_add(1);
         match self.gates <= GATES_MAX {

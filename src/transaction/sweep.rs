@@ -38,6 +38,13 @@ pub struct Sweeper {
     deleted: BTreeMap<ShardId, usize>,
 }
 
+/// What becomes of the space of deleted rows now?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Space {
+    Leave,
+    MakeFree,
+}
+
 /// The marks of one moment, by shard; a shard that didn't answer is missing.
 type Marks = BTreeMap<ShardId, BTreeSet<Mark>>;
 
@@ -141,12 +148,15 @@ impl Sweeper {
             };
             let deleted = self.deleted.entry(shard).or_default();
             *deleted = deleted.saturating_add(tx_ids.len());
-            let vacuum = *deleted >= VACUUM_EVERY;
-            if vacuum {
+            let space = match *deleted >= VACUUM_EVERY {
+                true => Space::MakeFree,
+                false => Space::Leave,
+            };
+            if space == Space::MakeFree {
                 *deleted = 0;
             }
             deletions.spawn(async move {
-                if let Err(error) = clear(&control, &tx_ids, vacuum).await {
+                if let Err(error) = clear(&control, &tx_ids, space).await {
                     tracing::debug!(shard = control.name(), %error, "marks are left to the next round");
                 }
             });
@@ -155,10 +165,10 @@ impl Sweeper {
     }
 }
 
-async fn clear(control: &ShardControl, tx_ids: &[TxId], vacuum: bool) -> Result<(), ControlError> {
+async fn clear(control: &ShardControl, tx_ids: &[TxId], space: Space) -> Result<(), ControlError> {
     control.delete_marks(tx_ids).await?;
-    match vacuum {
-        true => control.vacuum_marks().await,
-        false => Ok(()),
+    match space {
+        Space::MakeFree => control.vacuum_marks().await,
+        Space::Leave => Ok(()),
     }
 }

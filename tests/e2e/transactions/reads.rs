@@ -1,7 +1,7 @@
 //! Reads over several shards see each commit over several shards whole, through any proxy, whatever dies meanwhile.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{
@@ -61,22 +61,28 @@ fn write(mut client: Client, writer: u64, over: &AtomicBool, committed: &AtomicU
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reads {
+    Alone,
+    InBlocks,
+}
+
 /// Sums, one after the other; every one has to be right.
-fn read(mut client: Client, in_block: bool, over: &AtomicBool, sums: &AtomicU64) {
+fn read(mut client: Client, how: Reads, over: &AtomicBool, sums: &AtomicU64) {
     while !over.load(Ordering::Relaxed) {
-        if in_block {
+        if how == Reads::InBlocks {
             run(&mut client, &["BEGIN"]);
         }
         for _ in 0..5 {
             match sum(&mut client) {
                 Some(total) => {
-                    assert_eq!(total, TOTAL, "half of a transfer was read (in a block: {in_block})");
+                    assert_eq!(total, TOTAL, "half of a transfer was read: {how:?}");
                     sums.fetch_add(1, Ordering::Relaxed);
                 }
                 None => break, // a shard was killed
             }
         }
-        if in_block {
+        if how == Reads::InBlocks {
             attempt(&mut client, "ROLLBACK");
         }
     }
@@ -100,8 +106,12 @@ fn storm(world: &World, second: &Proxy, commits: u64, meanwhile: impl FnOnce(&At
                     0 => world.client(),
                     _ => client_of(world, second).expect("it serves"),
                 };
+                let how = match number / 2 {
+                    0 => Reads::Alone,
+                    _ => Reads::InBlocks,
+                };
                 let (over, sums) = (&over, &sums);
-                scope.spawn(move || read(client, number / 2 == 1, over, sums))
+                scope.spawn(move || read(client, how, over, sums))
             })
             .collect();
         meanwhile(&committed);
@@ -134,7 +144,7 @@ fn storm(world: &World, second: &Proxy, commits: u64, meanwhile: impl FnOnce(&At
 fn sums_under_transfers_through_two_proxies() {
     let world = world("reads_storm");
     let second = proxy(&world, "reads_storm_second", "");
-    storm(&world, &second, 3_000, |_| {});
+    storm(&world, &second, 2_000, |_| {});
     for shard in 0..3 {
         world.wait_on_shard(shard, "SELECT count(*) FROM shardgate.mark", "0");
     }
@@ -170,6 +180,45 @@ fn sums_while_shards_and_a_proxy_die() {
     });
 }
 
+/// Where each look at the marks shows another commit, a reader closes the gate, and comes to its end.
+#[test]
+fn readers_that_marks_never_satisfy_close_the_gate() {
+    const CLOSED: &str = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1397161984 \
+        AND mode = 'ExclusiveLock' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let world = world("reads_gate");
+    let (over, sums) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for shard in 0..2 {
+            let mut marker = world.shard(shard);
+            let over = &over;
+            // Marks of no transaction: each shard has others.
+            scope.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    marker.rows("INSERT INTO shardgate.mark VALUES (md5(random()::text), '{0,1}')");
+                }
+            });
+        }
+        let (client, ended, counted) = (world.client(), &over, &sums);
+        let reader = scope.spawn(move || read(client, Reads::Alone, ended, counted));
+        let mut looker = world.shard(1);
+        repeat("the gate to be closed, and the reader to go on", || {
+            let closed = looker.value(CLOSED) != "0";
+            match (closed && sums.load(Ordering::Relaxed) > 0) || reader.is_finished() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        over.store(true, Ordering::Relaxed);
+        reader.join().expect("every sum is right");
+    });
+    assert!(sums.load(Ordering::Relaxed) > 0);
+    let mut client = world.client();
+    assert_eq!(client.value(SUM), TOTAL);
+    for shard in 0..2 {
+        world.wait_on_shard(shard, "SELECT count(*) FROM shardgate.mark", "0");
+    }
+}
+
 /// A transfer of 10 from account 1 to 1001 that is committed on its decision shard, and there alone, until the file goes.
 fn held(name: &str) -> (World, PathBuf) {
     let world = world(name);
@@ -178,7 +227,7 @@ fn held(name: &str) -> (World, PathBuf) {
     (world, file)
 }
 
-fn begin_held_transfer(world: &World, holding: &Proxy, file: &PathBuf) -> Client {
+fn begin_held_transfer(world: &World, holding: &Proxy, file: &Path) -> Client {
     let mut client = client_of(world, holding).expect("it serves");
     run(
         &mut client,
