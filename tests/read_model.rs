@@ -3,7 +3,11 @@
 //!
 //! Why the machine itself: a model beside the code proves the model. What is modelled here is only the world around it.
 //! Holds: under `ReadRules::ALL` no state breaks a property; with any one rule dropped the search finds one that does.
-#![expect(clippy::panic, reason = "in a test's helper a failure is the test's")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "in a test's helper a failure is the test's"
+)]
 
 #[path = "read_model/commits.rs"]
 mod commits;

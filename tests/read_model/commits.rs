@@ -82,6 +82,12 @@ struct Place {
     waited: u8,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Waits {
+    Once,
+    Again,
+}
+
 /// Everything of one moment.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct State {
@@ -92,8 +98,8 @@ pub(crate) struct State {
     lost: bool,
     mishaps: u8,
     now: u8,
-    /// the reader was made to wait for the same transaction twice at one place
-    again: bool,
+    /// was the reader made to wait for the same transaction twice at one place?
+    waits: Waits,
 }
 
 /// One step; numbers are transactions, shards, places.
@@ -181,7 +187,9 @@ impl Commits {
                 for (place, txs) in lacking {
                     let txs = (0..state.txs.len()).filter(|index| txs.contains(&tx_id(*index)));
                     let txs = txs.fold(0, |set, index| set | bit(index));
-                    state.again |= state.places[place].waited & txs != 0;
+                    if state.places[place].waited & txs != 0 {
+                        state.waits = Waits::Again;
+                    }
                     state.places[place].waited |= txs;
                 }
             }
@@ -303,7 +311,7 @@ impl World for Commits {
             lost: false,
             mishaps: 0,
             now: 0,
-            again: false,
+            waits: Waits::Once,
         }
     }
 
@@ -389,7 +397,7 @@ impl World for Commits {
     }
 
     fn broken(&self, state: &State) -> Option<&'static str> {
-        if state.again {
+        if state.waits == Waits::Again {
             return Some("a reader never waits twice for one transaction at one place");
         }
         let whole = |(index, shards): (usize, &Vec<usize>)| {
