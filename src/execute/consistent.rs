@@ -369,7 +369,10 @@ async fn drain(at: usize, participants: &mut Participants, sink: &mut dyn Sink) 
     }
 }
 
-async fn unless_interrupted<T>(work: impl Future<Output = T>, sink: &mut dyn Sink) -> Result<T, ExecuteError> {
+pub(super) async fn unless_interrupted<T>(
+    work: impl Future<Output = T>,
+    sink: &mut dyn Sink,
+) -> Result<T, ExecuteError> {
     let mut work = pin!(work);
     poll_fn(|context| {
         if let Poll::Ready(done) = work.as_mut().poll(context) {

@@ -423,12 +423,19 @@ impl Session {
         Ok(())
     }
 
+    /// Whether a read over several shards is to see each transaction whole.
+    pub(super) fn wants_consistency(&self) -> Result<bool, Stop> {
+        match self.current().get("shardgate.consistency") {
+            Some("statement") => Ok(false),
+            Some("snapshot") => Err(NO_SNAPSHOT_CONSISTENCY.into()),
+            Some(_) | None => Ok(true),
+        }
+    }
+
     /// How the shards' snapshots are made to agree; none: they aren't.
     fn snapshot_form(&self, plan: &FanOut, lanes: &[usize]) -> Result<Option<Form>, Stop> {
-        match self.current().get("shardgate.consistency") {
-            Some("statement") => return Ok(None),
-            Some("snapshot") => return Err(NO_SNAPSHOT_CONSISTENCY.into()),
-            Some(_) | None => {}
+        if !self.wants_consistency()? {
+            return Ok(None);
         }
         let in_block = |at: &usize| self.participants.get(*at).is_some_and(|p| p.begun == Begun::Block);
         Ok(match (lanes.len(), plan.row_locks) {
