@@ -62,7 +62,8 @@ impl Coordinator {
 impl Gates {
     /// Closes one more; false if commits under way there don't end in time. Not cancel-safe: drop the gates then.
     pub async fn close(&mut self, shard: ShardId) -> Result<bool, ControlError> {
-        const CLOSE: &str = "SET lock_timeout = '200ms'; SELECT pg_catalog.pg_advisory_lock";
+        // A commit takes less; one that has passed another gate and waits at this reader's takes for ever.
+        const CLOSE: &str = "SET lock_timeout = '25ms'; SELECT pg_catalog.pg_advisory_lock";
         if !self.connections.contains_key(&shard) {
             let Some(control) = self.shards.get(shard) else {
                 return Err(ControlError::Timeout(CONNECT_MAX));

@@ -16,10 +16,10 @@ use crate::topology::ShardId;
 pub const MARKS_KEPT: Duration = Duration::from_secs(1);
 
 /// Looks at marks before the reader goes to the gate.
-const ROUNDS_MAX: u8 = 4;
+const ROUNDS_MAX: u8 = 10;
 
 /// Attempts at the gate before the reader gives up.
-const GATES_MAX: u8 = 20;
+const GATES_MAX: u8 = 200;
 
 /// One rule of consistent reads (`docs/transactions.md` says each in full).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
