@@ -177,7 +177,11 @@ fn of_client(behind: &str, added: &dyn Fn(&str) -> usize) -> String {
     };
     let start = quote.len_utf8().saturating_add(2);
     let (before, line) = behind.split_at_checked(start).unwrap_or((behind, ""));
-    format!("{before}{}", line.get(added(line)..).unwrap_or_default())
+    // A server shows the beginning of a long line only: of the client's there may be nothing.
+    match line.get(added(line)..) {
+        Some(own) if !own.is_empty() => format!("{before}{own}"),
+        Some(_) | None => String::new(),
+    }
 }
 
 #[cfg(test)]
