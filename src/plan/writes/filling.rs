@@ -83,11 +83,14 @@ pub(in crate::plan) fn renewed(known: Known<'_>, expression: &str) -> Result<Ren
     }
 }
 
-/// The moments in a default, by where they stand, and whether it has a value per row.
-fn judge(known: Known<'_>, expression: &str) -> Result<(Vec<(usize, usize, Moment)>, bool), String> {
+/// Where moments begin and end in a default.
+type Moments = Vec<(usize, usize, Moment)>;
+
+/// The moments in a default, and whether it has a value per row.
+fn judge(known: Known<'_>, expression: &str) -> Result<(Moments, bool), String> {
     let text = expression.as_bytes();
     let tokens = scan(text, Lexing::default()).map_err(|_| expression.to_string())?;
-    let mut moments: Vec<(usize, usize, Moment)> = Vec::new();
+    let mut moments = Moments::new();
     let mut by_row = false;
     for (index, token) in tokens.iter().enumerate() {
         if moving::is_string(token) && moving::moves(token.span.of(text)) {
