@@ -1,9 +1,10 @@
-//! COPY FROM STDIN of a sharded table: each row of the client's stream goes to its shard.
+//! COPY FROM STDIN of a table that lies on several shards: each row of the client's stream goes to its shard, or to all.
 //!
 //! Sketch, per piece read from the client: its bytes are gathered, cut into rows, and each row is copied behind the open
 //! CopyData message of its shard; messages are closed and written once the piece is used up. A row costs the search for
 //! its end and for its key, a hash, and two copies.
-//! Holds: a shard gets the client's own bytes of its rows, in their order; nothing is read from the client while a shard has
+//! Holds: a shard gets the client's own bytes of its rows, in their order, behind columns that the client leaves out
+//! (`copy_fill`); nothing is read from the client while a shard has
 //! more than [`LANE_BYTES_HIGH`] to take; what is kept is one row and those bytes; of several errors that of the
 //! client's first line wins, since every row before it is with its shard by then; when a run ends every living link is
 //! settled, whether it was stopped or not.
@@ -16,12 +17,14 @@ use std::task::{Context, Poll};
 use bytes::{Buf, BytesMut};
 use tokio::task::JoinSet;
 
+use crate::execute::copy_fill::{Fills, Made, OutOfRange};
 use crate::execute::copy_lines::{ShardLines, rename};
 use crate::execute::{ExecuteError, Interrupt, Sink};
-use crate::plan::{self, Category, RowPlace};
+use crate::plan::{self, Category, CopyOwners, Draw, RowPlace};
 use crate::sql::{AtEnd, CopyRows, Cut, KeyField};
-use crate::topology::{KeyspaceId, ShardId};
+use crate::topology::{KeyspaceId, QualifiedName, ShardId};
 use crate::transaction::{Life, Participants, Sync};
+use crate::value::Oid;
 use crate::wire::{self, CommandComplete, ErrorFields, SqlState};
 
 /// Bytes for one shard beyond which nothing more is read from the client.
@@ -54,6 +57,10 @@ pub enum Given {
     Ended,
     /// categories of these keys must be known first
     Ask(Vec<String>),
+    /// values of these sequences are needed first, by [`CopyIn::supply`]
+    Draw(Vec<Draw>),
+    /// a value of a sequence that its column's type doesn't hold
+    OutOfRange(Oid),
     /// Postgres refuses what comes here; the shard that will say so has it
     Broken,
     /// a row that has no place
@@ -98,6 +105,8 @@ pub struct Copied {
 pub struct CopyIn {
     plan: Arc<plan::CopyIn>,
     rows: CopyRows,
+    /// none where the client gives all columns
+    fills: Option<Fills>,
     lanes: Vec<Lane>,
     /// by the shard's index: where in `lanes`
     by_shard: Vec<Option<usize>>,
@@ -134,25 +143,48 @@ struct Lane {
     /// where its open CopyData begins
     frame: Option<usize>,
     lines: ShardLines,
+    notices: Notices,
     count: u64,
     /// its error and the client's line in it
     failure: Option<(Option<u64>, ExecuteError)>,
+}
+
+/// Does the client hear a shard's notices?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Notices {
+    /// yes
+    Relayed,
+    /// no: another shard says the same
+    Dropped,
+}
+
+/// Which lanes a row goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum To {
+    /// this one
+    One(usize),
+    /// all of them
+    All,
 }
 
 impl CopyIn {
     /// Sends the statement to each shard and waits until all take rows. Returns CopyInResponse too, as a whole message.
     ///
     /// All shards at once, before the client sends a byte: what is wrong with the statement is said where Postgres says
-    /// it, and no row waits for a round trip.
+    /// it, and no row waits for a round trip. `once`: the values of the plan's constants.
     pub async fn start(
         plan: &Arc<plan::CopyIn>,
-        text: &[u8],
+        (text, once): (&[u8], Vec<Option<String>>),
         lanes: &BTreeMap<ShardId, usize>,
         participants: &mut Participants,
         sink: &mut dyn Sink,
     ) -> Result<(CopyIn, BytesMut), ExecuteError> {
+        let fills = match plan.fills.is_empty() {
+            true => None,
+            false => Some(Fills::new(plan, once)?),
+        };
         let mut by_shard = Vec::new();
-        let mut list = Vec::new();
+        let mut list: Vec<Lane> = Vec::new();
         for (shard, at) in lanes {
             let Some(participant) = participants.get_mut(*at) else {
                 return Err(ExecuteError::Bug("a COPY without its participant"));
@@ -169,6 +201,10 @@ impl CopyIn {
                 stage: Stage::Asked,
                 frame: None,
                 lines: ShardLines::default(),
+                notices: match (&plan.owners, list.is_empty()) {
+                    (CopyOwners::Key(_), _) | (CopyOwners::All(_), true) => Notices::Relayed,
+                    (CopyOwners::All(_), false) => Notices::Dropped,
+                },
                 count: 0,
                 failure: None,
             });
@@ -176,6 +212,7 @@ impl CopyIn {
         let mut copy = CopyIn {
             plan: Arc::clone(plan),
             rows: plan.rows(),
+            fills,
             lanes: list,
             by_shard,
             pending: BytesMut::new(),
@@ -192,6 +229,9 @@ impl CopyIn {
             .await
             .map(ExecuteError::Interrupted);
         if interrupted.is_none() && copy.lanes.iter().all(|lane| lane.stage == Stage::Open) {
+            if let Some(fills) = &copy.fills {
+                response = without_columns(&response, fills.count())?;
+            }
             return Ok((copy, response));
         }
         let failed = copy.stop(StopHow::Own, participants, sink).await;
@@ -209,6 +249,18 @@ impl CopyIn {
         if !self.ended {
             self.pending.extend_from_slice(bytes);
         }
+    }
+
+    /// More values of a sequence.
+    pub fn supply(&mut self, sequence: &QualifiedName, values: Vec<i64>) {
+        if let Some(fills) = &mut self.fills {
+            fills.supply(sequence, values);
+        }
+    }
+
+    /// The last value that a row was given of each sequence; the one that was used last comes last.
+    pub fn last_values(&self) -> Vec<(QualifiedName, i64)> {
+        self.fills.as_ref().map(Fills::last_values).unwrap_or_default()
     }
 
     /// Gives each row that is whole to its shard.
@@ -253,8 +305,9 @@ impl CopyIn {
                 Cut::End => return Ok(Given::Ended),
                 Cut::Header(length) => {
                     self.line = self.line.saturating_add(self.rows.lines());
+                    let front = self.fills.as_ref().map(Fills::header).unwrap_or_default();
                     for lane in 0..self.lanes.len() {
-                        self.push(lane, input.get(..length).unwrap_or_default(), participants)?;
+                        self.push(lane, [&front, input.get(..length).unwrap_or_default()], participants)?;
                     }
                     *at = at.saturating_add(length);
                 }
@@ -262,14 +315,29 @@ impl CopyIn {
                     let lane = self.first.unwrap_or(0);
                     self.first = Some(lane);
                     self.line = self.line.saturating_add(self.rows.lines());
-                    self.push(lane, input.get(..length).unwrap_or_default(), participants)?;
+                    let piece = input.get(..length).unwrap_or_default();
+                    match &mut self.fills {
+                        Some(fills) if self.rows.is_broken_inside(piece) => {
+                            fills.make_blank();
+                            self.push_row(To::One(lane), piece, participants)?;
+                        }
+                        Some(_) | None => self.push(lane, [&[], piece], participants)?,
+                    }
                     return Ok(Given::Broken);
                 }
                 Cut::Row(length) => {
                     let row = input.get(..length).unwrap_or_default();
+                    match self.fills.as_mut().map(Fills::make) {
+                        None | Some(Ok(Made::Yes)) => {}
+                        Some(Ok(Made::Needs(draws))) => {
+                            self.cut = Some(length);
+                            return Ok(Given::Draw(draws));
+                        }
+                        Some(Err(OutOfRange(type_oid))) => return Ok(Given::OutOfRange(type_oid)),
+                    }
                     let place = self.place(row, categories);
-                    let lane = match place {
-                        Ok(lane) => lane,
+                    let to = match place {
+                        Ok(to) => to,
                         Err(RowPlace::Ask(key)) => {
                             self.cut = Some(length);
                             let rest = input.get(length..).unwrap_or_default();
@@ -278,17 +346,27 @@ impl CopyIn {
                         Err(unplaced) => return Ok(Given::Unplaced(unplaced)),
                     };
                     self.line = self.line.saturating_add(self.rows.lines());
-                    self.first.get_or_insert(lane);
-                    self.push(lane, row, participants)?;
+                    self.first.get_or_insert(match to {
+                        To::One(lane) => lane,
+                        To::All => 0,
+                    });
+                    self.push_row(to, row, participants)?;
                     *at = at.saturating_add(length);
                 }
             }
         }
     }
 
-    /// The lane of a row.
-    fn place(&mut self, row: &[u8], categories: &Categories) -> Result<usize, RowPlace> {
-        let field = self.rows.key(row);
+    /// Where a row goes.
+    fn place(&mut self, row: &[u8], categories: &Categories) -> Result<To, RowPlace> {
+        if matches!(self.plan.owners, CopyOwners::All(_)) {
+            return Ok(To::All);
+        }
+        let filled = self.fills.as_ref().and_then(Fills::key);
+        let field = match filled {
+            Some(field) => field,
+            None => self.rows.key(row),
+        };
         let bytes = match field {
             KeyField::Missing | KeyField::Null => &[],
             KeyField::Text(bytes) | KeyField::Binary(bytes) => bytes,
@@ -298,17 +376,18 @@ impl CopyIn {
             && let (last, Some(lane)) = (&self.last.0, self.last.1)
             && last == bytes
         {
-            return Ok(lane);
+            return Ok(To::One(lane));
         }
         if has_bytes && let Some(lane) = self.remembered.get(bytes) {
-            return Ok(*lane);
+            return Ok(To::One(*lane));
         }
         let lane = match self.plan.place(categories, field) {
             RowPlace::At(shard) => {
                 let lane = self.by_shard.get(shard.index()).copied().flatten();
                 lane.ok_or(RowPlace::Unread("its shard owned no bucket when the COPY began"))?
             }
-            RowPlace::Anywhere => return Ok(self.first.unwrap_or(0)),
+            RowPlace::Everywhere => return Ok(To::All),
+            RowPlace::Anywhere => return Ok(To::One(self.first.unwrap_or(0))),
             unplaced @ (RowPlace::Ask(_)
             | RowPlace::CategoryUnknown(_)
             | RowPlace::BeyondRanges(_)
@@ -320,13 +399,16 @@ impl CopyIn {
         if self.plan.is_slow_to_place() && self.remembered.len() < REMEMBERED_MAX {
             self.remembered.insert(bytes.to_vec(), lane);
         }
-        Ok(lane)
+        Ok(To::One(lane))
     }
 
     /// All keys in what is there whose category must be asked for: one question for them all.
     fn unknown(&self, first: String, rest: &[u8], categories: &Categories) -> Vec<String> {
         let mut ahead = self.rows.clone();
         let mut keys = vec![first];
+        if self.fills.as_ref().and_then(Fills::key).is_some() {
+            return keys; // later rows have none yet
+        }
         let mut at = 0_usize;
         while let Cut::Row(length) = ahead.next(rest.get(at..).unwrap_or_default(), AtEnd::No) {
             let row = rest.get(at..).and_then(|rest| rest.get(..length)).unwrap_or_default();
@@ -340,8 +422,26 @@ impl CopyIn {
         keys
     }
 
+    /// Puts a row, with what is filled in before it, behind what its lanes have.
+    fn push_row(&mut self, to: To, row: &[u8], participants: &mut Participants) -> Result<(), ExecuteError> {
+        let (front, replaced) = self.fills.as_mut().map(Fills::take).unwrap_or_default();
+        let row = row.get(replaced..).unwrap_or_default();
+        match to {
+            To::One(lane) => self.push(lane, [&front, row], participants)?,
+            To::All => {
+                for lane in 0..self.lanes.len() {
+                    self.push(lane, [&front, row], participants)?;
+                }
+            }
+        }
+        if let Some(fills) = &mut self.fills {
+            fills.give_back(front);
+        }
+        Ok(())
+    }
+
     /// Puts bytes of a row behind what a lane has.
-    fn push(&mut self, lane: usize, bytes: &[u8], participants: &mut Participants) -> Result<(), ExecuteError> {
+    fn push(&mut self, lane: usize, pieces: [&[u8]; 2], participants: &mut Participants) -> Result<(), ExecuteError> {
         let client_line = self.line;
         let Some(lane) = self.lanes.get_mut(lane) else {
             return Err(ExecuteError::Bug("a row without its lane"));
@@ -356,9 +456,10 @@ impl CopyIn {
             true => self.rows.lines_at_first(),
             false => self.rows.lines(),
         };
-        lane.lines.note(client_line, lines, bytes.len());
+        lane.lines
+            .note(client_line, lines, pieces.iter().map(|piece| piece.len()).sum());
         let out = &mut participant.backend.link.out_buffer;
-        for piece in bytes.chunks(FRAME_BYTES_MAX) {
+        for piece in pieces.iter().flat_map(|piece| piece.chunks(FRAME_BYTES_MAX)) {
             let start = match lane.frame {
                 Some(start) => start,
                 None => {
@@ -395,7 +496,7 @@ impl CopyIn {
         let (plan, next) = (Arc::clone(&self.plan), self.line());
         let mut found = Lanes::Room;
         for lane in &mut self.lanes {
-            lane.drive(context, eager, participants, &plan.table, next, out, None);
+            lane.drive(context, eager, participants, &plan, next, out, None);
             if lane.failure.is_some() || lane.stage == Stage::Settled {
                 return Lanes::Failed;
             }
@@ -424,7 +525,7 @@ impl CopyIn {
             (Some(interrupt), _) => Err(ExecuteError::Interrupted(interrupt)),
             (None, Some(failure)) => Err(failure),
             (None, None) => Ok(Copied {
-                count: self.lanes.iter().map(|lane| lane.count).sum(),
+                count: self.count()?,
                 without: self
                     .lanes
                     .iter()
@@ -432,6 +533,20 @@ impl CopyIn {
                     .map(|lane| lane.at)
                     .collect(),
             }),
+        }
+    }
+
+    /// The rows of all shards; copies must be alike.
+    fn count(&self) -> Result<u64, ExecuteError> {
+        match (&self.plan.owners, self.lanes.first()) {
+            (CopyOwners::Key(_), _) | (CopyOwners::All(_), None) => Ok(self.lanes.iter().map(|lane| lane.count).sum()),
+            (CopyOwners::All(_), Some(first)) => match self.lanes.iter().find(|lane| lane.count != first.count) {
+                None => Ok(first.count),
+                Some(other) => Err(ExecuteError::Differs {
+                    first: first.shard,
+                    other: other.shard,
+                }),
+            },
         }
     }
 
@@ -497,15 +612,7 @@ impl CopyIn {
                 for lane in lanes.iter_mut() {
                     if !lane.is_at(until) {
                         let out = sink.buffer();
-                        lane.drive(
-                            context,
-                            Eager::Yes,
-                            participants,
-                            &plan.table,
-                            next,
-                            out,
-                            Some(response),
-                        );
+                        lane.drive(context, Eager::Yes, participants, &plan, next, out, Some(response));
                     }
                     all &= lane.is_at(until);
                 }
@@ -572,7 +679,7 @@ impl Lane {
         context: &mut Context<'_>,
         eager: Eager,
         participants: &mut Participants,
-        table: &str,
+        plan: &plan::CopyIn,
         next: u64,
         out: &mut BytesMut,
         mut response: Option<&mut BytesMut>,
@@ -599,7 +706,7 @@ impl Lane {
                 self.lose(participants, None);
                 return;
             }
-            if let Err(error) = self.absorb(participants, table, next, out, response.as_deref_mut()) {
+            if let Err(error) = self.absorb(participants, plan, next, out, response.as_deref_mut()) {
                 if let Some(participant) = participants.get_mut(self.at) {
                     participant.life = Life::Gone;
                 }
@@ -625,7 +732,7 @@ impl Lane {
     fn absorb(
         &mut self,
         participants: &mut Participants,
-        table: &str,
+        plan: &plan::CopyIn,
         next: u64,
         out: &mut BytesMut,
         mut response: Option<&mut BytesMut>,
@@ -653,7 +760,7 @@ impl Lane {
                         self.lose(participants, Some(fields));
                         return Ok(());
                     }
-                    let line = rename(&mut fields, table, &self.lines, next);
+                    let line = rename(&mut fields, plan, &self.lines, next);
                     let stopped =
                         fields.code() == SqlState::QUERY_CANCELED && fields.message().as_bytes().ends_with(STOPPED);
                     if !stopped {
@@ -668,9 +775,10 @@ impl Lane {
                     participant.sync = Sync::Settled;
                     self.stage = Stage::Settled;
                 }
+                b'N' if self.notices == Notices::Dropped => {}
                 b'N' => {
                     let mut fields = ErrorFields::parse(frame.body)?;
-                    match rename(&mut fields, table, &self.lines, next) {
+                    match rename(&mut fields, plan, &self.lines, next) {
                         Some(_) => wire::put_notice(out, &fields),
                         None => out.extend_from_slice(frame.whole),
                     }
@@ -690,4 +798,25 @@ impl Lane {
         }
         Ok(())
     }
+}
+
+/// A CopyInResponse without its first columns.
+fn without_columns(response: &[u8], columns: usize) -> Result<BytesMut, ExecuteError> {
+    const COUNT_BYTES: usize = 2;
+    let body = response.get(wire::HEADER_BYTES..).unwrap_or_default();
+    let bug = || ExecuteError::Bug("a CopyInResponse with too few columns");
+    let (format, formats) = body.split_first().ok_or_else(bug)?;
+    let dropped = columns.saturating_add(1).saturating_mul(COUNT_BYTES);
+    let kept = formats.get(dropped..).ok_or_else(bug)?;
+    let count = u16::try_from(kept.len() / COUNT_BYTES).map_err(|_| bug())?;
+    let length = wire::HEADER_BYTES
+        .saturating_add(COUNT_BYTES)
+        .saturating_add(kept.len());
+    let mut out = BytesMut::with_capacity(length.saturating_add(1));
+    out.extend_from_slice(b"G");
+    out.extend_from_slice(&u32::try_from(length).map_err(|_| bug())?.to_be_bytes());
+    out.extend_from_slice(&[*format]);
+    out.extend_from_slice(&count.to_be_bytes());
+    out.extend_from_slice(kept);
+    Ok(out)
 }

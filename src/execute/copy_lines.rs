@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use crate::plan;
 use crate::wire::{ErrorField, ErrorFields};
 
 /// Rows of one block.
@@ -121,7 +122,21 @@ fn take(from: &mut &[u8]) -> Option<u64> {
 }
 
 /// Puts the client's line where a shard's is named (`COPY t, line 3, column a: "x"`); returns it.
-pub(super) fn rename(fields: &mut ErrorFields, table: &str, lines: &ShardLines, next: u64) -> Option<u64> {
+pub(super) fn rename(fields: &mut ErrorFields, plan: &plan::CopyIn, lines: &ShardLines, next: u64) -> Option<u64> {
+    rename_in(fields, &plan.table, lines, next, &|line| match &plan.form {
+        Some(form) => form.added_bytes(line.as_bytes(), plan.fills.len()),
+        None => 0,
+    })
+}
+
+/// `added`: bytes at the beginning of a line that aren't the client's.
+fn rename_in(
+    fields: &mut ErrorFields,
+    table: &str,
+    lines: &ShardLines,
+    next: u64,
+    added: &dyn Fn(&str) -> usize,
+) -> Option<u64> {
     let context = fields.text(ErrorField::Where)?.into_owned();
     let prefix = format!("COPY {table},");
     let mut found = None;
@@ -142,7 +157,7 @@ pub(super) fn rename(fields: &mut ErrorFields, table: &str, lines: &ShardLines, 
             match line {
                 Some(line) => {
                     found = Some(line);
-                    format!("{prefix}{before}{line}{after}")
+                    format!("{prefix}{before}{line}{}", of_client(after, added))
                 }
                 None => entry.to_owned(),
             }
@@ -152,6 +167,21 @@ pub(super) fn rename(fields: &mut ErrorFields, table: &str, lines: &ShardLines, 
         fields.put(ErrorField::Where, renamed.join("\n"));
     }
     found
+}
+
+/// What stands behind the line's number; a whole line (`: "…"`) without what isn't the client's.
+fn of_client(behind: &str, added: &dyn Fn(&str) -> usize) -> String {
+    let quote = behind.strip_prefix(": ").and_then(|quoted| quoted.chars().next());
+    let Some(quote) = quote else {
+        return behind.to_owned();
+    };
+    let start = quote.len_utf8().saturating_add(2);
+    let (before, line) = behind.split_at_checked(start).unwrap_or((behind, ""));
+    // A server shows the beginning of a long line only: of the client's there may be nothing.
+    match line.get(added(line)..) {
+        Some(own) if !own.is_empty() => format!("{before}{own}"),
+        Some(_) | None => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -194,8 +224,11 @@ mod tests {
         lines.note(7, 1, 10);
         let mut fields =
             ErrorFields::parse(b"SERROR\0WPL/pgSQL function f()\nCOPY t9, line 1, column a: \"12\"\0\0").unwrap();
-        assert_eq!(rename(&mut fields, "t9", &lines, 8), Some(7));
+        assert_eq!(rename_in(&mut fields, "t9", &lines, 8, &|_| 0), Some(7));
         let shown = fields.text(ErrorField::Where).unwrap().into_owned();
         assert_eq!(shown, "PL/pgSQL function f()\nCOPY t9, line 7, column a: \"12\"");
+        let mut fields = ErrorFields::parse(b"SERROR\0WCOPY t9, line 1: \"5,a\"\0\0").unwrap();
+        assert_eq!(rename_in(&mut fields, "t9", &lines, 8, &|_| 2), Some(7));
+        assert_eq!(fields.text(ErrorField::Where).unwrap(), "COPY t9, line 7: \"a\"");
     }
 }

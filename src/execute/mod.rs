@@ -8,6 +8,7 @@
 //! others, and every link is at a message boundary, settled, when a run ends.
 //! Absent: gather.
 
+mod copy_fill;
 mod copy_in;
 mod copy_lines;
 mod copy_out;

@@ -1,4 +1,4 @@
-//! COPY of a sharded table: what it needs to know of the table, and where a row goes.
+//! COPY of a table that lies on several shards: what it needs to know of the table, and where a row goes.
 //!
 //! Holds: a row goes to the shard that owns its key, or, where Postgres refuses the row in any case, to any; what can't be
 //! told is never guessed.
@@ -7,37 +7,79 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::catalog::Nullability;
-use crate::plan::{Category, Refusal, RefusalId, refuse};
+use crate::plan::{Category, Privilege, Refusal, RefusalId, Writes, refuse};
 use crate::sql::{CopyColumn, CopyHeader, CopyRows, Encoding, KeyField, RowForm};
-use crate::topology::{KeyspaceId, Placed, ShardId, ShardSet, Strategy, Topology};
+use crate::topology::{KeyspaceId, Placed, QualifiedName, ShardId, ShardSet, Strategy, Topology};
 use crate::value::{Key, KeyError, KeyType, Oid};
 
-/// COPY FROM STDIN whose rows are split by their key.
+/// COPY FROM STDIN of a table that lies on several shards.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CopyIn {
     /// the table as Postgres's messages name it
     pub table: String,
     /// where its rows lie
     pub topology: Arc<Topology>,
-    /// whose buckets decide
-    pub keyspace: KeyspaceId,
-    /// all that own some of them
+    /// all that take rows
     pub shards: ShardSet,
-    /// the key column
-    pub key: CopyKey,
+    /// which of them a row belongs to
+    pub owners: CopyOwners,
     /// how rows are written; `None`: Postgres refuses the options
     pub form: Option<RowForm>,
     /// columns of a row
     pub columns: usize,
-    /// where the key stands among them; `None`: it is left out, and Postgres refuses that
-    pub column: Option<CopyColumn>,
     /// of the data
     pub encoding: Encoding,
+    /// columns that the client leaves out, in the table's order: they come before its own
+    pub fills: Vec<CopyFill>,
+    /// what the shards are sent; `None`: the client's text
+    pub text: Option<Vec<u8>>,
+}
+
+/// Which shards a row belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CopyOwners {
+    /// the one that owns its key
+    Key(Box<CopyKey>),
+    /// all: a reference table
+    All(Box<CopyCopies>),
+}
+
+/// What makes sure that copies of a table stay alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CopyCopies {
+    /// runs first, on the first shard: writers take their turn
+    pub lock: Arc<Writes>,
+    /// a hash of the rows that the transaction has written, which must be the same on every shard afterwards
+    pub sum: Arc<Writes>,
+}
+
+/// A column that is filled here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyFill {
+    /// its name
+    pub name: String,
+    /// its type
+    pub type_oid: Oid,
+    /// with what
+    pub value: FillValue,
+}
+
+/// What a column is filled with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FillValue {
+    /// the next value of this sequence, in each row
+    Next(QualifiedName, Privilege),
+    /// this expression's value, the same in all rows; in binary it yields the hexadecimal digits of its bytes
+    Once(String),
 }
 
 /// The key column of a table that rows are copied into.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopyKey {
+    /// whose buckets decide
+    pub keyspace: KeyspaceId,
+    /// where its values stand
+    pub stands: KeyStands,
     /// its name
     pub name: String,
     /// its type
@@ -48,6 +90,17 @@ pub struct CopyKey {
     pub typmod: i32,
     /// whether the table refuses NULL there
     pub nullability: Nullability,
+}
+
+/// Where the key's values stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyStands {
+    /// in a column of the client's
+    Column(CopyColumn),
+    /// in [`CopyIn::fills`], at this index
+    Fill(usize),
+    /// nowhere: it is left out, and Postgres refuses that
+    Nowhere,
 }
 
 /// COPY TO STDOUT of a table whose rows lie on several shards.
@@ -75,6 +128,8 @@ pub enum CopyOutForm {
 pub enum RowPlace {
     /// to this shard, which owns it
     At(ShardId),
+    /// to all
+    Everywhere,
     /// to any: Postgres refuses it
     Anywhere,
     /// its key's category must be fixed first
@@ -92,39 +147,57 @@ impl CopyIn {
     pub fn rows(&self) -> CopyRows {
         // Where Postgres refuses the options no row will come.
         let form = self.form.clone().unwrap_or(RowForm::Binary);
-        CopyRows::new(form, self.columns, self.column)
+        let column = match &self.owners {
+            CopyOwners::Key(key) => match key.stands {
+                KeyStands::Column(column) => Some(column),
+                KeyStands::Fill(_) | KeyStands::Nowhere => None,
+            },
+            CopyOwners::All(_) => None,
+        };
+        CopyRows::new(form, self.columns, column)
+    }
+
+    /// The key, if one decides.
+    pub fn key(&self) -> Option<&CopyKey> {
+        match &self.owners {
+            CopyOwners::Key(key) => Some(key),
+            CopyOwners::All(_) => None,
+        }
     }
 
     /// Where a row with this key goes.
     pub fn place(&self, categories: &BTreeMap<(KeyspaceId, String), Category>, field: KeyField<'_>) -> RowPlace {
+        let CopyOwners::Key(column) = &self.owners else {
+            return RowPlace::Everywhere;
+        };
         let read = match field {
             KeyField::Missing => return RowPlace::Anywhere,
             KeyField::Null => {
-                return match self.key.nullability {
+                return match column.nullability {
                     Nullability::NotNull => RowPlace::Anywhere,
                     Nullability::Nullable => RowPlace::Unread("it is NULL, and the column takes that"),
                 };
             }
-            KeyField::Text(bytes) | KeyField::Binary(bytes) if self.is_foreign(bytes, field) => {
+            KeyField::Text(bytes) | KeyField::Binary(bytes) if self.is_foreign(column, bytes, field) => {
                 return RowPlace::Unread("it is not ASCII, and the data are not in the shards' encoding");
             }
-            KeyField::Text(bytes) => Key::parse_text(self.key.key_type, bytes),
-            KeyField::Binary(bytes) => Key::parse_binary(self.key.type_oid, bytes, self.key.key_type),
+            KeyField::Text(bytes) => Key::parse_text(column.key_type, bytes),
+            KeyField::Binary(bytes) => Key::parse_binary(column.type_oid, bytes, column.key_type),
         };
-        let key = match read.and_then(|key| key.assign(self.key.key_type, self.key.typmod)) {
+        let key = match read.and_then(|key| key.assign(column.key_type, column.typmod)) {
             Ok(key) => key,
             Err(KeyError::Invalid { .. } | KeyError::OutOfRange { .. } | KeyError::TooLong { .. }) => {
                 return RowPlace::Anywhere;
             }
             Err(KeyError::Ambiguous { expected: _, why }) => return RowPlace::Unread(why),
         };
-        let Some(keyspace) = self.topology.keyspace(self.keyspace) else {
+        let Some(keyspace) = self.topology.keyspace(column.keyspace) else {
             return RowPlace::Unread("its keyspace is gone");
         };
         let mut placed = keyspace.place(&key);
         if placed == Placed::CategoryNeeded {
             let symbol = key.to_text();
-            let id = (self.keyspace, symbol);
+            let id = (column.keyspace, symbol);
             placed = match categories.get(&id) {
                 Some(Category::Fixed(name)) => keyspace.place_in_category(&key, name),
                 Some(Category::Unknown) => return RowPlace::CategoryUnknown(id.1),
@@ -141,26 +214,27 @@ impl CopyIn {
 
     /// Does it take more than a hash or a comparison to place a row?
     pub fn is_slow_to_place(&self) -> bool {
-        let strategy = self
-            .topology
-            .keyspace(self.keyspace)
-            .map(|keyspace| keyspace.strategy());
+        let keyspace = self.key().and_then(|key| self.topology.keyspace(key.keyspace));
+        let strategy = keyspace.map(|keyspace| keyspace.strategy());
         matches!(strategy, Some(Strategy::Category(_)))
     }
 
     /// The refusal of a row without a place, where it is one of the planner's.
     pub fn refusal(&self, place: &RowPlace) -> Option<Box<Refusal>> {
-        let names = |key| [self.table.as_str(), self.key.name.as_str(), key];
+        let column = self.key().map_or("", |key| key.name.as_str());
+        let names = |key| [self.table.as_str(), column, key];
         match place {
             RowPlace::CategoryUnknown(key) => Some(refuse(RefusalId::CategoryUnknown, &names(key))),
             RowPlace::BeyondRanges(key) => Some(refuse(RefusalId::BeyondRanges, &names(key))),
-            RowPlace::At(_) | RowPlace::Anywhere | RowPlace::Ask(_) | RowPlace::Unread(_) => None,
+            RowPlace::At(_) | RowPlace::Everywhere | RowPlace::Anywhere | RowPlace::Ask(_) | RowPlace::Unread(_) => {
+                None
+            }
         }
     }
 
     /// Is a text key written in another encoding than the shards'?
-    fn is_foreign(&self, bytes: &[u8], field: KeyField<'_>) -> bool {
-        let text = match (self.key.key_type, field) {
+    fn is_foreign(&self, column: &CopyKey, bytes: &[u8], field: KeyField<'_>) -> bool {
+        let text = match (column.key_type, field) {
             (KeyType::Text | KeyType::Varchar | KeyType::Bpchar, _) | (_, KeyField::Text(_)) => true,
             (_, KeyField::Binary(_) | KeyField::Missing | KeyField::Null) => false,
         };

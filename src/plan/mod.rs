@@ -34,7 +34,9 @@ mod error;
 
 pub use bind::Compiled;
 pub use context::Context;
-pub use copy::{CopyIn, CopyKey, CopyOut, CopyOutForm, RowPlace};
+pub use copy::{
+    CopyCopies, CopyFill, CopyIn, CopyKey, CopyOut, CopyOutForm, CopyOwners, FillValue, KeyStands, RowPlace,
+};
 pub use error::Error;
 pub use explain::RouteStep;
 pub use fanout::{

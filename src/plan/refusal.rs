@@ -175,22 +175,22 @@ registry! {
         "Without an entry under tables: nothing says where its rows will live.",
         "List {0} under tables: (for example {unsharded: <shard>}), or set default_shard." }
     CopyFile { "copy-file" "0A000",
-        "COPY of a sharded table from or to a file or program of the server",
-        "COPY of sharded table \"{0}\" with {1} is not supported",
+        "COPY of a sharded or reference table from or to a file or program of the server",
+        "COPY of table \"{0}\" with {1} is not supported",
         "Every shard is a server of its own, with files of its own.",
         "Use STDIN or STDOUT (in psql: \\copy)." }
     CopyOption { "copy-option" "0A000",
-        "COPY of a sharded table with FREEZE, WHERE, an option that isn't known, a statement-level trigger, or an unsafe encoding",
-        "COPY of sharded table \"{0}\" with {1} is not supported",
-        "The rows are split by their keys on the way, and that isn't proven exact here.",
+        "COPY of a sharded or reference table with FREEZE, WHERE, an option that isn't known, a statement-level trigger, or an unsafe encoding",
+        "COPY of table \"{0}\" with {1} is not supported",
+        "The rows are sent on to several shards, and that isn't proven exact here.",
         "Leave it out; filter rows before they are sent, and send them in UTF8." }
     CopyMoment { "copy-default-moment" "0A000",
-        "COPY into a sharded table that leaves a column to a default like now()",
-        "column \"{1}\" of sharded table \"{0}\" would be filled with the moment",
+        "COPY that leaves a column which is no date or timestamp to a default with now() or its kin",
+        "column \"{1}\" of table \"{0}\" would be filled by the moment",
         "All rows of one COPY have the same moment, and each shard has its own clock.",
         "List the column in COPY and give it a value in each row." }
     ReferenceWrite { "reference-write" "0A000",
-        "MERGE, COPY and writes inside WITH of reference tables",
+        "MERGE and writes inside WITH of reference tables",
         "reference table \"{0}\" can't be written by {1}",
         "Every shard holds a copy, and all copies must change together.",
         "Use a plain INSERT (with ON CONFLICT, if need be), UPDATE or DELETE." }
@@ -205,7 +205,7 @@ registry! {
         "It may come out otherwise on each shard, and the copies would come to differ.",
         "Compute the values first, and write them as constants; for UPDATE … FROM use a subquery in SET." }
     ReferenceDefault { "reference-default" "0A000",
-        "INSERT into a reference table that leaves a serial, identity, now() or uuid column to its default",
+        "INSERT or COPY into a reference table that leaves a column to a default which differs between shards",
         "column \"{1}\" of reference table \"{0}\" has a default that differs between shards",
         "Each shard would evaluate it for itself.",
         "Give {1} a value: now() may be written out, an id can come from SELECT nextval(…) sent by itself." }
@@ -230,7 +230,7 @@ registry! {
         "It is neither a constant, a parameter, nor a column whose shard is known.",
         "Compute the key in the client and pass it as a value." }
     InsertSequenceDefault { "insert-sequence-default" "0A000",
-        "INSERT … SELECT, MERGE, EXPLAIN or WITH that leaves a serial or identity column of a sharded table to its default",
+        "INSERT … SELECT, MERGE, EXPLAIN or WITH that leaves a serial or identity column of a sharded table to its default; COPY, where its default is more than nextval",
         "column \"{1}\" of sharded table \"{0}\" draws from a sequence",
         "Each shard has a sequence of its own, so their values would collide; values of the home shard's are put into the rows of VALUES only.",
         "INSERT the rows by VALUES, or give {1} values, for example from SELECT nextval(…) sent by itself." }

@@ -12,8 +12,10 @@ use std::task::Poll;
 use bytes::Buf;
 
 use crate::admin::Leave;
-use crate::execute::{self, Categories, Copied, Eager, ExecuteError, Interrupt, Lanes, RowsGiven, StopHow};
-use crate::plan::{self, Access, CopyOut, Purpose, RowPlace};
+use crate::execute::{
+    self, Categories, Copied, Eager, ExecuteError, Interrupt, Lanes, RowsGiven, StopHow, WriteRequest,
+};
+use crate::plan::{self, Access, CopyOut, CopyOwners, FillValue, Purpose, RowPlace, Writes};
 use crate::session::error::{Failure, Gone, Stop};
 use crate::session::finish::ClientSink;
 use crate::session::pump::fatal;
@@ -21,6 +23,7 @@ use crate::session::simple::Via;
 use crate::session::state::{CopyProtocol, Copying, Ended, Session, Wrapping};
 use crate::sql::AtEnd;
 use crate::topology::ShardId;
+use crate::value::Oid;
 use crate::wire;
 
 /// Bytes of the client's that are given away at once.
@@ -34,6 +37,8 @@ pub(super) struct Split {
     categories: Arc<Categories>,
     /// what each backend had done before
     before: BTreeMap<usize, Access>,
+    /// its backends
+    lanes: BTreeMap<ShardId, usize>,
 }
 
 /// What a turn came to.
@@ -97,6 +102,11 @@ impl Session {
             (*at, access)
         });
         let before = before.collect();
+        if let CopyOwners::All(copies) = &plan.owners {
+            self.write_beside(&copies.lock, &lanes).await?;
+        }
+        let once = self.copy_constants(plan).await?;
+        let text = plan.text.as_deref().unwrap_or(text);
         let deadline = self.running.deadline;
         let mut sink = ClientSink::new(
             &mut self.client,
@@ -105,7 +115,7 @@ impl Session {
             self.running.mark,
             deadline,
         );
-        let started = execute::CopyIn::start(plan, text, &lanes, &mut self.participants, &mut sink).await;
+        let started = execute::CopyIn::start(plan, (text, once), &lanes, &mut self.participants, &mut sink).await;
         let (mut copy, response) = match started {
             Ok(started) => started,
             Err(error) => {
@@ -131,6 +141,7 @@ impl Session {
             copy,
             categories: self.world.discovery.fixed(),
             before,
+            lanes,
         }));
         self.active = None;
         self.copying = Copying::Split(match via {
@@ -154,6 +165,9 @@ impl Session {
             Turn::Done => self.split_done(&mut split).await,
             Turn::Stopped(why) => Err(self.split_stopped(&mut split, why).await?),
         };
+        for (sequence, value) in split.copy.last_values() {
+            self.sequences.note(&sequence, value);
+        }
         self.copying = Copying::No;
         self.active = None;
         self.drop_left = std::mem::take(&mut self.copy_left);
@@ -195,6 +209,11 @@ impl Session {
         let ended = split.copy.end(&mut self.participants, &mut sink).await;
         drop(sink);
         let copied = ended.map_err(|error| self.copy_failed(error))?;
+        if let CopyOwners::All(copies) = &split.plan.owners
+            && copied.count > 0
+        {
+            self.write_beside(&copies.sum, &split.lanes).await?;
+        }
         // Who got no row has written nothing: the commit need not wait for it.
         for at in &copied.without {
             if let (Some(participant), Some(before)) = (self.participants.get_mut(*at), split.before.get(at)) {
@@ -202,6 +221,41 @@ impl Session {
             }
         }
         Ok(copied)
+    }
+
+    /// Runs what goes with a COPY on its backends, for the client to see nothing of.
+    async fn write_beside(&mut self, plan: &Arc<Writes>, lanes: &BTreeMap<ShardId, usize>) -> Result<(), Stop> {
+        let types = vec![Vec::new(); plan.parts.len()];
+        let request = WriteRequest {
+            plan,
+            lanes,
+            formats: &[],
+            values: &[],
+            result_formats: &[],
+            types: &types,
+        };
+        let written = self.write(&request).await;
+        self.active = None;
+        match written {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.write_failed(plan, error)),
+        }
+    }
+
+    /// Values of columns that are the same in all rows: those of the transaction that the rows are written in.
+    async fn copy_constants(&mut self, plan: &plan::CopyIn) -> Result<Vec<Option<String>>, Stop> {
+        let questions: Vec<String> = plan
+            .fills
+            .iter()
+            .filter_map(|fill| match &fill.value {
+                FillValue::Once(question) => Some(question.clone()),
+                FillValue::Next(..) => None,
+            })
+            .collect();
+        match (plan.shards.first(), questions.is_empty()) {
+            (Some(first), false) => self.ask_constants(first, &questions).await,
+            (_, _) => Ok(Vec::new()),
+        }
     }
 
     /// Stops it; what the client is told.
@@ -320,7 +374,7 @@ impl Session {
                     let refusal = split.plan.refusal(&place).map(Failure::Refused);
                     let unread = || Failure::CopyKeyUnread {
                         table: split.plan.table.clone(),
-                        column: split.plan.key.name.clone(),
+                        column: split.plan.key().map(|key| key.name.clone()).unwrap_or_default(),
                         why: match &place {
                             RowPlace::Unread(why) => why,
                             _ => "it has no place",
@@ -329,6 +383,19 @@ impl Session {
                     return Ok(Some(Why::Row(refusal.unwrap_or_else(unread))));
                 }
                 Ok(RowsGiven::Ask(keys)) => keys,
+                Ok(RowsGiven::OutOfRange(type_oid)) => {
+                    return Ok(Some(Why::Row(out_of_range(type_oid))));
+                }
+                Ok(RowsGiven::Draw(draws)) => {
+                    for draw in draws {
+                        match self.draw_ahead(&draw).await {
+                            Ok(values) => split.copy.supply(&draw.sequence, values),
+                            Err(Stop::Gone(gone)) => return Err(gone),
+                            Err(Stop::Failed(failure)) => return Ok(Some(Why::Row(failure))),
+                        }
+                    }
+                    continue;
+                }
                 Err(error) => {
                     return match self.copy_failed(error) {
                         Stop::Gone(gone) => Err(gone),
@@ -337,9 +404,12 @@ impl Session {
                 }
             };
             let discovery = Arc::clone(&self.world);
+            let Some(key) = split.plan.key() else {
+                return Ok(Some(Why::Own(Failure::Bug("a category without its key"))));
+            };
             match discovery
                 .discovery
-                .categories(split.plan.keyspace, &keys, Purpose::Write)
+                .categories(key.keyspace, &keys, Purpose::Write)
                 .await
             {
                 Ok(found) => Arc::make_mut(&mut split.categories).extend(found),
@@ -448,4 +518,17 @@ impl Session {
             error => self.fan_failed(error),
         }
     }
+}
+
+/// Postgres's own error where a sequence's value is beyond its column's type.
+fn out_of_range(type_oid: Oid) -> Failure {
+    let name = match type_oid {
+        Oid::INT2 => "smallint",
+        _ => "integer",
+    };
+    crate::discovery::Error::Sequence {
+        code: wire::SqlState::NUMERIC_VALUE_OUT_OF_RANGE.as_str().to_owned(),
+        message: format!("{name} out of range"),
+    }
+    .into()
 }

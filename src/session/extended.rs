@@ -20,7 +20,7 @@ use crate::session::state::{Deferred, Named, Route, Schema, Session, Skipping, W
 use crate::session::track::{Tracked, is_noted};
 use crate::sql::{self, Command, ConstantOrParameter, Edits, Lead, Lexing, SessionSettings};
 use crate::topology::ShardId;
-use crate::transaction::{Begun, Sync, Worked};
+use crate::transaction::{Begun, Participant, Sync, Worked};
 use crate::value::{self, Oid};
 use crate::wire::{self, Bind, Close, Describe, Execute, Parse, Target};
 
@@ -80,13 +80,29 @@ impl Session {
     /// After a failure of ours the servers' blocks must fail as Postgres's would have: else they would commit work that
     /// the client believes undone. A Bind to a statement that doesn't exist does it, without a Sync (sessions.md 2).
     pub(super) async fn fail_servers(&mut self) -> Result<(), Gone> {
+        self.fail_those(|participant, transparent| {
+            let in_block = transparent && participant.status == b'T';
+            in_block || (participant.sync == Sync::Owed && participant.worked == Worked::Yes)
+        })
+        .await
+    }
+
+    /// After an error that one server has answered: what others have done in this batch would be committed by its Sync.
+    pub(super) async fn fail_other_servers(&mut self) -> Result<(), Gone> {
+        self.fail_those(|participant, _| {
+            let batch = participant.begun == Begun::Autocommit && participant.sync == Sync::Owed;
+            batch && participant.worked == Worked::Yes
+        })
+        .await
+    }
+
+    async fn fail_those(&mut self, which: impl Fn(&Participant, bool) -> bool) -> Result<(), Gone> {
         for at in 0..self.participants.len() {
+            let transparent = self.transparent;
             let Some(participant) = self.participants.get_mut(at) else {
                 continue;
             };
-            let in_block = self.transparent && participant.status == b'T';
-            let in_batch = participant.sync == Sync::Owed && participant.worked == Worked::Yes;
-            if participant.life == crate::transaction::Life::Gone || !(in_block || in_batch) {
+            if participant.life == crate::transaction::Life::Gone || !which(participant, transparent) {
                 continue;
             }
             wire::put_bind(

@@ -117,6 +117,9 @@ impl Session {
             }
             self.deferred = None;
         }
+        if self.failed && !self.transparent {
+            self.fail_other_servers().await?;
+        }
         self.sync_all().await?;
         if self.copying != Copying::No {
             return Ok(()); // that Sync was swallowed

@@ -24,7 +24,7 @@ use crate::session::state::{CopyProtocol, Copying, Ended, Session, Skipping, Urg
 use crate::session::track::Tracked;
 use crate::sql::Lexing;
 use crate::telemetry::Outcome;
-use crate::transaction::{Life, Sync};
+use crate::transaction::{Begun, Life, Sync, Worked};
 use crate::value::Oid;
 use crate::wire::{
     self, CommandComplete, ErrorFields, FrameError, Interest, Next, ParameterDescription, ParameterStatus,
@@ -573,6 +573,11 @@ impl Session {
             }
             self.last_words = Some(Box::new(fields));
             return Ok(()); // its EOF follows, and is where the loss is dealt with
+        }
+        if let Some(participant) = self.participants.get_mut(at)
+            && participant.begun == Begun::Autocommit
+        {
+            participant.worked = Worked::No; // what it did in this batch is undone
         }
         if matches!(self.queue.front(), Some(Owed::Backend { kind: Kind::Poison, .. })) {
             // The client has had its error; the server's block has failed now too.

@@ -343,7 +343,12 @@ impl Session {
         }
     }
 
-    async fn ask_constants(&mut self, shard: ShardId, expressions: &[String]) -> Result<Vec<Option<String>>, Stop> {
+    /// Values of expressions as text, from a backend of this shard's.
+    pub(super) async fn ask_constants(
+        &mut self,
+        shard: ShardId,
+        expressions: &[String],
+    ) -> Result<Vec<Option<String>>, Stop> {
         let at = self.aside(shard).await?;
         let in_batch = self.owes_sync(at);
         let list: Vec<String> = expressions.iter().map(|e| format!("({e})::pg_catalog.text")).collect();

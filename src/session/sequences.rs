@@ -48,7 +48,8 @@ enum Others {
 }
 
 impl Memory {
-    fn note(&mut self, sequence: &QualifiedName, value: i64) {
+    /// The session was given this value.
+    pub(super) fn note(&mut self, sequence: &QualifiedName, value: i64) {
         if self.known.len() >= KNOWN_MAX && !self.known.contains_key(sequence) {
             self.lose();
         }
@@ -110,16 +111,21 @@ impl Session {
 
     /// New values of a sequence, for this session to use.
     pub(super) async fn draw(&mut self, draw: &Draw) -> Result<Vec<i64>, Stop> {
+        let values = self.draw_ahead(draw).await?;
+        if let Some(value) = values.last() {
+            self.sequences.note(&draw.sequence, *value);
+        }
+        Ok(values)
+    }
+
+    /// New values of a sequence, of which it is noted later which were used.
+    pub(super) async fn draw_ahead(&mut self, draw: &Draw) -> Result<Vec<i64>, Stop> {
         let role = match draw.privilege {
             Privilege::Usage => Some(self.effective.context.role.clone()),
             Privilege::OfTable => None,
         };
         let drawn = self.world.discovery.draw(&draw.sequence, draw.count, role.as_deref());
-        let values = drawn.await?;
-        if let Some(value) = values.last() {
-            self.sequences.note(&draw.sequence, *value);
-        }
-        Ok(values)
+        Ok(drawn.await?)
     }
 }
 

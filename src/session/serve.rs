@@ -136,6 +136,7 @@ impl Session {
             failed: false,
             wrapping: Wrapping::No,
             lone: false,
+            before_sync: false,
             hold_tag: false,
             held_tag: None,
             deferred: None,
@@ -212,6 +213,7 @@ impl Session {
         // The buffer is taken out, so that the message is read where it lies; what comes meanwhile goes behind it.
         let mut input = std::mem::take(&mut self.client.in_buffer);
         self.client.held_bytes = input.len().saturating_sub(length);
+        self.before_sync = tag == b'E' && input.get(length) == Some(&b'S');
         let done = self.message(tag, input.get(..length).unwrap_or_default()).await;
         self.client.held_bytes = 0;
         input.advance(length);

@@ -189,6 +189,8 @@ pub(super) struct Session {
     pub(super) wrapping: Wrapping,
     /// the Query under way holds one statement
     pub(super) lone: bool,
+    /// behind the message under way the client's Sync is there already
+    pub(super) before_sync: bool,
     /// the next tag waits for COMMIT (sessions.md 8)
     pub(super) hold_tag: bool,
     /// it

@@ -1,18 +1,19 @@
 //! A statement that writes on several shards: its block, its backends, its one answer.
 //!
-//! Holds: it runs inside a block on every shard, so that it commits as one (`transaction`); the block is the client's, or
-//! one of the batch's that ends with it.
+//! Holds: on several shards it runs inside a block on each, so that it commits as one (`transaction`); the block is the
+//! client's, or one of the batch's that ends with it. One text that is its batch's only work needs no block.
 
 use std::sync::Arc;
 
 use bytes::BytesMut;
 
 use crate::execute::{Describe, ExecuteError, WriteRequest, Written};
-use crate::plan::{Access, Writes};
+use crate::plan::{Access, WriteAnswer, Writes};
 use crate::session::error::{Failure, Stop};
 use crate::session::oids;
 use crate::session::portal::Bound;
 use crate::session::state::{Session, Wrapping};
+use crate::transaction::State;
 use crate::value::Format;
 use crate::wire;
 
@@ -36,7 +37,9 @@ impl Session {
         bound: &Bound,
         result_formats: &[Format],
     ) -> Result<Written, Stop> {
-        if !self.block.is_explicit() {
+        if self.is_batch(plan) {
+            self.join_batch().await?; // what others have parsed for it
+        } else if !self.block.is_explicit() {
             let saved = self.saved();
             self.block.enter_implicit(&saved, self.effective.default_isolation);
             self.adopt_batch().await?;
@@ -66,6 +69,13 @@ impl Session {
             Ok(written) => Ok(written),
             Err(error) => Err(self.write_failed(plan, error)),
         }
+    }
+
+    /// Is it one text for one shard, and all that its batch does, so that the batch's end is the text's own?
+    fn is_batch(&self, plan: &Writes) -> bool {
+        let one_text = plan.parts.len() == 1 && matches!(plan.answer, WriteAnswer::Sum(_));
+        let outside = self.block.state() == State::Idle && self.wrapping == Wrapping::No;
+        one_text && outside && (self.lone || self.before_sync) && !self.has_worked_in_batch()
     }
 
     pub(super) async fn write(&mut self, request: &WriteRequest<'_>) -> Result<Written, ExecuteError> {

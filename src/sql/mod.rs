@@ -36,7 +36,7 @@ pub use command::{
     FetchWord, Isolation, Maintenance, Prepare, Reset, Savepoint, Scope, Set, SetConfig, SetItem, SetTransaction,
     SetValue, Show, Temporary, Unknown, Word,
 };
-pub use copy::{AtEnd, CopyColumn, CopyHeader, CopyRows, Cut, Forced, KeyField, RowForm};
+pub use copy::{AtEnd, BINARY_COUNT_BYTES, CopyColumn, CopyHeader, CopyRows, Cut, Forced, KeyField, RowForm};
 pub use directive::{Directive, leading_directives, traceparent};
 pub use edit::{Edits, PositionMap};
 pub use error::{DirectiveError, LiteralError, OptionsError, ParseFailure, ScanError, ScanErrorKind, SettingError};

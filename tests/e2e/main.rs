@@ -14,6 +14,7 @@ pub mod clusters;
 
 mod bad_input;
 mod copy;
+mod copy_fill;
 mod copy_rows;
 pub mod client;
 pub mod differential;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::client::Client;
+use crate::messages;
 use crate::pair::Pair;
 use crate::proxy::Proxy;
 use crate::world::{CLIENT_ROLE, Spec, World};
@@ -247,4 +248,74 @@ fn an_orms_models_with_default_keys_insert_and_read_back() {
         4 * ROWS,
         "each order has an id of its own and lies beside its user"
     );
+}
+
+/// A row with a drawn value that goes to one shard costs what one without does: no block is begun for it.
+#[test]
+fn one_row_needs_no_block() {
+    let world = world("seq_alone");
+    let mut client = world.client();
+    let seen = |query: &str| {
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+             AND query LIKE '{query}%'"
+        );
+        (0..3)
+            .map(|shard| world.shard(shard).value(&sql).parse::<usize>().expect("a count"))
+            .sum::<usize>()
+    };
+    let extended = |client: &mut Client, first: &str| {
+        let messages = [
+            messages::parse("", first, &[]),
+            messages::bind("", "", &[], messages::Format::Text),
+            messages::describe(b'P', ""),
+            messages::execute("", 0),
+            messages::sync(),
+        ];
+        client.send(&messages.concat());
+        let answer = client.read_batch();
+        assert!(answer.iter().all(|message| message.tag != b'E'), "{answer:?}");
+    };
+    client.rows("INSERT INTO users (name) VALUES ('alone')");
+    extended(&mut client, "INSERT INTO users (name) VALUES ('alone') RETURNING id");
+    // The last text of a backend that no block was begun on is the row's own.
+    assert!(seen("INSERT INTO users") >= 1);
+    assert_eq!((seen("COMMIT"), seen("BEGIN")), (0, 0));
+    // In a batch of several statements all stand or fall together.
+    let together = [
+        messages::parse("", "INSERT INTO users (name) VALUES ('first')", &[]),
+        messages::bind("", "", &[], messages::Format::Text),
+        messages::execute("", 0),
+        messages::parse(
+            "",
+            "INSERT INTO users (name) VALUES (repeat('x', -1)), ('y'::int::text)",
+            &[],
+        ),
+        messages::bind("", "", &[], messages::Format::Text),
+        messages::execute("", 0),
+        messages::sync(),
+    ];
+    client.send(&together.concat());
+    let answer = client.read_batch();
+    assert!(answer.iter().any(|message| message.tag == b'E'), "{answer:?}");
+    client.query("INSERT INTO users (name) VALUES ('first'); SELECT 1 / 0");
+    assert_eq!(client.value("SELECT count(*) FROM users WHERE name = 'first'"), "0");
+    for second in ["INSERT INTO users (name) VALUES ('y'::int::text)", "SELECT 'y'::int"] {
+        for id in 900..908 {
+            let reversed = [
+                messages::parse("", &format!("INSERT INTO users (id, name) VALUES ({id}, 'one')"), &[]),
+                messages::bind("", "", &[], messages::Format::Text),
+                messages::execute("", 0),
+                messages::parse("", second, &[]),
+                messages::bind("", "", &[], messages::Format::Text),
+                messages::execute("", 0),
+                messages::sync(),
+            ];
+            client.send(&reversed.concat());
+            let answer = client.read_batch();
+            assert!(answer.iter().any(|message| message.tag == b'E'), "{answer:?}");
+        }
+        let left = client.rows("SELECT id FROM users WHERE name = 'one'");
+        assert_eq!(left, Vec::<Vec<String>>::new(), "{second}");
+    }
 }

@@ -230,6 +230,12 @@ pub(crate) fn catalog() -> Catalog {
         timing: TriggerTiming::After,
         function: QualifiedName::new("billing", "audit"),
     });
+    if let Some(email) = unkeyed.columns.iter_mut().find(|column| column.name == "email") {
+        email.filling = Filling::Default {
+            expression: "to_char(now(), 'YYYY'::text)".to_string(),
+            sequence: Sequenced::No,
+        };
+    }
     unkeyed.unique_keys.push(vec![Some("email".to_string())]);
     for relation in [lost, odd, tenants, audited, unkeyed] {
         catalog.relations.insert(relation.name.clone(), Arc::new(relation));

@@ -1,30 +1,25 @@
-//! COPY: whole on one shard; FROM STDIN split by the key; TO STDOUT of each shard's rows; or refused.
+//! COPY: whole on one shard; FROM STDIN split by the key, or into every copy of a reference table; TO STDOUT of each
+//! shard's rows; or refused.
+//!
+//! Columns that the client leaves out and that no shard may fill for itself are filled here: the shards' text names them
+//! before the client's own.
 
 use std::sync::Arc;
 
-use crate::catalog::{Filling, Nullability, Relation, RelationKind, Sequenced, TriggerLevel};
+use crate::catalog::{Column, DrawnFrom, Filling, Nullability, Relation, RelationKind, TriggerLevel};
+use crate::plan::ladder::drawn::counts_on;
 use crate::plan::ladder::{Around, Case, Literals, Route, Ruling};
 use crate::plan::resolve::{Named, Placement, placement, relation_named};
+use crate::plan::writes::{Known, Renewed, renewed};
 use crate::plan::{
-    Access, CopyIn, CopyKey, CopyOut, CopyOutForm, Kind, Refusal, RefusalId, SessionEffect, Work, refuse,
+    Access, CopyCopies, CopyFill, CopyIn, CopyKey, CopyOut, CopyOutForm, CopyOwners, Counts, FillValue, KeyStands,
+    Kind, Privilege, Refusal, RefusalId, RowOrder, Sameness, SessionEffect, Work, WriteAnswer, WritePart, Writes,
+    refuse,
 };
 use crate::sql::{Copy, CopyColumn, CopyDirection, CopyEnd, CopyHeader, CopyOptions, CopySubject, Encoding, Forced};
-use crate::sql::{Lexing, TokenKind, scan};
-use crate::topology::{KeyspaceId, ShardSet};
-use crate::value::KeyType;
-
-/// Words of a default whose value is the transaction's or the statement's moment.
-const MOMENTS: [&str; 9] = [
-    "now",
-    "transaction_timestamp",
-    "statement_timestamp",
-    "current_timestamp",
-    "current_date",
-    "current_time",
-    "localtimestamp",
-    "localtime",
-    "'now'",
-];
+use crate::sql::{TokenKind, quote_identifier};
+use crate::topology::{KeyspaceId, ShardId, ShardSet};
+use crate::value::{KeyType, Oid};
 
 /// `COPY … TO`, `COPY … FROM`.
 pub(super) fn rule(case: &Case<'_>, copy: &Copy) -> Ruling {
@@ -65,10 +60,11 @@ pub(super) fn rule(case: &Case<'_>, copy: &Copy) -> Ruling {
         (Placement::Unsharded(shard), _) => to(shard, Kind::OneShard, "an unsharded table"),
         (Placement::System | Placement::Temporary | Placement::Missing, _) => to(home, Kind::Home, "no sharded table"),
         (Placement::Reference, CopyDirection::To) => to(home, Kind::OneShard, "a reference table"),
-        (Placement::Reference, CopyDirection::From) => {
-            Ruling::refused(refuse(RefusalId::ReferenceWrite, &[&full, "COPY"]), home)
-        }
-        (Placement::Sharded { keyspace, key }, _) => {
+        (Placement::Reference | Placement::Sharded { .. }, _) => {
+            let rows = match found {
+                Placement::Sharded { keyspace, key } => Rows::ByKey(keyspace, key),
+                _ => Rows::Everywhere,
+            };
             let Some(relation) = relation else {
                 return Ruling::refused(refuse(RefusalId::SyntaxNotUnderstood, &["this COPY"]), home);
             };
@@ -78,8 +74,7 @@ pub(super) fn rule(case: &Case<'_>, copy: &Copy) -> Ruling {
                 columns,
                 full: &full,
                 relation,
-                keyspace,
-                key,
+                rows,
             };
             match table.route() {
                 Ok(route) => Ruling {
@@ -95,24 +90,35 @@ pub(super) fn rule(case: &Case<'_>, copy: &Copy) -> Ruling {
     }
 }
 
-/// A sharded table to copy.
+/// Where a table's rows lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rows {
+    /// by this column, in this keyspace
+    ByKey(KeyspaceId, usize),
+    /// on every shard
+    Everywhere,
+}
+
+/// A table that lies on several shards.
 struct Table<'a> {
     case: &'a Case<'a>,
     copy: &'a Copy,
     columns: &'a [String],
     full: &'a str,
     relation: &'a Relation,
-    keyspace: KeyspaceId,
-    key: usize,
+    rows: Rows,
 }
 
 impl Table<'_> {
     fn route(&self) -> Result<Route, Box<Refusal>> {
         let topology = self.case.snapshot.topology();
-        let shards = topology
-            .keyspace(self.keyspace)
-            .map_or(topology.all_shards(), |keyspace| keyspace.shards());
-        if let Some(shard) = shards.single() {
+        let keyspace = match self.rows {
+            Rows::ByKey(keyspace, _) => topology.keyspace(keyspace),
+            Rows::Everywhere => None,
+        };
+        let shards = keyspace.map_or(topology.all_shards(), |keyspace| keyspace.shards());
+        let draws = self.copy.direction == CopyDirection::From && self.leaves_a_sequence();
+        if let Some(shard) = shards.single().filter(|_| !draws) {
             return Ok(Route::Fixed {
                 kind: Kind::OneShard,
                 shard,
@@ -143,9 +149,15 @@ impl Table<'_> {
                 reason: "each shard's rows, one after another",
             }),
             CopyDirection::From => Ok(Route::Ready {
-                kind: Kind::Split,
+                kind: match self.rows {
+                    Rows::ByKey(..) => Kind::Split,
+                    Rows::Everywhere => Kind::Everywhere,
+                },
                 work: Work::CopyIn(Arc::new(self.split(shards, options)?)),
-                reason: "each row by its key",
+                reason: match self.rows {
+                    Rows::ByKey(..) => "each row by its key",
+                    Rows::Everywhere => "a reference table",
+                },
             }),
         }
     }
@@ -177,38 +189,62 @@ impl Table<'_> {
             return Err(without(&format!("the statement-level trigger \"{}\"", trigger.name)));
         }
         let taken = self.taken();
-        self.left_out(&taken)?;
-        let unknown = || refuse(RefusalId::InsertKeyUnknown, &[self.full, ""]);
-        let column = self.relation.columns.get(self.key).ok_or_else(unknown)?;
-        let key_type = KeyType::of(column.type_oid)
-            .ok_or_else(|| refuse(RefusalId::InsertKeyUnknown, &[self.full, &column.name]))?;
-        let position = taken.iter().position(|index| *index == Some(self.key));
-        if position.is_none() && column.nullability == Nullability::Nullable {
-            // A row without a key belongs nowhere, and no server would refuse it.
-            return Err(refuse(RefusalId::InsertKeyUnknown, &[self.full, &column.name]));
-        }
+        let fills = self.left_out(&taken, options)?;
+        let text = match fills.is_empty() {
+            true => None,
+            false => Some(self.text_with(&fills)?),
+        };
         Ok(CopyIn {
             table: self.relation.name.name.clone(),
             topology: Arc::clone(self.case.snapshot.topology()),
-            keyspace: self.keyspace,
             shards,
-            key: CopyKey {
-                name: column.name.clone(),
-                type_oid: column.type_oid,
-                key_type,
-                typmod: column.typmod,
-                nullability: column.nullability,
+            owners: match self.rows {
+                Rows::ByKey(keyspace, key) => {
+                    CopyOwners::Key(Box::new(self.key((keyspace, key), &taken, &fills, options)?))
+                }
+                Rows::Everywhere => CopyOwners::All(Box::new(copies(self.relation, shards))),
             },
             form: options.row_form(),
             columns: taken.len(),
-            column: position.map(|position| CopyColumn {
+            encoding: read,
+            fills: fills.into_iter().map(|(_, fill)| fill).collect(),
+            text,
+        })
+    }
+
+    fn key(
+        &self,
+        (keyspace, index): (KeyspaceId, usize),
+        taken: &[Option<usize>],
+        fills: &[(usize, CopyFill)],
+        options: &CopyOptions,
+    ) -> Result<CopyKey, Box<Refusal>> {
+        let unknown = |name: &str| refuse(RefusalId::InsertKeyUnknown, &[self.full, name]);
+        let column = self.relation.columns.get(index).ok_or_else(|| unknown(""))?;
+        let key_type = KeyType::of(column.type_oid).ok_or_else(|| unknown(&column.name))?;
+        let position = taken.iter().position(|taken| *taken == Some(index));
+        let fill = fills.iter().position(|(filled, _)| *filled == index);
+        let stands = match (position, fill) {
+            (Some(position), _) => KeyStands::Column(CopyColumn {
                 position,
                 forced: match options.is_csv() {
                     true => options.forced(&column.name),
                     false => Forced::No,
                 },
             }),
-            encoding: read,
+            (None, Some(fill)) => KeyStands::Fill(fill),
+            // A row without a key belongs nowhere, and no server would refuse it.
+            (None, None) if column.nullability == Nullability::Nullable => return Err(unknown(&column.name)),
+            (None, None) => KeyStands::Nowhere,
+        };
+        Ok(CopyKey {
+            keyspace,
+            stands,
+            name: column.name.clone(),
+            type_oid: column.type_oid,
+            key_type,
+            typmod: column.typmod,
+            nullability: column.nullability,
         })
     }
 
@@ -232,35 +268,97 @@ impl Table<'_> {
         }
     }
 
-    /// What fills the other columns must not depend on the shard.
-    fn left_out(&self, taken: &[Option<usize>]) -> Result<(), Box<Refusal>> {
+    /// Is a column left out that is filled from a sequence?
+    fn leaves_a_sequence(&self) -> bool {
+        let taken = self.taken();
+        let columns = self.relation.columns.iter().enumerate();
+        let mut left = columns.filter(|(index, _)| !taken.contains(&Some(*index)));
+        left.any(|(_, column)| column.filling.drawn_from().is_some())
+    }
+
+    /// What fills the other columns must not depend on the shard; what would is filled here.
+    fn left_out(&self, taken: &[Option<usize>], options: &CopyOptions) -> Result<Vec<(usize, CopyFill)>, Box<Refusal>> {
+        let mut fills = Vec::new();
         for (index, column) in self.relation.columns.iter().enumerate() {
             if taken.contains(&Some(index)) {
                 continue;
             }
-            match &column.filling {
-                Filling::Nothing => {}
-                // A key that others fill is nowhere in the data.
-                Filling::Default { .. } | Filling::Identity { .. } | Filling::Generated(_) if index == self.key => {
-                    return Err(refuse(RefusalId::InsertKeyUnknown, &[self.full, &column.name]));
-                }
-                Filling::Generated(_) => {}
-                Filling::Identity { .. }
-                | Filling::Default {
-                    expression: _,
-                    sequence: Sequenced::Next(_) | Sequenced::Otherwise,
-                } => return Err(refuse(RefusalId::InsertSequenceDefault, &[self.full, &column.name])),
-                Filling::Default {
-                    expression,
-                    sequence: Sequenced::No,
-                } => {
-                    if reads_the_moment(expression) {
-                        return Err(refuse(RefusalId::CopyMoment, &[self.full, &column.name]));
-                    }
-                }
+            let Some(value) = self.fill(index, column, options)? else {
+                continue;
+            };
+            if options.forced(&column.name) != Forced::No {
+                let what = "FORCE_NULL or FORCE_NOT_NULL for a column that it leaves out";
+                return Err(refuse(RefusalId::CopyOption, &[self.full, what]));
             }
+            let fill = CopyFill {
+                name: column.name.clone(),
+                type_oid: column.type_oid,
+                value,
+            };
+            fills.push((index, fill));
         }
-        Ok(())
+        Ok(fills)
+    }
+
+    /// What a column that is left out is filled with here; `None`: a shard fills it.
+    fn fill(&self, index: usize, column: &Column, options: &CopyOptions) -> Result<Option<FillValue>, Box<Refusal>> {
+        let snapshot = self.case.snapshot;
+        let is_key = matches!(self.rows, Rows::ByKey(_, key) if key == index);
+        match column.filling.drawn_from() {
+            Some(DrawnFrom::Next(sequence)) if counts_on(snapshot, sequence) == snapshot.topology().home() => {
+                let fits = !options.is_binary() || [Oid::INT2, Oid::INT4, Oid::INT8].contains(&column.type_oid);
+                let privilege = match &column.filling {
+                    Filling::Identity { .. } => Privilege::OfTable,
+                    Filling::Nothing | Filling::Default { .. } | Filling::Generated(_) => Privilege::Usage,
+                };
+                return match fits {
+                    true => Ok(Some(FillValue::Next(sequence.clone(), privilege))),
+                    false => Err(refuse(RefusalId::InsertSequenceDefault, &[self.full, &column.name])),
+                };
+            }
+            Some(_) => return Err(refuse(RefusalId::InsertSequenceDefault, &[self.full, &column.name])),
+            None => {}
+        }
+        let Filling::Default { expression, .. } = &column.filling else {
+            return match (&column.filling, is_key) {
+                (Filling::Nothing, _) | (Filling::Generated(_), false) => Ok(None),
+                (_, _) => Err(refuse(RefusalId::InsertKeyUnknown, &[self.full, &column.name])),
+            };
+        };
+        let known = Known {
+            catalog: snapshot.catalog(),
+            topology: snapshot.topology(),
+        };
+        let how = renewed(known, expression)
+            .map_err(|what| refuse(RefusalId::InsertSplitDefault, &[self.full, &column.name, &what]))?;
+        match (how, self.rows) {
+            (Renewed::ByMoment, _) => match once(expression, column, options) {
+                Some(question) => Ok(Some(FillValue::Once(question))),
+                None => Err(refuse(RefusalId::CopyMoment, &[self.full, &column.name])),
+            },
+            // A key that a shard would fill is nowhere in the data.
+            (Renewed::Never | Renewed::ByRow, Rows::ByKey(..)) if is_key => {
+                Err(refuse(RefusalId::InsertKeyUnknown, &[self.full, &column.name]))
+            }
+            (Renewed::ByRow, Rows::Everywhere) => Err(refuse(RefusalId::ReferenceDefault, &[self.full, &column.name])),
+            (Renewed::Never, _) | (Renewed::ByRow, Rows::ByKey(..)) => Ok(None),
+        }
+    }
+
+    /// The client's text with the names of what is filled here before its own columns.
+    fn text_with(&self, fills: &[(usize, CopyFill)]) -> Result<Vec<u8>, Box<Refusal>> {
+        // Only a list of columns leaves one out, and no parenthesis stands before it.
+        let mut tokens = self.case.tokens.iter();
+        let open = tokens.find(|token| token.kind == TokenKind::Punctuation(b'('));
+        let open = open.ok_or_else(|| refuse(RefusalId::SyntaxNotUnderstood, &["this COPY"]))?;
+        let (before, behind) = self.case.text.split_at_checked(open.span.end).unwrap_or_default();
+        let mut text = before.to_vec();
+        for (_, fill) in fills {
+            text.extend_from_slice(quote_identifier(&fill.name).as_bytes());
+            text.extend_from_slice(b", ");
+        }
+        text.extend_from_slice(behind);
+        Ok(text)
     }
 }
 
@@ -275,17 +373,66 @@ fn out(shards: ShardSet, options: &CopyOptions) -> CopyOut {
     }
 }
 
-/// Does a default, as `pg_get_expr` prints it, call `now()` or its kin? What can't be read might.
-fn reads_the_moment(expression: &str) -> bool {
-    let text = expression.as_bytes();
-    let Ok(tokens) = scan(text, Lexing::default()) else {
-        return true;
+/// The expression that yields a default's value for a whole COPY; `None`: it can't be written down exactly.
+///
+/// In UTC and in ISO form, so that neither DateStyle nor TimeZone has a say in how it is read back.
+fn once(expression: &str, column: &Column, options: &CopyOptions) -> Option<String> {
+    let (name, zone, form, suffix) = match column.type_oid {
+        Oid::TIMESTAMPTZ => (
+            "timestamptz",
+            " AT TIME ZONE 'UTC'",
+            "YYYY-MM-DD HH24:MI:SS.US",
+            " || '+00'",
+        ),
+        Oid::TIMESTAMP => ("timestamp", "", "YYYY-MM-DD HH24:MI:SS.US", ""),
+        Oid::DATE => ("date", "", "YYYY-MM-DD", ""),
+        _ => return None,
     };
-    tokens.iter().any(|token| match token.kind {
-        TokenKind::Word | TokenKind::String => {
-            let word = String::from_utf8_lossy(token.span.of(text)).to_ascii_lowercase();
-            MOMENTS.contains(&word.as_str())
-        }
-        _ => false,
+    let typmod = match column.typmod {
+        precision @ 0..=6 => format!("({precision})"),
+        _ => String::new(),
+    };
+    let value = format!("(({expression})::pg_catalog.{name}{typmod})");
+    Some(match options.is_binary() {
+        true => format!("pg_catalog.encode(pg_catalog.{name}_send({value}), 'hex')"),
+        false => format!("pg_catalog.to_char({value}{zone}, '{form}'){suffix}"),
     })
+}
+
+/// The lock under which copies of a table are written, and the comparison of what was written.
+fn copies(relation: &Relation, shards: ShardSet) -> CopyCopies {
+    let name = &relation.name;
+    let table = format!("{}.{}", quote_identifier(&name.schema), quote_identifier(&name.name));
+    let part = |shard: ShardId, text: &str| WritePart {
+        shard,
+        text: text.as_bytes().to_vec(),
+        positions: None,
+        parameters: Vec::new(),
+        parameter_types: Vec::new(),
+        counts: Counts::Yes,
+    };
+    let lock = format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE");
+    let lock = Writes {
+        parts: shards.first().map(|first| part(first, &lock)).into_iter().collect(),
+        answer: WriteAnswer::Sum(RowOrder::Parts),
+    };
+    // Rows of this very transaction, whichever savepoint they were written behind: theirs are the visible ones whose
+    // writer is under way. `age` counts from one id for a whole transaction.
+    let sum = format!(
+        "SELECT (COALESCE(pg_catalog.sum(pg_catalog.hashtextextended((t.*)::pg_catalog.text, 0)), 0) \
+         OPERATOR(pg_catalog.%) 4611686018427387904)::pg_catalog.int8 FROM (SELECT own, \
+         own + pg_catalog.age(own::pg_catalog.text::pg_catalog.xid) AS base FROM (SELECT \
+         pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.int8 AS own OFFSET 0) AS o OFFSET 0) AS b \
+         CROSS JOIN {table} AS t WHERE CASE WHEN pg_catalog.age(t.xmin) < 2147483647 \
+         AND b.base - pg_catalog.age(t.xmin) > 2 THEN pg_catalog.pg_xact_status((b.base - \
+         pg_catalog.age(t.xmin))::pg_catalog.text::pg_catalog.xid8) = 'in progress' ELSE false END"
+    );
+    let sum = Writes {
+        parts: shards.iter().map(|shard| part(shard, &sum)).collect(),
+        answer: WriteAnswer::Same(Sameness::Rows),
+    };
+    CopyCopies {
+        lock: Arc::new(lock),
+        sum: Arc::new(sum),
+    }
 }

@@ -15,7 +15,7 @@ use crate::plan::sequences::{
     Called, Keyed, Layout, Listed, Piece, Place, Privilege, Recall, RowLayout, SEQUENCE_FUNCTIONS, Slots, SourceLayout,
     Template, Words, called, changed_by, insert_layout, listed, select_items,
 };
-use crate::plan::{Access, RefusalId, SequenceUse, SessionEffect, Snapshot, Verdict, refuse};
+use crate::plan::{Access, RefusalId, SequenceUse, SessionEffect, Snapshot, Verdict, Work, refuse};
 use crate::sql::ast::{Distinct, Expr, GroupByExpr, Insert, InsertOverriding, SelectItem};
 use crate::sql::quote_identifier;
 use crate::topology::{QualifiedName, ShardId};
@@ -49,6 +49,15 @@ pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
 
 /// What a statement that is sent as it is does to the session's memory of sequences.
 pub(in crate::plan) fn sequence_use(case: &Case<'_>, ruling: &Ruling) -> SequenceUse {
+    if matches!(
+        &ruling.route,
+        Route::Ready {
+            work: Work::CopyIn(_) | Work::CopyOut(_),
+            ..
+        }
+    ) {
+        return SequenceUse::Untouched; // what it draws is drawn for the session
+    }
     let used = match case.resolved {
         Tree::Resolved(resolved) => changed(resolved),
         Tree::NotWanted | Tree::Unparsed(_) | Tree::Refused(_) => {
@@ -543,7 +552,7 @@ fn pieces(place: Place, slot: usize) -> Vec<Piece> {
 }
 
 /// The shard whose copy of a sequence counts: that of the unsharded tables which alone draw from it, else home.
-fn counts_on(snapshot: &Snapshot, sequence: &QualifiedName) -> ShardId {
+pub(super) fn counts_on(snapshot: &Snapshot, sequence: &QualifiedName) -> ShardId {
     let (topology, catalog) = (snapshot.topology(), snapshot.catalog());
     let home = topology.home();
     let mut only: Option<ShardId> = None;

@@ -4,12 +4,11 @@
 //! name is Postgres's own and all others are qualified.
 //! Holds: a default that isn't understood is refused, never left to the shards.
 
-use crate::catalog::{Column, Filling};
+use crate::catalog::{Catalog, Column, Filling};
 use crate::plan::fanout::{Moment, Nature, builtin_nature};
-use crate::plan::resolve::Resolved;
 use crate::plan::{Refusal, RefusalId, refuse};
 use crate::sql::{Lexing, Token, TokenKind, scan};
-use crate::topology::{FunctionClass, QualifiedName};
+use crate::topology::{FunctionClass, QualifiedName, Topology};
 
 use super::moving;
 
@@ -18,6 +17,36 @@ use super::moving;
 pub(super) struct Supplied {
     /// its text, with moments in their places
     pub(super) pieces: Vec<Piece>,
+}
+
+/// How often a default has a new value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::plan) enum Renewed {
+    /// never
+    Never,
+    /// with each transaction or statement
+    ByMoment,
+    /// with each row
+    ByRow,
+}
+
+/// What is known of functions.
+#[derive(Clone, Copy)]
+pub(in crate::plan) struct Known<'a> {
+    /// those that there are
+    pub(in crate::plan) catalog: &'a Catalog,
+    /// those that are declared
+    pub(in crate::plan) topology: &'a Topology,
+}
+
+/// What a token of a default is.
+enum Found {
+    /// nothing that matters
+    Other,
+    /// a function with a value per row
+    PerRow,
+    /// a moment, with where its text ends
+    Moment(usize, Moment),
 }
 
 /// A piece of a default's text.
@@ -30,35 +59,55 @@ pub(super) enum Piece {
 }
 
 /// What must be supplied where a row leaves the column to its default; `None`: a shard fills it in as well.
-pub(super) fn supplied(
-    resolved: &Resolved<'_>,
-    table: &str,
-    column: &Column,
-) -> Result<Option<Supplied>, Box<Refusal>> {
+pub(super) fn supplied(known: Known<'_>, table: &str, column: &Column) -> Result<Option<Supplied>, Box<Refusal>> {
     match &column.filling {
         Filling::Nothing | Filling::Generated(_) => Ok(None),
         Filling::Identity { .. } => Err(refuse(RefusalId::InsertSequenceDefault, &[table, &column.name])),
         Filling::Default {
             expression,
             sequence: _,
-        } => read(resolved, expression)
-            .map_err(|what| refuse(RefusalId::InsertSplitDefault, &[table, &column.name, &what])),
+        } => {
+            read(known, expression).map_err(|what| refuse(RefusalId::InsertSplitDefault, &[table, &column.name, &what]))
+        }
     }
 }
 
-/// Reads a default; the error names what isn't known to be the same on every shard.
-fn read(resolved: &Resolved<'_>, expression: &str) -> Result<Option<Supplied>, String> {
+/// How often a default, as the catalog has it, has a new value; the error names what isn't known.
+pub(in crate::plan) fn renewed(known: Known<'_>, expression: &str) -> Result<Renewed, String> {
+    let (moments, by_row) = judge(known, expression)?;
+    match (moments.is_empty(), by_row) {
+        (true, false) => Ok(Renewed::Never),
+        (false, false) => Ok(Renewed::ByMoment),
+        (true, true) => Ok(Renewed::ByRow),
+        (false, true) => Err(expression.to_string()),
+    }
+}
+
+/// Where moments begin and end in a default.
+type Moments = Vec<(usize, usize, Moment)>;
+
+/// The moments in a default, and whether it has a value per row.
+fn judge(known: Known<'_>, expression: &str) -> Result<(Moments, bool), String> {
     let text = expression.as_bytes();
     let tokens = scan(text, Lexing::default()).map_err(|_| expression.to_string())?;
-    let mut moments: Vec<(usize, usize, Moment)> = Vec::new();
+    let mut moments = Moments::new();
+    let mut by_row = false;
     for (index, token) in tokens.iter().enumerate() {
         if moving::is_string(token) && moving::moves(token.span.of(text)) {
             return Err(expression.to_string());
         }
-        if let Some((end, moment)) = call(resolved, text, &tokens, index, token)? {
-            moments.push((token.span.start, end, moment));
+        match call(known, text, &tokens, index, token)? {
+            Found::Other => {}
+            Found::PerRow => by_row = true,
+            Found::Moment(end, moment) => moments.push((token.span.start, end, moment)),
         }
     }
+    Ok((moments, by_row))
+}
+
+/// Reads a default; the error names what isn't known to be the same on every shard.
+fn read(known: Known<'_>, expression: &str) -> Result<Option<Supplied>, String> {
+    let (moments, _) = judge(known, expression)?;
     if moments.is_empty() {
         return Ok(None);
     }
@@ -78,14 +127,8 @@ fn read(resolved: &Resolved<'_>, expression: &str) -> Result<Option<Supplied>, S
     Ok(Some(Supplied { pieces }))
 }
 
-/// Judges the name at a token; a moment with where its text ends.
-fn call(
-    resolved: &Resolved<'_>,
-    text: &[u8],
-    tokens: &[Token],
-    index: usize,
-    token: &Token,
-) -> Result<Option<(usize, Moment)>, String> {
+/// Judges the name at a token.
+fn call(known: Known<'_>, text: &[u8], tokens: &[Token], index: usize, token: &Token) -> Result<Found, String> {
     let mut own = String::from_utf8_lossy(token.span.of(text)).into_owned();
     let ahead = |by: usize| index.checked_add(by).and_then(|at| tokens.get(at));
     let behind = |by: usize| index.checked_sub(by).and_then(|at| tokens.get(at));
@@ -95,13 +138,13 @@ fn call(
         TokenKind::Word => {}
         // A function whose name is a keyword: `"left"(…)`.
         TokenKind::QuotedIdentifier if opens => own = own.trim_matches('"').to_string(),
-        _ => return Ok(None),
+        _ => return Ok(Found::Other),
     }
     let folded = own.to_ascii_lowercase();
     if is(behind(1), b'.') {
         return match (opens, behind(2)) {
-            (false, _) => Ok(None),
-            (true, Some(schema)) => declared(resolved, text, schema, &folded).map(|()| None),
+            (false, _) => Ok(Found::Other),
+            (true, Some(schema)) => declared(known, text, schema, &folded),
             (true, None) => Err(own),
         };
     }
@@ -109,46 +152,51 @@ fn call(
     if behind(1).is_some_and(|token| token.kind == TokenKind::Cast) {
         return match folded.starts_with("reg") {
             true => Err(own),
-            false => Ok(None),
+            false => Ok(Found::Other),
         };
     }
     if let Some(moment) = Moment::of(token.span.of(text)).filter(|_| token.kind == TokenKind::Word) {
         let is_keyword = folded.starts_with("current_") || folded.starts_with("local");
         return match (is_keyword, opens, is(ahead(2), b')')) {
-            (true, false, _) => Ok(Some((token.span.end, moment))),
-            (false, true, true) => Ok(Some((ahead(2).map_or(token.span.end, |end| end.span.end), moment))),
+            (true, false, _) => Ok(Found::Moment(token.span.end, moment)),
+            (false, true, true) => Ok(Found::Moment(
+                ahead(2).map_or(token.span.end, |end| end.span.end),
+                moment,
+            )),
             (true, true, _) => Err(own),
             (false, _, _) => Err(own),
         };
     }
     match folded.as_str() {
         "current_time" | "localtime" | "current_catalog" | "operator" => return Err(own),
-        _ if !opens => return Ok(None),
+        _ if !opens => return Ok(Found::Other),
         _ => {}
     }
-    let hidden = !resolved.input.catalog.functions_named(&folded).is_empty();
-    match resolved.input.catalog.builtin.functions.get(&folded) {
+    let hidden = !known.catalog.functions_named(&folded).is_empty();
+    match known.catalog.builtin.functions.get(&folded) {
         Some(overloads) if !hidden => match builtin_nature(&folded, overloads) {
-            Ok(Nature::Alike | Nature::PerRow) => Ok(None),
+            Ok(Nature::Alike) => Ok(Found::Other),
+            Ok(Nature::PerRow) => Ok(Found::PerRow),
             Ok(Nature::Moment) | Err(_) => Err(own),
         },
         Some(_) => Err(own),
         // COALESCE, a type's modifiers behind a typed literal, `IN (…)`: grammar, not a function
-        None if !hidden => Ok(None),
+        None if !hidden => Ok(Found::Other),
         None => Err(own),
     }
 }
 
 /// A function outside pg_catalog must be declared pure, or an extension's with a value per row.
-fn declared(resolved: &Resolved<'_>, text: &[u8], schema: &Token, name: &str) -> Result<(), String> {
+fn declared(known: Known<'_>, text: &[u8], schema: &Token, name: &str) -> Result<Found, String> {
     let schema = String::from_utf8_lossy(schema.span.of(text)).to_ascii_lowercase();
     let shown = format!("{schema}.{name}");
-    let pure = resolved.input.topology.function(&QualifiedName::new(&schema, name)) == Some(FunctionClass::Pure);
-    let overloads = resolved.input.catalog.functions_named(name);
+    let pure = known.topology.function(&QualifiedName::new(&schema, name)) == Some(FunctionClass::Pure);
+    let overloads = known.catalog.functions_named(name);
     let per_row = name == "uuid_generate_v4" || name == "gen_random_uuid";
     let own_value = per_row && !overloads.is_empty() && overloads.iter().all(|function| function.extension.is_some());
-    match pure || own_value {
-        true => Ok(()),
-        false => Err(shown),
+    match (pure, own_value) {
+        (true, _) => Ok(Found::Other),
+        (false, true) => Ok(Found::PerRow),
+        (false, false) => Err(shown),
     }
 }

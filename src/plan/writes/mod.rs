@@ -14,4 +14,5 @@ mod layout;
 mod moving;
 mod split;
 
+pub(in crate::plan) use filling::{Known, Renewed, renewed};
 pub(in crate::plan) use split::{Bindings, Split, plan};

@@ -20,7 +20,7 @@ use crate::topology::{QualifiedName, ShardId};
 use crate::value::{Format, Oid};
 
 use super::check::{Repeats, Returning, Subject};
-use super::filling::{Piece, Supplied, supplied};
+use super::filling::{Known, Piece, Supplied, supplied};
 use super::layout::{self, Expected, Layout, Part};
 use super::moving;
 
@@ -144,6 +144,10 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Split, Box<Refusa
             .get(cell.start)
             .is_some_and(|token| layout::is_word(text, token, b"default"))
     };
+    let known = Known {
+        catalog: resolved.input.catalog,
+        topology: resolved.input.topology,
+    };
     let mut added: Vec<&str> = Vec::new();
     for (index, column) in subject.relation.columns.iter().enumerate() {
         let position = columns.iter().position(|target| *target == index);
@@ -158,7 +162,7 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Split, Box<Refusa
         if position.is_some() && defaulted.is_empty() {
             continue;
         }
-        let Some(filling) = supplied(resolved, subject.name, column)? else {
+        let Some(filling) = supplied(known, subject.name, column)? else {
             continue;
         };
         let filling = split.fill(filling);

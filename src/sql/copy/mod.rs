@@ -12,6 +12,8 @@ mod lines;
 mod fields;
 mod binary;
 mod rows;
+mod added;
 
+pub use added::BINARY_COUNT_BYTES;
 pub use form::{CopyColumn, CopyHeader, Forced, RowForm};
 pub use rows::{AtEnd, CopyRows, Cut, KeyField};

@@ -214,6 +214,14 @@ impl CopyRows {
         }
     }
 
+    /// Does a piece that Postgres refuses begin as a row does, so that it is refused inside of it? (In text and csv it
+    /// is the line that can't be read.)
+    pub fn is_broken_inside(&self, piece: &[u8]) -> bool {
+        let count = piece.first_chunk::<2>().map(|count| i16::from_be_bytes(*count));
+        let row = self.form == RowForm::Binary && self.stage == Stage::Rows && piece.len() > 2;
+        row && count.is_some_and(|count| usize::try_from(count) == Ok(self.columns))
+    }
+
     /// The lines that Postgres counts for what was cut last.
     pub fn lines(&self) -> u64 {
         self.last.lines
