@@ -160,6 +160,12 @@ impl Enrolment {
         CancelMark(self.client.cancels.load(Ordering::Acquire))
     }
 
+    /// Cancels the statement under way as a cancel request does.
+    pub fn canceller(&self) -> impl Fn() + Send + use<> {
+        let client = Arc::clone(&self.client);
+        move || client.cancel()
+    }
+
     /// Whether a cancel request came after the mark.
     pub fn is_cancelled(&self, since: CancelMark) -> bool {
         self.cancel_mark() != since

@@ -12,6 +12,14 @@ pub struct Prepared {
     last_use: HashMap<u64, u64>,
     uses: u64,
     capacity: usize,
+    marks: Marks,
+}
+
+/// Is the proxy's own statement, which reads marks of commits, prepared here?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Marks {
+    No,
+    Yes,
 }
 
 impl Prepared {
@@ -24,7 +32,18 @@ impl Prepared {
             last_use: HashMap::new(),
             uses: 0,
             capacity: capacity.max(1),
+            marks: Marks::No,
         }
+    }
+
+    /// Whether the statement that reads marks of commits is prepared here.
+    pub fn has_marks(&self) -> bool {
+        self.marks == Marks::Yes
+    }
+
+    /// It is now.
+    pub fn note_marks(&mut self) {
+        self.marks = Marks::Yes;
     }
 
     /// Whether a statement is prepared here, but not as a use of it.
@@ -69,6 +88,7 @@ impl Prepared {
     /// Forgets all (after DISCARD ALL, DEALLOCATE ALL).
     pub fn clear(&mut self) {
         self.last_use.clear();
+        self.marks = Marks::No;
     }
 
     /// How many there are.

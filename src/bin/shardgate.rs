@@ -21,7 +21,7 @@ use shardgate::session::{self, World, WorldParts};
 use shardgate::telemetry::{Start, Telemetry};
 use shardgate::topology::{ShardId, Topology};
 use shardgate::transaction::{
-    Coordinator, Fault, Recovery, ShardAddress, Shards, Step, Verdict as Decided, forgetting,
+    Coordinator, Fault, Recovery, ShardAddress, Shards, Step, Sweeper, Verdict as Decided, forgetting,
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -178,6 +178,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let mut background = JoinSet::new();
     background.spawn(forgetting.run());
     background.spawn(async move { recovery.run().await });
+    let (deadlocks, shards) = (world.coordinator.deadlocks().clone(), world.coordinator.shards());
+    background.spawn(deadlocks.run(Arc::clone(shards), clock));
+    background.spawn(Sweeper::new(Arc::clone(world.coordinator.shards()), clock).run());
     serve(&world, &desk, &settings, background).await
 }
 

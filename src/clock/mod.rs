@@ -4,7 +4,7 @@
 //! a test can say what time it is and a seed repeats a run.
 //! Holds: nothing else in the crate calls `Instant::now`, `SystemTime::now` or a random source.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Reads monotonic and wall time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,6 +15,13 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this room is where time is read")]
     pub fn now(&self) -> Instant {
         Instant::now()
+    }
+
+    /// Time since the machine started, its sleep included: for limits that another machine relies on.
+    pub fn awake_or_asleep(&self) -> Duration {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let (seconds, nanoseconds) = (u64::try_from(now.tv_sec), u32::try_from(now.tv_nsec));
+        Duration::new(seconds.unwrap_or(0), nanoseconds.unwrap_or(0))
     }
 
     /// Seconds since 1970, for display only.

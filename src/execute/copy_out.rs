@@ -2,6 +2,8 @@
 //!
 //! Sketch: all shards get the statement at once; the first is relayed to its end, then the next, whose rows wait in its
 //! socket meanwhile. What stands around the rows comes once: the header line, or the binary header and trailer.
+//! A COPY takes its snapshot at Execute, and nothing that is sent before can tell what it sees: so the gates of all shards
+//! are closed to commits over several shards until each shard has begun to answer (`transaction`, `docs/transactions.md`).
 //! Holds: nothing is read from a shard while the sink is full; a row's bytes are passed on unread, in pieces of any size;
 //! every living link is settled when a run ends.
 
@@ -9,15 +11,17 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::ops::Range;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::task::JoinSet;
 
+use crate::execute::consistent::unless_interrupted;
 use crate::execute::{ExecuteError, Interrupt, Sink};
 use crate::plan::{CopyOut, CopyOutForm};
 use crate::sql::CopyHeader;
 use crate::topology::ShardId;
-use crate::transaction::{Life, Participants, Sync};
+use crate::transaction::{Coordinator, Gates, Life, Participants, Sync};
 use crate::wire::{self, CommandComplete, ErrorFields};
 
 /// The binary format's signature, flags and extension length, as Postgres writes them.
@@ -25,6 +29,12 @@ const BINARY_HEADER_BYTES: usize = 19;
 
 /// The binary format's trailer.
 const BINARY_TRAILER: &[u8] = b"\xff\xff";
+
+/// For no longer are commits held up by a COPY that doesn't begin.
+const GATES_CLOSED_MAX: Duration = Duration::from_secs(1);
+
+/// How often gates are tried for: a commit holds one for milliseconds.
+const ATTEMPTS_MAX: usize = 50;
 
 /// The answer of one shard under way.
 struct Lane {
@@ -64,14 +74,20 @@ struct Answer<'a> {
     failure: Option<ExecuteError>,
 }
 
-/// Runs it to its end; returns the rows' count. CopyOutResponse, data and CopyDone are in the sink then.
+/// Runs it to its end; returns the rows' count. CopyOutResponse, data and CopyDone are in the sink then. `consistent`: whose
+/// gates make the shards' snapshots agree; `None`: each shard for itself.
 pub async fn copy_out(
     plan: &CopyOut,
     text: &[u8],
     lanes: &BTreeMap<ShardId, usize>,
     participants: &mut Participants,
     sink: &mut dyn Sink,
+    consistent: Option<&Coordinator>,
 ) -> Result<u64, ExecuteError> {
+    let mut gates = match consistent {
+        Some(coordinator) if lanes.len() > 1 => Some(close_all(coordinator, lanes, sink).await?),
+        Some(_) | None => None,
+    };
     let mut list = Vec::new();
     for (shard, at) in lanes {
         let Some(participant) = participants.get_mut(*at) else {
@@ -95,6 +111,16 @@ pub async fn copy_out(
         failure: None,
     };
     let mut interrupted = None;
+    if let Some(gates) = &mut gates {
+        // Whoever holds a lock that a COPY waits for may itself wait for a gate.
+        let begun = tokio::time::timeout(GATES_CLOSED_MAX, all_begun(&list, participants, sink)).await;
+        let held = gates.open().await;
+        match begun {
+            Ok(None) if held => {}
+            Ok(None) | Err(_) => answer.failure = Some(ExecuteError::NoSnapshot),
+            Ok(Some(interrupt)) => interrupted = Some(interrupt),
+        }
+    }
     let mut cancels = JoinSet::new();
     let mut cancelled = false;
     for index in 0..list.len() {
@@ -144,6 +170,77 @@ pub async fn copy_out(
             Ok(answer.count)
         }
     }
+}
+
+/// Closes the gates of all shards, in shard order; all are opened again where one can't be had.
+async fn close_all(
+    coordinator: &Coordinator,
+    lanes: &BTreeMap<ShardId, usize>,
+    sink: &mut dyn Sink,
+) -> Result<Gates, ExecuteError> {
+    let mut gates = coordinator.gates();
+    for _ in 0..ATTEMPTS_MAX {
+        let mut all = true;
+        for shard in lanes.keys() {
+            let closed = unless_interrupted(gates.close(*shard), sink).await?.map_err(|error| {
+                tracing::warn!(%error, "the gate of commits can't be closed");
+                ExecuteError::Lost {
+                    shard: Some(*shard),
+                    said: None,
+                }
+            })?;
+            if !closed {
+                all = false;
+                break;
+            }
+        }
+        if all {
+            return Ok(gates);
+        }
+        let _held = gates.open().await;
+    }
+    Err(ExecuteError::NoSnapshot)
+}
+
+/// Waits until every shard has begun to answer: it has its snapshot then.
+async fn all_begun(list: &[Lane], participants: &mut Participants, sink: &mut dyn Sink) -> Option<Interrupt> {
+    poll_fn(|context| {
+        let mut waiting = false;
+        for lane in list {
+            lane.drain(context, participants);
+            let Some(participant) = participants.get_mut(lane.at) else {
+                continue;
+            };
+            let link = &mut participant.backend.link;
+            while !has_begun(&link.in_buffer) {
+                match link.poll_fill(context) {
+                    Poll::Ready(Ok(count)) if count > 0 => {}
+                    Poll::Ready(_) => break, // its end is dealt with in its turn
+                    Poll::Pending => {
+                        waiting = true;
+                        break;
+                    }
+                }
+            }
+        }
+        match waiting {
+            true => sink.poll_interrupt(context).map(Some),
+            false => Poll::Ready(None),
+        }
+    })
+    .await
+}
+
+/// Does the input hold CopyOutResponse or an error, maybe behind notices?
+fn has_begun(input: &[u8]) -> bool {
+    let mut rest = input;
+    while let Ok(Some(frame)) = wire::next_frame(rest, wire::LOOK_FRAME_LIMIT) {
+        if !matches!(frame.tag, b'N' | b'A' | b'S') {
+            return true;
+        }
+        rest = rest.get(frame.whole.len()..).unwrap_or_default();
+    }
+    false
 }
 
 enum Turn {

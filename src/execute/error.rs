@@ -47,6 +47,9 @@ pub enum ExecuteError {
         /// the one that differs
         other: ShardId,
     },
+    /// the shards' snapshots could not be made to agree in time
+    #[error("no consistent snapshot")]
+    NoSnapshot,
     /// what cannot happen
     #[error("bug in execute: {0}")]
     Bug(&'static str),

@@ -1,6 +1,6 @@
 //! One read over several shards.
 //!
-//! Sketch: one write to each shard (Parse, Bind, Describe, Execute, Sync), then reads as the merge asks for rows. A row
+//! Sketch: one write to each shard (`consistent`), then reads as the merge asks for rows. A row
 //! is copied once from its link to the client's buffer where the merge need not look at it.
 //! Holds: all shards are asked before any is read; the client's description is the first shard's, without the hidden
 //! columns, and every shard's agrees with it; a run that ends early reads every link to its ReadyForQuery: after LIMIT
@@ -13,6 +13,7 @@ use std::task::Poll;
 use bytes::{Buf, BytesMut};
 use tokio::task::JoinSet;
 
+use crate::execute::consistent::{self, Consistency};
 use crate::execute::{ExecuteError, Interrupt, Sink};
 use crate::merge::{Merger, Next, settle, shard_formats};
 use crate::plan::FanOut;
@@ -55,6 +56,8 @@ pub struct FanRequest<'a> {
     pub portal: &'a str,
     /// most rows of one Execute; 0: all
     pub row_limit: i32,
+    /// whether, and how, the shards' snapshots are made to agree
+    pub consistency: Consistency<'a>,
 }
 
 /// A fan-out under way.
@@ -92,7 +95,7 @@ enum Leftover {
 }
 
 /// What a shard said.
-enum Said {
+pub(super) enum Said {
     /// a row, in the link's input at its start: header and body, this long
     Row(usize),
     /// CommandComplete
@@ -116,28 +119,8 @@ impl Fan {
     ) -> Result<Fan, ExecuteError> {
         let merge = &request.plan.merge;
         let formats = shard_formats(merge, request.result_formats);
-        for at in request.lanes {
-            let Some(participant) = participants.get_mut(*at) else {
-                return Err(ExecuteError::Bug("a fan-out without its participant"));
-            };
-            let out = &mut participant.backend.link.out_buffer;
-            wire::put_parse(out, b"", &request.plan.text, &request.plan.parameter_types);
-            let wire_formats = |formats: &[Format]| formats.iter().map(|f| wire_format(*f)).collect::<Vec<_>>();
-            wire::put_bind(
-                out,
-                request.portal.as_bytes(),
-                b"",
-                &wire_formats(request.formats),
-                request.values.iter().copied(),
-                &wire_formats(&formats),
-            );
-            wire::put_describe(out, wire::Target::Portal, request.portal.as_bytes());
-            wire::put_execute(out, request.portal.as_bytes(), request.row_limit);
-            wire::put_sync(out);
-            participant.sync = Sync::Owed;
-        }
         let mut sources = vec![Source::Running; request.lanes.len()];
-        let described = describe_all(request.lanes, participants, sink).await;
+        let described = Box::pin(consistent::take(request, &formats, participants, sink)).await;
         let made = described.and_then(|columns| {
             let descriptions = columns
                 .iter()
@@ -389,8 +372,9 @@ impl Fan {
                     self.set(source, Source::Settled);
                     return Ok(());
                 }
-                Said::Other => {}
-                Said::Row(_) | Said::Complete | Said::Suspended | Said::Columns(_) => {
+                // COMMIT, where the batch has begun its own transaction
+                Said::Complete | Said::Other => {}
+                Said::Row(_) | Said::Suspended | Said::Columns(_) => {
                     return Err(ExecuteError::Unexpected {
                         shard: shard_of(at, participants),
                     });
@@ -413,14 +397,14 @@ impl Fan {
     }
 }
 
-fn wire_format(format: Format) -> wire::Format {
+pub(super) fn wire_format(format: Format) -> wire::Format {
     match format {
         Format::Text => wire::Format::Text,
         Format::Binary => wire::Format::Binary,
     }
 }
 
-fn shard_of(at: usize, participants: &Participants) -> Option<crate::topology::ShardId> {
+pub(super) fn shard_of(at: usize, participants: &Participants) -> Option<crate::topology::ShardId> {
     participants.get(at).map(|p| p.shard)
 }
 
@@ -438,35 +422,12 @@ async fn room(sink: &mut dyn Sink) -> Result<(), ExecuteError> {
     .await
 }
 
-/// Reads the columns that every shard promises.
-async fn describe_all(
+/// Writes what is queued to every shard, all at once.
+pub(super) async fn flush_all(
     lanes: &[usize],
     participants: &mut Participants,
     sink: &mut dyn Sink,
-) -> Result<Vec<BytesMut>, ExecuteError> {
-    flush_all(lanes, participants, sink).await?;
-    let mut columns = Vec::with_capacity(lanes.len());
-    for at in lanes {
-        loop {
-            match next(*at, participants, sink).await? {
-                Said::Columns(whole) => {
-                    columns.push(whole);
-                    break;
-                }
-                Said::Other => {}
-                Said::Row(_) | Said::Complete | Said::Suspended | Said::Ready => {
-                    return Err(ExecuteError::Unexpected {
-                        shard: shard_of(*at, participants),
-                    });
-                }
-            }
-        }
-    }
-    Ok(columns)
-}
-
-/// Writes what is queued to every shard, all at once.
-async fn flush_all(lanes: &[usize], participants: &mut Participants, sink: &mut dyn Sink) -> Result<(), ExecuteError> {
+) -> Result<(), ExecuteError> {
     poll_fn(|context| {
         let mut waiting = false;
         for at in lanes {
@@ -490,7 +451,11 @@ async fn flush_all(lanes: &[usize], participants: &mut Participants, sink: &mut 
 }
 
 /// The next whole message of a shard, read if need be.
-async fn next(at: usize, participants: &mut Participants, sink: &mut dyn Sink) -> Result<Said, ExecuteError> {
+pub(super) async fn next(
+    at: usize,
+    participants: &mut Participants,
+    sink: &mut dyn Sink,
+) -> Result<Said, ExecuteError> {
     loop {
         if let Some(said) = take(at, participants, sink)? {
             return Ok(said);
@@ -571,7 +536,7 @@ fn take(at: usize, participants: &mut Participants, sink: &mut dyn Sink) -> Resu
             sink.buffer().extend_from_slice(frame.whole);
             Said::Other
         }
-        b'1' | b'2' | b'n' | b'S' => Said::Other,
+        b'1' | b'2' | b'3' | b'n' | b'S' => Said::Other,
         _ => return Err(ExecuteError::Unexpected { shard }),
     };
     input.advance(length);
@@ -655,13 +620,19 @@ async fn wind_up(
         discard_to_ready(*at, participants, sink).await;
     }
     while cancels.join_next().await.is_some() {}
+    for at in &unsettled {
+        // A batch with a BEGIN of its own has failed inside it.
+        if consistent::roll_back(*at, participants, sink).await.is_err() {
+            tracing::error!("a source without backend");
+        }
+    }
     for state in sources.iter_mut() {
         *state = Source::Settled;
     }
 }
 
 /// Reads and drops everything up to ReadyForQuery; errors too, since the statement has its outcome already.
-async fn discard_to_ready(at: usize, participants: &mut Participants, sink: &mut dyn Sink) {
+pub(super) async fn discard_to_ready(at: usize, participants: &mut Participants, sink: &mut dyn Sink) {
     loop {
         let Some(participant) = participants.get_mut(at) else {
             return;

@@ -12,11 +12,13 @@ mod copy_in;
 mod copy_lines;
 mod copy_out;
 mod error;
+mod consistent;
 mod fan;
 mod returned;
 mod sink;
 mod writes;
 
+pub use consistent::Consistency;
 pub use copy_in::{Categories, Copied, CopyIn, Eager, Given as RowsGiven, Lanes, StopHow};
 pub use copy_out::copy_out;
 pub use error::ExecuteError;

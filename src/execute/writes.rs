@@ -203,6 +203,7 @@ fn decisive(failures: BTreeMap<usize, ExecuteError>) -> Option<(usize, ExecuteEr
         | ExecuteError::Merge(_)
         | ExecuteError::Interrupted(_)
         | ExecuteError::Differs { .. }
+        | ExecuteError::NoSnapshot
         | ExecuteError::Bug(_) => false,
     };
     let pointing = failures.iter().find(|(_, failure)| points(failure));

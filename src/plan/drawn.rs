@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::plan::compile::compile_afresh;
 use crate::plan::sequences::{Keyed, Template};
 use crate::plan::{
-    Access, Counts, Facts, FanOut, MergeSpec, Parameters, Plan, RefusalId, Request, RouteStep, RowOrder, Snapshot,
-    Verdict, Work, WriteAnswer, WritePart, Writes, refuse,
+    Access, Counts, Facts, FanOut, MergeSpec, Parameters, Plan, RefusalId, Request, RouteStep, RowLocks, RowOrder,
+    Snapshot, Verdict, Work, WriteAnswer, WritePart, Writes, refuse,
 };
 use crate::sql::PositionMap;
 use crate::topology::ShardId;
@@ -109,6 +109,8 @@ fn one(
             positions,
             parameter_types,
             merge: Arc::new(MergeSpec::concatenate(template.columns())),
+            // one shard: nothing has to agree
+            row_locks: RowLocks::No,
         })),
     }
 }

@@ -11,6 +11,7 @@
 //! except where it reads them at bind.
 //! Absent: gather, and writes over several shards other than an INSERT of values; they are refused with a hint.
 
+mod locks;
 mod context;
 mod request;
 mod verdict;
@@ -40,6 +41,7 @@ pub use fanout::{
     Combine, Comparison, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, MergeForm, MergeSpec, Method,
     Nulls, Output, Predicate, Repeats, Scalar,
 };
+pub use locks::OWN_LOCK_CLASSES;
 pub use refusal::{Refusal, RefusalKind, refusal_kinds};
 pub(in crate::plan) use refusal::{RefusalId, refuse};
 pub use request::{Category, Facts, Parameters, Request};
@@ -47,6 +49,6 @@ pub use sequences::{Draw, Privilege, Recall, SequenceAsk};
 pub use snapshot::Snapshot;
 pub use verdict::{Ask, Purpose, Verdict};
 pub use work::{
-    Access, Counts, FanOut, InBlock, Kind, Plan, RowOrder, Sameness, SequenceUse, SessionEffect, Work, WriteAnswer,
-    WritePart, Writes,
+    Access, Counts, FanOut, InBlock, Kind, Plan, RowLocks, RowOrder, Sameness, SequenceUse, SessionEffect, Work,
+    WriteAnswer, WritePart, Writes,
 };

@@ -314,6 +314,11 @@ registry! {
         "{0} speaks of the home shard, and the tables are elsewhere",
         "OIDs and server state differ between shards, and home's are the client's.",
         "Ask for it in a statement of its own." }
+    LockClassReserved { "lock-class-reserved" "0A000",
+        "Advisory locks of two integers, the first from 1397161984 to 1397227519",
+        "advisory locks of class {0} are the proxy's own",
+        "Commits and reads over several shards meet at locks of the classes 1397161984 to 1397227519.",
+        "Use another first key, or a lock of one bigint." }
     SelectInto { "select-into" "0A000",
         "SELECT … INTO",
         "SELECT INTO is not supported on several shards",

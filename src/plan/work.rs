@@ -200,4 +200,15 @@ pub struct FanOut {
     pub parameter_types: Vec<Oid>,
     /// how answers become one
     pub merge: Arc<MergeSpec>,
+    /// whether it locks the rows that it reads
+    pub row_locks: RowLocks,
+}
+
+/// FOR UPDATE, FOR SHARE or the like?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowLocks {
+    /// no
+    No,
+    /// yes: such a read follows newer rows than its snapshot's
+    Yes,
 }

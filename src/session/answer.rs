@@ -50,6 +50,8 @@ impl Session {
             Failure::Shard(_) | Failure::Lost { .. } => (Outcome::Failed, ErrorOrigin::Shard),
             Failure::Backend(_)
             | Failure::PoolDeadlock { .. }
+            | Failure::NoSnapshot
+            | Failure::Deadlock
             | Failure::Block(_)
             | Failure::Merge(_)
             | Failure::Discovery(_)
@@ -124,6 +126,8 @@ fn session_refusal(failure: &Failure) -> Option<&'static str> {
         | Failure::StatementTimeout
         | Failure::ResultTypeChanged
         | Failure::PoolDeadlock { .. }
+        | Failure::NoSnapshot
+        | Failure::Deadlock
         | Failure::End(
             EndError::Shard { .. }
             | EndError::RolledBack
@@ -233,6 +237,15 @@ pub(super) fn fields_of(failure: &Failure) -> ErrorFields {
         .with_hint("Run shardctl check: it says where the shards differ."),
         Failure::CommitRolledBack => error(SqlState::IN_FAILED_SQL_TRANSACTION, "the transaction was rolled back"),
         Failure::Backend(error) => backend_fields(error),
+        Failure::Deadlock => error(SqlState::DEADLOCK_DETECTED, "deadlock detected")
+            .with_detail("The transaction waits on one shard for another that waits for it on another shard.")
+            .with_hint("Repeat the transaction; change rows of several shards in the same order everywhere."),
+        Failure::NoSnapshot => error(
+            SqlState::SERIALIZATION_FAILURE,
+            "could not take snapshots of all shards that agree",
+        )
+        .with_detail("Too many transactions over several shards were committing, or one of them waits for this one.")
+        .with_hint("Repeat the transaction, or set shardgate.consistency to statement."),
         Failure::PoolDeadlock { shard, waited, size } => error(
             SqlState::DEADLOCK_DETECTED,
             format!("no connection to shard \"{shard}\" became free within {waited:?}"),

@@ -245,6 +245,7 @@ impl Session {
             Savepoint::RollbackTo(name) => {
                 self.block.find_savepoint("ROLLBACK TO SAVEPOINT", name)?;
                 self.everywhere(text).await?;
+                self.name_again().await?;
                 let saved = self.block.rollback_to(name)?;
                 self.restore(saved);
                 if let Schema::Own(_) = self.schema {
@@ -257,7 +258,7 @@ impl Session {
     }
 
     /// Runs a statement on every participant of the block; the first error stops it.
-    async fn everywhere(&mut self, text: &[u8]) -> Result<(), Stop> {
+    pub(super) async fn everywhere(&mut self, text: &[u8]) -> Result<(), Stop> {
         for at in 0..self.participants.len() {
             let in_block = self
                 .participants
@@ -271,7 +272,7 @@ impl Session {
     }
 
     /// Runs a statement of the block's on one backend: notices and changed settings reach the client, its tag does not.
-    async fn run_inside(&mut self, at: usize, text: &[u8]) -> Result<Vec<Vec<u8>>, Stop> {
+    pub(super) async fn run_inside(&mut self, at: usize, text: &[u8]) -> Result<Vec<Vec<u8>>, Stop> {
         let Some(participant) = self.participants.get_mut(at) else {
             return Err(Failure::Bug("a lane is missing").into());
         };
@@ -332,6 +333,9 @@ impl Session {
     /// A setting of the proxy's own.
     pub(super) fn set_ours(&mut self, set: &Set) -> Result<(), Stop> {
         let changed = self.current().with_set(set)?;
+        if changed.get("shardgate.consistency") == Some("snapshot") {
+            return Err(crate::session::finish::NO_SNAPSHOT_CONSISTENCY.into());
+        }
         if set.scope == Scope::Session {
             self.settings = self.settings.with_set(set)?;
         }

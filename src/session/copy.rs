@@ -414,6 +414,8 @@ impl Session {
     pub(super) async fn run_copy_out(&mut self, plan: &Arc<CopyOut>, text: &[u8]) -> Result<(), Stop> {
         self.join_batch().await?;
         let lanes = self.enlist_all(plan.shards, Access::Read).await?;
+        let world = Arc::clone(&self.world);
+        let consistent = self.wants_consistency()?.then_some(&world.coordinator);
         let deadline = self.running.deadline;
         let mut sink = ClientSink::new(
             &mut self.client,
@@ -422,7 +424,7 @@ impl Session {
             self.running.mark,
             deadline,
         );
-        let copied = execute::copy_out(plan, text, &lanes, &mut self.participants, &mut sink).await;
+        let copied = execute::copy_out(plan, text, &lanes, &mut self.participants, &mut sink, consistent).await;
         drop(sink);
         self.active = None;
         let count = copied.map_err(|error| self.copy_failed(error))?;

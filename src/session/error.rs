@@ -158,6 +158,12 @@ pub(super) enum Failure {
         /// its pool
         size: usize,
     },
+    /// 40P01: the youngest of a circle over several shards
+    #[error("deadlock detected")]
+    Deadlock,
+    /// 40001: the shards' snapshots could not be made to agree
+    #[error("the shards' snapshots could not be made to agree")]
+    NoSnapshot,
     /// a block could not be committed
     #[error(transparent)]
     End(crate::transaction::EndError),

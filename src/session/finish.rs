@@ -3,14 +3,15 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 
 use crate::admin::Enrolment;
 use crate::backend::Link;
-use crate::execute::{Describe, ExecuteError, Fan, FanRequest, Given, Interrupt, Sink};
-use crate::plan::{Access, FanOut, Snapshot};
+use crate::execute::{Consistency, Describe, ExecuteError, Fan, FanRequest, Given, Interrupt, Sink};
+use crate::plan::{Access, FanOut, RowLocks, Snapshot};
 use crate::session::error::{Failure, Gone, Stop};
 use crate::session::portal::{Bound, Place};
 use crate::session::pump::{CLIENT_BUFFER_HIGH, poll_ahead};
@@ -18,9 +19,14 @@ use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::{Copying, Ended, Running, Session, Skipping, Stale, Wrapping};
 use crate::session::track::Outcome;
 use crate::telemetry::{CacheUse, StatementEvent, StatementKind};
-use crate::transaction::{Begun, EndHow, Participant, SettingsKept, State, Sync, Worked};
+use crate::transaction::{Begun, EndHow, Form, Participant, SettingsKept, State, Sync, Worked};
 use crate::value::Format;
 use crate::wire;
+
+/// `shardgate.consistency = 'snapshot'`.
+pub(super) const NO_SNAPSHOT_CONSISTENCY: Failure = Failure::NotInThisVersion {
+    construct: "shardgate.consistency = 'snapshot'",
+};
 
 impl Session {
     /// Whether everything goes to one shard as it is; decided between transactions.
@@ -52,7 +58,19 @@ impl Session {
             sent: 0,
             received: 0,
         };
+        self.victim.store(false, Ordering::Release);
+        if let Some(named) = self.participants.named() {
+            named.set_busy(Some(now));
+        }
         self.enrolment.count_statement();
+    }
+
+    /// Why the statement under way was cancelled: at a client's request, or as the victim of a deadlock.
+    pub(super) fn cancel_failure(&self) -> Failure {
+        match self.victim.load(Ordering::Acquire) {
+            true => Failure::Deadlock,
+            false => Failure::Cancelled,
+        }
     }
 
     fn count_statement(&mut self) {
@@ -348,16 +366,20 @@ impl Session {
         row_limit: i32,
     ) -> Result<Fan, Stop> {
         self.join_batch().await?;
-        let mut lanes = Vec::with_capacity(plan.shards.len());
-        for shard in &plan.shards {
-            let at = self.lane(*shard, Access::Read).await?;
-            lanes.push(at);
-        }
-        self.settle().await?; // BEGIN on those that joined
-        if self.failed {
-            return Err(Failure::AlreadyAnswered.into());
-        }
+        let lanes = self
+            .enlist_all(plan.shards.iter().copied().collect(), Access::Read)
+            .await?;
+        let lanes: Vec<usize> = plan
+            .shards
+            .iter()
+            .filter_map(|shard| lanes.get(shard).copied())
+            .collect();
         let values: Vec<Option<&[u8]>> = bound.values.iter().map(Option::as_deref).collect();
+        let world = Arc::clone(&self.world);
+        let consistency = match self.snapshot_form(plan, &lanes)? {
+            Some(form) => Consistency::Atomic(form, &world.coordinator),
+            None => Consistency::Statement,
+        };
         let request = FanRequest {
             plan,
             lanes: &lanes,
@@ -366,13 +388,8 @@ impl Session {
             result_formats,
             portal: &portal,
             row_limit,
+            consistency,
         };
-        for at in &lanes {
-            if let Some(participant) = self.participants.get_mut(*at) {
-                participant.worked = Worked::Yes;
-                participant.set_unnamed(0);
-            }
-        }
         let deadline = self.running.deadline;
         let mut sink = ClientSink::new(
             &mut self.client,
@@ -406,6 +423,30 @@ impl Session {
         Ok(())
     }
 
+    /// Whether a read over several shards is to see each transaction whole.
+    pub(super) fn wants_consistency(&self) -> Result<bool, Stop> {
+        match self.current().get("shardgate.consistency") {
+            Some("statement") => Ok(false),
+            Some("snapshot") => Err(NO_SNAPSHOT_CONSISTENCY.into()),
+            Some(_) | None => Ok(true),
+        }
+    }
+
+    /// How the shards' snapshots are made to agree; none: they aren't.
+    fn snapshot_form(&self, plan: &FanOut, lanes: &[usize]) -> Result<Option<Form>, Stop> {
+        if !self.wants_consistency()? {
+            return Ok(None);
+        }
+        let in_block = |at: &usize| self.participants.get(*at).is_some_and(|p| p.begun == Begun::Block);
+        Ok(match (lanes.len(), plan.row_locks) {
+            (0 | 1, _) => None,
+            // REPEATABLE READ would fail on a row that changed meanwhile; in a block it would come too late.
+            (_, RowLocks::Yes) => Some(Form::Bracketed),
+            (_, RowLocks::No) if lanes.iter().any(in_block) => Some(Form::Bracketed),
+            (_, RowLocks::No) => Some(Form::Whole),
+        })
+    }
+
     async fn emit(&mut self, fan: &mut Fan, limit: u64) -> Result<Given, Stop> {
         let deadline = self.running.deadline;
         let mut sink = ClientSink::new(
@@ -430,7 +471,7 @@ impl Session {
         match error {
             ExecuteError::Interrupted(Interrupt::ClientGone(error)) => Gone::Vanished(error).into(),
             ExecuteError::Interrupted(Interrupt::Cancelled) if expired => Failure::StatementTimeout.into(),
-            ExecuteError::Interrupted(Interrupt::Cancelled) => Failure::Cancelled.into(),
+            ExecuteError::Interrupted(Interrupt::Cancelled) => self.cancel_failure().into(),
             ExecuteError::Shard { shard, mut fields } => {
                 if let Some(shard) = shard {
                     fields.add_where(&format!("shard {}", self.world.shard_name(shard)));
@@ -456,6 +497,7 @@ impl Session {
                 other: self.world.shard_name(other),
             }
             .into(),
+            ExecuteError::NoSnapshot => Failure::NoSnapshot.into(),
             ExecuteError::Bug(what) => Failure::Bug(what).into(),
         }
     }

@@ -224,6 +224,7 @@ impl Session {
                 return Err(Stop::Failed(Failure::AlreadyAnswered));
             }
         }
+        let lock = self.name_block(at).await?;
         let characteristics = self.block.characteristics().text.clone();
         let log: Vec<Vec<u8>> = self.block.log().iter().map(|entry| entry.text.clone()).collect();
         let Some(participant) = self.participants.get_mut(at) else {
@@ -232,11 +233,19 @@ impl Session {
         let out = &mut participant.backend.link.out_buffer;
         wire::put_query(out, b"BEGIN");
         let mut count = 1;
+        let mut may_fail = false;
         if !characteristics.is_empty() {
+            may_fail = true;
             wire::put_query(out, format!("SET TRANSACTION {characteristics}").as_bytes());
             count += 1;
         }
+        // Before any savepoint, so that none takes it back.
+        if let Some(lock) = &lock {
+            wire::put_query(out, lock.as_bytes());
+            count += 1;
+        }
         for text in &log {
+            may_fail = true;
             wire::put_query(out, text);
             count += 1;
         }
@@ -252,8 +261,8 @@ impl Session {
                 undo: Undo::Nothing,
             });
         }
-        if count > 1 {
-            // A bare BEGIN can't fail; what follows it can, and then the client's message must not run.
+        if may_fail {
+            // A bare BEGIN can't fail, nor a lock that nobody holds alone; what follows it can, and then the client's message must not run.
             self.settle().await?;
             if self.failed {
                 return Err(Stop::Failed(Failure::AlreadyAnswered));
@@ -287,6 +296,45 @@ impl Session {
             lanes.insert(shard, at);
         }
         Ok(lanes)
+    }
+
+    /// A block that enlists its second shard gets a name, by which all its participants can be told when it waits in a
+    /// circle. Answers what the newest of them runs for it.
+    async fn name_block(&mut self, newest: usize) -> Result<Option<String>, Stop> {
+        let named = |session: &Session| session.participants.named().map(transaction::Named::lock_text);
+        if let Some(lock) = named(self) {
+            return Ok(Some(lock));
+        }
+        let others = (0..self.participants.len()).filter(|at| *at != newest && self.begun(*at) == Begun::Block);
+        let others: Vec<usize> = others.collect();
+        if others.is_empty() {
+            return Ok(None);
+        }
+        let world = Arc::clone(&self.world);
+        let secret = world.coordinator.draw_secret().map_err(EndError::from);
+        let secret = secret.map_err(Failure::End)?;
+        let (victim, cancel) = (Arc::clone(&self.victim), self.enrolment.canceller());
+        let cancel = Box::new(move || {
+            victim.store(true, Ordering::Release);
+            cancel();
+        });
+        let entered = world.coordinator.deadlocks().enter(secret, self.running.since, cancel);
+        self.participants.set_named(Some(entered));
+        let lock = named(self);
+        for at in others {
+            if let Some(lock) = &lock {
+                self.run_inside(at, lock.as_bytes()).await?;
+            }
+        }
+        Ok(lock)
+    }
+
+    /// After ROLLBACK TO, which takes back a lock that came later than its savepoint.
+    pub(super) async fn name_again(&mut self) -> Result<(), Stop> {
+        match self.participants.named().map(transaction::Named::lock_text) {
+            Some(lock) => self.everywhere(lock.as_bytes()).await,
+            None => Ok(()),
+        }
     }
 
     /// The work so far in this batch becomes a block on each of its backends, so that a second shard can join it.
@@ -344,6 +392,7 @@ impl Session {
         let world = Arc::clone(&self.world);
         let mut heard = Heard::default();
         let ended = Box::pin(world.coordinator.end(&mut self.participants, how, &mut heard)).await;
+        self.participants.set_named(None);
         self.client.out_buffer.extend_from_slice(&heard.notices);
         self.notifications.extend_from_slice(&heard.notifications);
         match ended {
@@ -367,6 +416,14 @@ impl Session {
     /// Lets go of every backend that neither a block nor a pin holds.
     pub(super) async fn release(&mut self) {
         let in_block = self.block.is_explicit();
+        match in_block {
+            true => {
+                if let Some(named) = self.participants.named() {
+                    named.set_busy(None);
+                }
+            }
+            false => self.participants.set_named(None),
+        }
         let mut kept = Vec::new();
         for mut participant in self.participants.take() {
             if in_block && (self.transparent || participant.begun == Begun::Block) {

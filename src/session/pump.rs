@@ -95,6 +95,7 @@ impl Session {
             match self.turn(at).await {
                 Turn::Input | Turn::Written => {}
                 Turn::BackendEnded => self.lose(at, None).await?,
+                Turn::Cancelled(Failure::Cancelled) => self.cancel_backends(self.cancel_failure()).await,
                 Turn::Cancelled(why) => self.cancel_backends(why).await,
                 Turn::ClientFailed(error) => return Err(Gone::Vanished(error).into()),
                 Turn::Probe => self.probe(at).await?,

@@ -143,6 +143,7 @@ impl Session {
             result_type_changed: false,
             last_words: None,
             cancelled_by: None,
+            victim: Arc::default(),
             unreported: Vec::new(),
             reports: 1,
             whole_datestyle: (0, 0),

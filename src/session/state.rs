@@ -4,6 +4,7 @@
 //! the same few fields, and each file is one of those subjects.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -202,6 +203,8 @@ pub(super) struct Session {
     pub(super) last_words: Option<Box<ErrorFields>>,
     /// why cancels were sent for the statement under way
     pub(super) cancelled_by: Option<Failure>,
+    /// the cancel of the statement under way is that of a deadlock's victim
+    pub(super) victim: Arc<AtomicBool>,
     /// reported settings that changed since the client was told, and what it was told
     pub(super) unreported: Vec<(String, Option<String>)>,
     /// reported settings may have gone back to other values: they are asked for before ReadyForQuery

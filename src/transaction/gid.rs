@@ -70,6 +70,12 @@ impl fmt::Display for TxId {
 }
 
 impl TxId {
+    /// Its first bytes, from which its lock is named.
+    pub(super) fn head(&self) -> [u8; 6] {
+        let [a, b, c, d, e, f, ..] = self.0;
+        [a, b, c, d, e, f]
+    }
+
     /// Reads the form that is printed: 32 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<TxId> {
         let digits = text.as_bytes();

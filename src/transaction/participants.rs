@@ -3,6 +3,7 @@
 //! Holds: at most one backend per shard; in commit order those that wrote come first, so that nothing a reader holds
 //! (advisory locks, notifications) is let go before the decision.
 
+use super::deadlock::Named;
 use crate::backend::Backend;
 use crate::plan::Access;
 use crate::topology::ShardId;
@@ -141,12 +142,24 @@ impl Participant {
 #[derive(Debug, Default)]
 pub struct Participants {
     list: Vec<Participant>,
+    /// of the block, since its second shard enlisted
+    named: Option<Named>,
 }
 
 /// Positions in the order in which they commit.
 pub type CommitOrder = Vec<usize>;
 
 impl Participants {
+    /// The name of the block, if several shards take part.
+    pub fn named(&self) -> Option<&Named> {
+        self.named.as_ref()
+    }
+
+    /// Names the block, or forgets its name when it is over.
+    pub fn set_named(&mut self, named: Option<Named>) {
+        self.named = named;
+    }
+
     /// Where the backend of a shard stands.
     pub fn find(&self, shard: ShardId) -> Option<usize> {
         self.list.iter().position(|p| p.shard == shard)

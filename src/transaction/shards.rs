@@ -3,16 +3,20 @@
 //! Why not the clients' pools: a recoverer must get through when those are full, and runs under the control role.
 //! Holds: every statement names functions and operators in full; whatever decides or applies waits for the standby.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::ask::{Ask, Asked};
 use super::clean::Holding;
+use super::deadlock::Waits;
 use super::gid::{GID_PREFIX, Gid, TxId};
+use super::lock::LockKey;
 use super::rules::{Durability, Verdict};
+use super::snapshot::Mark;
 use super::store;
 use crate::backend::{Control, ControlError, SimpleQueryMessage};
+use crate::plan::OWN_LOCK_CLASSES;
 use crate::topology::ShardId;
 
 /// Longest wait for one statement of ours; an insert that waits for a commit in flight may take this long.
@@ -49,6 +53,8 @@ pub(super) struct ShardControl {
     name: String,
     url: String,
     control: Control,
+    /// for waits of reads, so that those of commits and recovery get through
+    waits: Control,
 }
 
 /// One decision row.
@@ -107,6 +113,7 @@ impl Shards {
                     shard,
                     name,
                     control: Control::new(&url, CONTROL_TIMEOUT)?,
+                    waits: Control::new(&url, CONTROL_TIMEOUT)?,
                     url,
                 }),
             };
@@ -154,6 +161,29 @@ impl ShardControl {
     /// Its name.
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where it is.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Waits for a while until none of these is prepared here; whether that has come.
+    pub(super) async fn have_ended(&self, tx_ids: &[TxId]) -> Result<bool, ControlError> {
+        // In the order of the locks, so that readers never wait for each other in a circle.
+        let keys: BTreeSet<LockKey> = tx_ids.iter().map(LockKey::of).collect();
+        let locks: Vec<String> = keys
+            .iter()
+            .map(|key| format!("pg_catalog.pg_advisory_xact_lock({key})"))
+            .collect();
+        let sql = format!("SET LOCAL lock_timeout = '1s'; SELECT {}", locks.join(", "));
+        match self.waits.simple_query(&sql).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.sqlstate() == Some("55P03") => Ok(false),
+            // Others wait too: it is this one's turn later.
+            Err(ControlError::Timeout(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes the tables and functions, unless they are there; the topology store makes the schema.
@@ -285,6 +315,74 @@ impl ShardControl {
         } else {
             Listed::Standby
         })
+    }
+
+    /// Who waits for whom in this database, and which of them belong to transactions over several shards.
+    pub(super) async fn waits(&self) -> Result<Waits, ControlError> {
+        let sql = format!(
+            "SELECT l.pid, l.classid::pg_catalog.int8, l.objid::pg_catalog.int8, \
+             (EXTRACT(epoch FROM a.xact_start) OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8, NULL \
+             FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid \
+             WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.granted AND l.objsubid OPERATOR(pg_catalog.=) 2 \
+             AND l.mode OPERATOR(pg_catalog.=) 'ShareLock' AND a.datname OPERATOR(pg_catalog.=) \
+             pg_catalog.current_database() AND l.classid::pg_catalog.int8 BETWEEN {} AND {} \
+             UNION ALL SELECT a.pid, NULL, NULL, NULL, b.pid FROM pg_catalog.pg_stat_activity a \
+             CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(a.pid)) b(pid) \
+             WHERE a.wait_event_type OPERATOR(pg_catalog.=) 'Lock' \
+             AND a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()",
+            OWN_LOCK_CLASSES.start().saturating_add(1),
+            OWN_LOCK_CLASSES.end()
+        );
+        let rows = self.control.simple_query(&sql).await?;
+        let mut waits = Waits::default();
+        for row in cells(&rows) {
+            let number = |at: usize| row.get(at)?.as_deref()?.parse::<i64>().ok();
+            let pid = |at: usize| number(at).and_then(|pid| i32::try_from(pid).ok());
+            // objid is unsigned, the key's second integer is not
+            let object = |bits: i64| u32::try_from(bits).ok().map(u32::cast_signed);
+            match (pid(0), number(1), number(2).and_then(object), number(3), pid(4)) {
+                (Some(pid), Some(class), Some(object), Some(begun), _) => {
+                    if let Ok(class) = i32::try_from(class) {
+                        waits.names.push((pid, LockKey { class, object }, begun));
+                    }
+                }
+                (Some(pid), None, None, None, Some(blocker)) => waits.waits.push((pid, blocker)),
+                _ => {}
+            }
+        }
+        Ok(waits)
+    }
+
+    /// Every mark.
+    pub(super) async fn marks(&self) -> Result<BTreeSet<Mark>, ControlError> {
+        let sql = "SELECT txid, pg_catalog.array_to_string(participants, ',') FROM shardgate.mark";
+        let rows = self.control.simple_query(sql).await?;
+        let mark = |row: Cells| {
+            let listed = row.get(1)?.as_deref()?.split(',');
+            Some(Mark {
+                tx_id: TxId::parse(row.first()?.as_deref()?)?,
+                participants: listed
+                    .filter_map(|one| one.parse().ok().and_then(ShardId::new))
+                    .collect(),
+            })
+        };
+        Ok(cells(&rows).filter_map(mark).collect())
+    }
+
+    /// Deletes marks.
+    pub(super) async fn delete_marks(&self, tx_ids: &[TxId]) -> Result<(), ControlError> {
+        let list: Vec<String> = tx_ids.iter().map(|tx_id| format!("'{tx_id}'")).collect();
+        let sql = format!(
+            "SET LOCAL synchronous_commit = off; DELETE FROM shardgate.mark WHERE txid OPERATOR(pg_catalog.=) \
+             ANY (ARRAY[{}]::pg_catalog.text[])",
+            list.join(", ")
+        );
+        self.control.simple_query(&sql).await.map(|_| ())
+    }
+
+    /// Makes the space of deleted marks free.
+    pub(super) async fn vacuum_marks(&self) -> Result<(), ControlError> {
+        self.control.simple_query("VACUUM shardgate.mark").await.map(|_| ())
     }
 
     /// COMMIT or ROLLBACK PREPARED, under the role that prepared.

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use super::clean::Holding;
 use super::commit::{Commit, CommitAction, CommitEvent, Ending};
+use super::deadlock::Deadlocks;
 use super::fault::{Fault, Step};
 use super::forget::Forgetter;
 use super::gid::{Gid, TxSecret};
+use super::lock::LockKey;
 use super::participants::{Begun, Life, Participant, Participants, Sync};
 use super::rules::{Durability, Rules, Verdict};
 use super::shards::{Finished, Shards};
@@ -113,6 +115,7 @@ pub struct Coordinator {
     shards: Arc<Shards>,
     forgetter: Forgetter,
     fault: Fault,
+    deadlocks: Deadlocks,
 }
 
 /// One participant's state before the end.
@@ -121,6 +124,16 @@ struct Probed {
     shard: ShardId,
     x: Option<u64>,
     holds: Option<String>,
+    gate: Gate,
+}
+
+/// Has a participant passed the gate of commits?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    /// its transaction holds it
+    Passed,
+    /// a reader has closed it
+    Closed,
 }
 
 /// One transaction under way.
@@ -131,6 +144,8 @@ struct Under<'a> {
     secret: TxSecret,
     /// the decision shard's part; never prepared
     gid: Gid,
+    /// what each participant writes for readers
+    mark: String,
     decision: usize,
     /// those that are prepared, in the machine's order
     others: Vec<usize>,
@@ -158,7 +173,22 @@ impl Coordinator {
             shards,
             forgetter,
             fault,
+            deadlocks: Deadlocks::default(),
         }
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// A new transaction's.
+    pub fn draw_secret(&self) -> Result<TxSecret, crate::clock::EntropyError> {
+        self.rng.bytes().map(TxSecret::new)
+    }
+
+    /// This proxy's transactions over several shards, which may wait in a circle.
+    pub fn deadlocks(&self) -> &Deadlocks {
+        &self.deadlocks
     }
 
     /// The control connections.
@@ -282,7 +312,7 @@ impl Coordinator {
                 let name = self.shards.name(participant.shard);
                 return Err(EndError::Lost { name, said: None });
             }
-            readies.push(queue(participant, &[PROBE]));
+            readies.push(queue(participant, &[probe().as_bytes()]));
             send(participant).await.map_err(|error| self.lost(error))?;
         }
         let mut probed = Vec::new();
@@ -307,6 +337,10 @@ impl Coordinator {
                         shard,
                         x: row.next().flatten().and_then(|x| x.parse().ok()),
                         holds: row.next().flatten(),
+                        gate: match row.next().flatten().as_deref() {
+                            Some("t") => Gate::Passed,
+                            Some(_) | None => Gate::Closed,
+                        },
                     });
                 }
             }
@@ -331,12 +365,25 @@ impl Coordinator {
         let home = self.shards.home();
         let mut writers: Vec<(&Probed, u64)> = probed.iter().filter_map(|one| Some((one, one.x?))).collect();
         writers.sort_by_key(|(one, _)| (one.holds.is_none(), Some(one.shard) != home, one.shard));
+        let mut closed: Vec<(ShardId, usize)> = writers
+            .iter()
+            .filter(|(one, _)| one.gate == Gate::Closed)
+            .map(|(one, _)| (one.shard, one.at))
+            .collect();
+        closed.sort_unstable();
+        if let Err(error) = self.pass_gates(participants, &closed, heard).await {
+            self.roll_back(participants, heard).await;
+            return Err(error);
+        }
+        let mut all: Vec<ShardId> = writers.iter().map(|(one, _)| one.shard).collect();
+        all.sort_unstable();
         let mut writers = writers.into_iter();
         let Some((decision, x)) = writers.next() else {
             return Err(EndError::Bug("nobody has written"));
         };
-        let secret = match self.rng.bytes() {
-            Ok(bytes) => TxSecret::new(bytes),
+        let known = participants.named().map(|named| named.secret().clone());
+        let secret = match known.map_or_else(|| self.draw_secret(), Ok) {
+            Ok(secret) => secret,
             Err(error) => {
                 self.roll_back(participants, heard).await;
                 return Err(error.into());
@@ -354,6 +401,7 @@ impl Coordinator {
             heard,
             secret,
             gid,
+            mark: mark(&gid, &all),
             decision: decision.at,
             others: writers.map(|(one, _)| one.at).collect(),
             prepared: Vec::new(),
@@ -380,6 +428,33 @@ impl Coordinator {
                 Err(EndError::Unknown { name })
             }
         }
+    }
+
+    /// Waits at the gates that were closed, in shard order, as readers take them: so nobody waits in a circle for long.
+    async fn pass_gates(
+        &self,
+        participants: &mut Participants,
+        closed: &[(ShardId, usize)],
+        heard: &mut Heard,
+    ) -> Result<(), EndError> {
+        let sql = format!("SELECT shardgate.pass_gate({})", LockKey::GATE);
+        for (shard, at) in closed {
+            let Some(participant) = participants.get_mut(*at) else {
+                return Err(EndError::Bug("a participant is missing"));
+            };
+            let mut answer = Answer::default();
+            let readies = queue(participant, &[sql.as_bytes()]);
+            let trip = match send(participant).await {
+                Ok(()) => await_ready(participant, readies, |frame| answer.look(frame, heard)).await,
+                Err(error) => Err(error),
+            };
+            trip.map_err(|error| self.lost(error))?;
+            if let Some(fields) = answer.error {
+                let shard = Some(self.shards.name(*shard));
+                return Err(EndError::Shard { fields, shard });
+            }
+        }
+        Ok(())
     }
 
     /// Whatever is still open is rolled back; what can't be reached is closed by its server.
@@ -455,7 +530,7 @@ impl Under<'_> {
             let Some((gid, participant)) = self.gid_at(at).zip(self.participants.get_mut(at)) else {
                 continue;
             };
-            let readies = queue(participant, &[prepare_batch(&gid, durability).as_bytes()]);
+            let readies = queue(participant, &[prepare_batch(&gid, &self.mark, durability).as_bytes()]);
             let trip = send(participant).await;
             sent.push((readies, trip));
         }
@@ -510,8 +585,9 @@ impl Under<'_> {
             .filter_map(|at| Some(self.participants.get(*at)?.shard.index().to_string()))
             .collect();
         let sql = format!(
-            "SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = 0; \
+            "SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = 0; {} \
              SELECT shardgate.decide('\\x{}'::pg_catalog.bytea, '{{{}}}'::pg_catalog.int4[]); COMMIT",
+            self.mark,
             self.secret.hex(),
             listed.join(",")
         );
@@ -741,8 +817,16 @@ impl Answer {
     }
 }
 
-/// The transaction's number if it has written, and what in it PREPARE refuses.
-const PROBE: &[u8] = b"SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text, \
+/// The transaction's number if it has written, what in it PREPARE refuses, and whether it has passed the gate of commits:
+/// with a try no one waits, so all may be asked at once.
+fn probe() -> String {
+    format!(
+        "{PROBE}, pg_catalog.pg_try_advisory_xact_lock_shared({})",
+        LockKey::GATE
+    )
+}
+
+const PROBE: &str = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text, \
     CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable \
     AND creation_time OPERATOR(pg_catalog.>=) pg_catalog.transaction_timestamp()) THEN 'a cursor WITH HOLD' \
     WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN NULL \
@@ -751,15 +835,28 @@ const PROBE: &[u8] = b"SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_ca
     WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() \
     AND c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) THEN 'temporary tables' END";
 
+/// What tells readers on which shards the transaction is, and lets them wait for it: it comes and goes with its rows.
+fn mark(gid: &Gid, all: &[ShardId]) -> String {
+    let all: Vec<String> = all.iter().map(|shard| shard.index().to_string()).collect();
+    format!(
+        "SELECT shardgate.put_mark('{}'::pg_catalog.text, '{{{}}}'::pg_catalog.int4[]); \
+         SELECT pg_catalog.pg_advisory_xact_lock_shared({});",
+        gid.tx_id,
+        all.join(","),
+        LockKey::of(&gid.tx_id)
+    )
+}
+
 /// What a participant does before the decision, as one message. Deferred triggers run here, under the client's role; what
 /// else belongs to the transaction (marks, advisory locks) has its place before them.
-fn prepare_batch(gid: &Gid, durability: Durability) -> String {
+fn prepare_batch(gid: &Gid, mark: &str, durability: Durability) -> String {
     let wait = match durability {
         Durability::Synchronous => "SET LOCAL synchronous_commit = on; ",
         Durability::AsSet => "",
     };
     // A timeout would end the wait for the standby, not what is waited for: as bad as a cancel.
-    format!("{wait}SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL statement_timeout = 0; PREPARE TRANSACTION '{gid}'")
+    let timeout = "SET LOCAL statement_timeout = 0";
+    format!("{wait}{mark} SET CONSTRAINTS ALL IMMEDIATE; {timeout}; PREPARE TRANSACTION '{gid}'")
 }
 
 /// Sets what COMMIT PREPARED needs for the session, and tells what was set: it can't run in a block, so SET LOCAL won't do.

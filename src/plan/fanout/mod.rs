@@ -36,7 +36,7 @@ pub(in crate::plan) use template::Template;
 use std::sync::Arc;
 
 use crate::plan::resolve::{BlockId, BlockKind, Body, Outputs, Placement, QueryId, Resolved, Role, Root};
-use crate::plan::{Refusal, RefusalId, refuse};
+use crate::plan::{Refusal, RefusalId, RowLocks, refuse};
 use crate::sql::Span;
 use crate::sql::ast::{Distinct, Select, SelectItem};
 
@@ -239,5 +239,9 @@ fn template_of(
         moments: moments.iter().map(|(_, moment)| *moment).collect(),
         parameters: usize::try_from(parameters).unwrap_or(usize::MAX),
         steps,
+        row_locks: match resolved.uses.locks {
+            0 => RowLocks::No,
+            _ => RowLocks::Yes,
+        },
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::plan::fanout::limit::{self, Limits};
 use crate::plan::fanout::moment::Moment;
 use crate::plan::fanout::spec::{Constant, MergeForm, MergeSpec};
-use crate::plan::{Ask, Facts, FanOut, Parameters, Refusal, RefusalId, Verdict, refuse};
+use crate::plan::{Ask, Facts, FanOut, Parameters, Refusal, RefusalId, RowLocks, Verdict, refuse};
 use crate::sql::{Edits, Span};
 use crate::topology::ShardSet;
 use crate::value::{Format, Numeric, Oid, decode_int2, decode_int4, decode_int8, decode_numeric};
@@ -22,6 +22,7 @@ pub(in crate::plan) struct Template {
     /// the highest `$n`
     pub(super) parameters: usize,
     pub(super) steps: Vec<(String, String)>,
+    pub(super) row_locks: RowLocks,
 }
 
 /// What comes into the place of a span.
@@ -115,6 +116,7 @@ impl Template {
             positions,
             parameter_types: types.to_vec(),
             merge: Arc::new(merge),
+            row_locks: self.row_locks,
         }))
     }
 

@@ -4,7 +4,7 @@
 use crate::plan::ladder::usage::usage;
 use crate::plan::ladder::{Case, Literals, Ruling, Tree};
 use crate::plan::resolve::{Placement, Resolved, Role};
-use crate::plan::{Kind, Refusal, RefusalId, Verdict, refuse};
+use crate::plan::{Kind, OWN_LOCK_CLASSES, Refusal, RefusalId, Verdict, refuse};
 use crate::sql::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
 
 /// No table of the user's.
@@ -39,7 +39,8 @@ pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
         return Ok(Some(Ruling::refused(refusal, home)));
     }
     let (literals, elsewhere) = sequences(case, resolved);
-    if let Some(refusal) = elsewhere {
+    let (literals, reserved) = lock_classes(resolved, literals);
+    if let Some(refusal) = elsewhere.or(reserved) {
         return Ok(Some(Ruling::refused(refusal, home)));
     }
     let writes = resolved.references.iter().any(|reference| reference.role != Role::Read);
@@ -95,6 +96,50 @@ fn sequences(case: &Case<'_>, resolved: &Resolved<'_>) -> (Literals, Option<Box<
         }
     }
     (literals, None)
+}
+
+/// Advisory locks of two integers: some first integers are the proxy's own. One that isn't written as a constant is let
+/// through: whoever takes such a lock holds up commits, or reads over several shards, and makes none of them wrong.
+fn lock_classes(resolved: &Resolved<'_>, literals: Literals) -> (Literals, Option<Box<Refusal>>) {
+    let mut literals = literals;
+    for function in &resolved.uses.functions {
+        let bare = function.name.rsplit('.').next().unwrap_or(&function.name);
+        let list = function.call.and_then(|call| match &call.args {
+            FunctionArguments::List(list) if list.args.len() == 2 => Some(list),
+            FunctionArguments::List(_) | FunctionArguments::None | FunctionArguments::Subquery(_) => None,
+        });
+        let Some(list) = list.filter(|_| is_lock(bare)) else {
+            continue;
+        };
+        let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(class))) = list.args.first() else {
+            continue;
+        };
+        let Some(class) = integer(class) else { continue };
+        literals = Literals::Read;
+        if OWN_LOCK_CLASSES.contains(&class) {
+            return (
+                literals,
+                Some(refuse(RefusalId::LockClassReserved, &[&class.to_string()])),
+            );
+        }
+    }
+    (literals, None)
+}
+
+fn is_lock(name: &str) -> bool {
+    let kinds = ["pg_advisory_", "pg_try_advisory_"];
+    kinds.iter().any(|kind| name.starts_with(kind))
+}
+
+fn integer(expr: &Expr) -> Option<i32> {
+    match expr {
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => integer(inner),
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(digits) | Value::Number(digits, _) => digits.trim().parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn literal(expr: &Expr) -> Option<String> {

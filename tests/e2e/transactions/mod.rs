@@ -1,7 +1,9 @@
 //! Transactions that write on several shards: all of them or none, whatever fails.
 
 mod commits;
+mod deadlocks;
 mod kills;
+mod reads;
 mod recovery;
 mod settings;
 mod storm;
