@@ -69,9 +69,18 @@ impl Demo {
         line.trim_end_matches('"').to_owned()
     }
 
+    /// The statements under each comment, up to the empty line behind the last.
     fn suggestions(&self) -> Vec<String> {
-        let lines = self.said.iter().filter_map(|line| line.strip_prefix("  "));
-        lines.filter(|line| line.ends_with(';')).map(str::to_owned).collect()
+        let lines = self.said.iter().skip_while(|line| !line.starts_with("  -- "));
+        let mut found: Vec<String> = Vec::new();
+        for line in lines.take_while(|line| !line.is_empty()) {
+            match (line.strip_prefix("  -- "), found.last_mut()) {
+                (Some(_), _) => found.push(String::new()),
+                (None, Some(sql)) => sql.push_str(&format!("{}\n", line.trim())),
+                (None, None) => unreachable!("the first line is a comment"),
+            }
+        }
+        found
     }
 
     /// Asks it to stop; it must end well and say so.
@@ -126,18 +135,38 @@ async fn what_it_suggests_runs_and_what_it_loaded_is_there() {
     assert!(demo.hear("no workload runs").await, "{}", demo.text());
     let client = connect(&demo.url()).await;
     let suggestions = demo.suggestions();
-    assert_eq!(suggestions.len(), 5, "{}", demo.text());
+    assert_eq!(suggestions.len(), 6, "{}", demo.text());
+    let balances = "SELECT sum(balance) FROM users";
+    let before = rows(&client, balances).await.unwrap();
     for (at, sql) in suggestions.iter().enumerate() {
         let answer = rows(&client, sql).await;
         match at {
+            0..3 => assert!(!answer.unwrap().is_empty(), "{sql}"),
+            // Writes, which return no rows.
+            3 | 4 => assert!(answer.unwrap().is_empty(), "{sql}"),
             // The last one shows a refusal.
-            4 => assert_eq!(
+            _ => assert_eq!(
                 answer.unwrap_err().code().map(|code| code.code()),
                 Some("0A000"),
                 "{sql}"
             ),
-            _ => assert!(!answer.unwrap().is_empty(), "{sql}"),
         }
+    }
+    assert_eq!(
+        rows(&client, balances).await.unwrap(),
+        before,
+        "a transfer makes no money"
+    );
+    for (told, of) in [
+        ("several shards' users", "SELECT id FROM users WHERE id IN (7, 42)"),
+        (
+            "several shards' events",
+            "SELECT id FROM events WHERE id = 0 AND at IN ('2026-02-01 08:00:00+00', '2026-08-01 08:00:00+00')",
+        ),
+    ] {
+        let route = rows(&client, &format!("EXPLAIN (ROUTE) {of}")).await.unwrap();
+        assert_eq!(route[0][1].split(", ").count(), 2, "{told}: {route:?}");
+        assert_eq!(rows(&client, of).await.unwrap().len(), 2, "{told}");
     }
     // Each row once, and where the proxy looks for it.
     for (table, key, count) in [
@@ -145,7 +174,8 @@ async fn what_it_suggests_runs_and_what_it_loaded_is_there() {
         ("orders", "user_id = 42", "100000"),
         ("trades", "instrument = 'EURUSD'", "150000"),
         ("trades", "instrument = 'XAUUSD'", "150000"),
-        ("events", "at = '2026-05-01 00:00:00+00'", "60000"),
+        // with the two of a suggestion
+        ("events", "at = '2026-05-01 00:00:00+00'", "60002"),
     ] {
         let all = rows(&client, &format!("SELECT count(*) FROM {table}")).await.unwrap();
         assert_eq!(all, [[count]], "{table}");
@@ -187,8 +217,8 @@ async fn a_killed_demo_leaves_nothing_either() {
     let mut demo = Demo::start("killed", &["--shards", "1", "--no-load"]);
     assert!(demo.hear("no workload runs").await, "{}", demo.text());
     assert!(!servers_in(&demo.directory).is_empty(), "no server is seen");
-    // One shard takes everything: no routes to explain, nothing to refuse.
-    assert_eq!(demo.suggestions().len(), 3, "{}", demo.text());
+    // One shard takes everything: nothing to refuse.
+    assert_eq!(demo.suggestions().len(), 5, "{}", demo.text());
     demo.child.kill().await.unwrap();
     let gone = async {
         while demo.directory.exists() || !servers_in(&demo.directory).is_empty() {

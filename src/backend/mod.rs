@@ -24,11 +24,13 @@ mod state;
 mod pool;
 mod pools;
 mod control;
+mod copy_in;
 
 pub use self::cancel::{CancelTarget, cancel};
 pub use self::connect::{Connector, connect};
 pub use self::connection::{Backend, Clean, Reuse};
 pub use self::control::{Control, ControlClient, ControlError, ControlStatement, Row, SimpleQueryMessage, ToSql, Type};
+pub use self::copy_in::CopyIn;
 pub use self::endpoint::Endpoint;
 pub use self::error::Error;
 pub use self::link::Link;

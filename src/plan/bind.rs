@@ -130,7 +130,9 @@ impl Compiled {
             }
             Route::Everywhere(everywhere) => match &everywhere.texts {
                 Texts::Rows(rows) => rows.weight(),
+                Texts::Series(series) => series.weight(),
                 Texts::AsWritten => text,
+                Texts::Parts(parts) => parts.iter().map(|part| part.text.len()).sum(),
             },
             Route::Fixed { .. } | Route::Ready { .. } | Route::Drawn(_) | Route::Inner { .. } | Route::Refused(_) => {
                 text
@@ -255,8 +257,9 @@ impl Compiled {
                 Ok(steps)
             }
             Route::Everywhere(everywhere) => {
-                let set = snapshot.topology().all_shards();
-                Ok(vec![step(Kind::Everywhere.name(), set, everywhere.reason.to_string())])
+                let plan = self.bind_everywhere(everywhere, snapshot, request, facts)?;
+                let (kind, set) = (everywhere.kind().name(), plan.work.shards());
+                Ok(vec![step(kind, set, everywhere.reason.to_string())])
             }
             Route::Inner { span, around: _ } => match &self.inner {
                 Some(inner) => {
@@ -329,6 +332,8 @@ impl Compiled {
         let shards = snapshot.topology().all_shards();
         let parts = match &everywhere.texts {
             Texts::Rows(rows) => rows.bind(shards, &self.types, facts)?,
+            Texts::Series(series) => series.bind(snapshot.topology(), &self.types, facts)?,
+            Texts::Parts(parts) => parts.clone(),
             Texts::AsWritten => shards
                 .iter()
                 .map(|shard| WritePart {
@@ -345,7 +350,7 @@ impl Compiled {
             parts,
             answer: everywhere.answer.clone(),
         };
-        Ok(self.plan(Kind::Everywhere, Work::Writes(Arc::new(writes))))
+        Ok(self.plan(everywhere.kind(), Work::Writes(Arc::new(writes))))
     }
 
     fn bind_inner(

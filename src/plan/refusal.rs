@@ -180,7 +180,7 @@ registry! {
         "Every shard is a server of its own, with files of its own.",
         "Use STDIN or STDOUT (in psql: \\copy)." }
     CopyOption { "copy-option" "0A000",
-        "COPY of a sharded or reference table with FREEZE, WHERE, an option that isn't known, a statement-level trigger, or an unsafe encoding",
+        "COPY of a sharded or reference table with WHERE, an option that isn't known, a statement-level trigger, or an unsafe encoding",
         "COPY of table \"{0}\" with {1} is not supported",
         "The rows are sent on to several shards, and that isn't proven exact here.",
         "Leave it out; filter rows before they are sent, and send them in UTF8." }

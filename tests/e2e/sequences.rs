@@ -207,13 +207,22 @@ fn who_may_not_draw_is_refused_as_by_postgres() {
     assert_eq!(client.value("INSERT INTO users (name) VALUES ('a') RETURNING id"), "1");
 }
 
-/// Django and SQLAlchemy leave keys to the database; these are SQLAlchemy's ordinary models (`tests/tools/orm.py`).
-/// `make python` makes its environment; `SHARDGATE_PYTHON` names an interpreter that has its packages.
-#[test]
-fn an_orms_models_with_default_keys_insert_and_read_back() {
-    const ROWS: usize = 24;
-    let world = world("seq_orm");
-    let own = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/python/bin/python");
+/// The tables of `tests/tools/orm.py`, none of which is there yet.
+const MODELS: &str = "keyspaces:
+  user: {strategy: hash, type: bigint, buckets: 64}
+tables:
+  currencies: {reference: true}
+  users: {keyspace: user, key: id}
+  orders: {keyspace: user, key: user_id}
+  letters: {keyspace: user, key: id}
+  invoices: {keyspace: user, key: user_id}
+";
+
+/// Runs `tests/tools/orm.py`; `None` if there is no Python with its packages. `make python` makes its environment;
+/// `SHARDGATE_PYTHON` names an interpreter that has them.
+fn orm(world: &World, arguments: &[&str]) -> Option<String> {
+    let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let own = manifest.join("target/python/bin/python");
     let python = std::env::var_os("SHARDGATE_PYTHON").map_or(own, std::path::PathBuf::from);
     let url = format!(
         "postgresql+psycopg2://{CLIENT_ROLE}@{}/{}",
@@ -221,15 +230,16 @@ fn an_orms_models_with_default_keys_insert_and_read_back() {
         world.database()
     );
     let spawned = std::process::Command::new(&python)
-        .arg(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/orm.py"))
-        .args([url, ROWS.to_string(), "3".to_owned()])
+        .arg(manifest.join("tests/tools/orm.py"))
+        .arg(url)
+        .args(arguments)
         .output();
     let told = match spawned {
         Ok(told) => told,
         Err(error) => {
             assert!(std::env::var_os("CI").is_none(), "{}: {error}", python.display());
             println!("SKIPPED: {} isn't there (make python)", python.display());
-            return;
+            return None;
         }
     };
     let (out, errors) = (
@@ -237,17 +247,53 @@ fn an_orms_models_with_default_keys_insert_and_read_back() {
         String::from_utf8_lossy(&told.stderr),
     );
     assert!(told.status.success(), "{out}\n{errors}");
+    Some(out.into_owned())
+}
+
+/// Django and SQLAlchemy create their tables and leave keys to the database; these are SQLAlchemy's ordinary models.
+#[test]
+fn an_orms_models_are_created_filled_migrated_and_dropped() {
+    const ROWS: usize = 24;
+    const BATCH: usize = 3;
+    let world = World::start(Spec {
+        layout: MODELS,
+        ..Spec::empty("seq_orm", 3)
+    });
+    let Some(out) = orm(&world, &[&ROWS.to_string(), &BATCH.to_string()]) else {
+        return;
+    };
     assert_eq!(out.split_whitespace().count(), 2 * ROWS + 1, "{out}");
-    let users = counted(&world, "SELECT id FROM users");
-    assert_eq!(users.values().sum::<usize>(), 2 * ROWS, "each row lies on one shard");
-    let used = (0..world.shards()).filter(|shard| world.shard(*shard).value("SELECT count(*) FROM users") != "0");
-    assert_eq!(used.count(), world.shards(), "all shards have some");
-    let orders = counted(&world, "SELECT o.id FROM orders o JOIN users u ON u.id = o.user_id");
-    assert_eq!(
-        orders.len(),
-        4 * ROWS,
-        "each order has an id of its own and lies beside its user"
+    let once = |sql: &str, rows: usize| {
+        let found = counted(&world, sql);
+        assert_eq!(found.len(), rows, "{sql}: {found:?}");
+        assert_eq!(found.values().sum::<usize>(), rows, "{sql}: each row lies on one shard");
+    };
+    // One user was deleted again.
+    once("SELECT id FROM users", 2 * ROWS - 1);
+    once("SELECT id FROM letters", ROWS);
+    // Beside its user lies each order, those of the first revision and those of the second.
+    once(
+        "SELECT o.id FROM orders o JOIN users u ON u.id = o.user_id",
+        (BATCH + 2) * ROWS,
     );
+    once(
+        "SELECT o.id FROM invoices o JOIN users u ON u.id = o.user_id",
+        2 * ROWS - 1,
+    );
+    for shard in 0..world.shards() {
+        let mut shard = world.shard(shard);
+        assert_ne!(shard.value("SELECT count(*) FROM users"), "0", "all shards have some");
+        assert_eq!(shard.value("SELECT count(*) FROM currencies"), "2");
+        assert_eq!(
+            shard.value("SELECT count(*) FROM pg_indexes WHERE indexname = 'ix_orders_note'"),
+            "1"
+        );
+    }
+    assert_eq!(orm(&world, &["drop"]).as_deref(), Some("dropped\n"));
+    for shard in 0..world.shards() {
+        let left = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace";
+        assert_eq!(world.shard(shard).value(left), "0", "nothing is left on shard {shard}");
+    }
 }
 
 /// A row with a drawn value that goes to one shard costs what one without does: no block is begun for it.

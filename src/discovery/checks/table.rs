@@ -96,7 +96,7 @@ fn nowhere(findings: &mut Vec<Finding>, scene: &Scene<'_>, name: &QualifiedName,
         findings.push(found);
     } else if asked > 0 {
         let found = warning(None, name, "the table exists on no shard yet")
-            .hint("Create it on every shard that it belongs to.");
+            .hint("CREATE TABLE through the proxy makes it on every shard that it belongs to.");
         findings.push(found);
     }
 }

@@ -133,7 +133,7 @@ pub(super) fn calls_of<'r, 'a>(resolved: &'r Resolved<'a>, id: BlockId) -> impl 
 }
 
 /// Does a block aggregate: by GROUP BY, HAVING, or an aggregate written at its level?
-pub(super) fn aggregates(resolved: &Resolved<'_>, id: BlockId, select: &Select) -> bool {
+pub(in crate::plan) fn aggregates(resolved: &Resolved<'_>, id: BlockId, select: &Select) -> bool {
     let grouped = match &select.group_by {
         GroupByExpr::Expressions(keys, _) => !keys.is_empty(),
         GroupByExpr::All(_) => true,
@@ -142,7 +142,7 @@ pub(super) fn aggregates(resolved: &Resolved<'_>, id: BlockId, select: &Select) 
 }
 
 /// Does a block have window functions?
-pub(super) fn windows(resolved: &Resolved<'_>, id: BlockId, select: &Select) -> bool {
+pub(in crate::plan) fn windows(resolved: &Resolved<'_>, id: BlockId, select: &Select) -> bool {
     !select.named_window.is_empty() || window_uses(resolved, id).next().is_some()
 }
 
@@ -380,7 +380,7 @@ pub(super) fn has_nature(resolved: &Resolved<'_>, expr: &Expr, wanted: Nature) -
 }
 
 /// How many calls of this nature stand in expressions of block `id`, subqueries left aside.
-pub(super) fn count_nature<'e>(
+pub(in crate::plan) fn count_nature<'e>(
     resolved: &Resolved<'_>,
     exprs: impl Iterator<Item = &'e Expr>,
     id: BlockId,

@@ -11,15 +11,17 @@ use crate::sql::{Span, Token, TokenKind, parse};
 
 /// Spans of the outermost SELECT's clauses.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Clauses {
+pub(in crate::plan) struct Clauses {
     /// the word DISTINCT
     pub(super) distinct: Option<Span>,
     /// target list: expressions without their labels, `*` entries included
-    pub(super) entries: Vec<Span>,
+    pub(in crate::plan) entries: Vec<Span>,
     /// where hidden columns are put
     pub(super) targets_end: usize,
+    /// `WHERE …`: its expression
+    pub(in crate::plan) condition: Option<Span>,
     /// end of FROM and WHERE: where a GROUP BY goes
-    pub(super) filter_end: usize,
+    pub(in crate::plan) filter_end: usize,
     /// `GROUP BY …`: its expressions
     pub(super) group_by: Vec<Span>,
     /// `HAVING …`, whole
@@ -42,7 +44,7 @@ const OPENERS: [&str; 9] = [
 ];
 
 /// Finds the clauses; `None` where the outermost query isn't one plain SELECT.
-pub(super) fn find(input: &Input<'_>) -> Option<Clauses> {
+pub(in crate::plan) fn find(input: &Input<'_>) -> Option<Clauses> {
     let top = top_level(input)?;
     let at = top.iter().position(|token| token.is("select"))?;
     let mut clauses = Clauses::default();
@@ -116,6 +118,7 @@ pub(super) fn find(input: &Input<'_>) -> Option<Clauses> {
         let whole = Span::new(start_of(*index), end_before(next));
         let inside = index.saturating_add(2);
         match *word {
+            "where" => clauses.condition = Some(span_of(&top, (index.saturating_add(1), next))),
             "group" => {
                 clauses.group_by = split(&top, inside, next)
                     .into_iter()
@@ -136,7 +139,7 @@ pub(super) fn find(input: &Input<'_>) -> Option<Clauses> {
 }
 
 /// The text of an expression, if what stands at `span` parses to it. An entry's label (`AS x`) is cut off.
-pub(super) fn text_of(input: &Input<'_>, span: Span, expr: &Expr) -> Option<String> {
+pub(in crate::plan) fn text_of(input: &Input<'_>, span: Span, expr: &Expr) -> Option<String> {
     let within = |token: &&Token| span.contains(token.span);
     let tokens: Vec<&Token> = input.tokens.iter().filter(within).collect();
     let mut ends = vec![span.end];

@@ -22,8 +22,10 @@ mod group;
 mod having;
 
 pub(in crate::plan) use calls::{
-    Nature, builtin_nature, check as check_calls, has_set, is_doubtful, nature, repeatable,
+    Nature, aggregates, builtin_nature, check as check_calls, count_nature, has_set, is_doubtful, nature, repeatable,
+    windows,
 };
+pub(in crate::plan) use clauses::{find as clauses, text_of};
 pub(in crate::plan) use moment::{Moment, find as moments};
 pub use spec::{
     Combine, Comparison, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, MergeForm, MergeSpec, Method,

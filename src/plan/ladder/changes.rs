@@ -37,6 +37,22 @@ const PER_ROW: [&str; 5] = [
     "timeofday",
 ];
 
+/// Types that are words of the grammar: what stands in parentheses behind one are its modifiers.
+const TYPES: [&str; 12] = [
+    "bit",
+    "char",
+    "character",
+    "dec",
+    "decimal",
+    "float",
+    "interval",
+    "nchar",
+    "numeric",
+    "time",
+    "timestamp",
+    "varchar",
+];
+
 /// Refuses what can't be the same on all shards.
 pub(super) fn check(case: &Case<'_>, phrase: &Phrase, subject: &Subject) -> Result<(), Box<Refusal>> {
     let word = phrase.keyword(0);
@@ -89,7 +105,8 @@ fn altered(case: &Case<'_>, phrase: &Phrase, named: &[Named]) -> Result<(), Box<
     };
     let catalog = case.snapshot.catalog();
     for (at, name) in phrase.names() {
-        let is_call = phrase.is_mark(at.saturating_add(1), b'(');
+        let is_type = TYPES.contains(&phrase.keyword(at));
+        let is_call = phrase.is_mark(at.saturating_add(1), b'(') && !is_type;
         let varies = VARYING.contains(&name) && phrase.keyword(at) == name;
         let builtin = catalog
             .builtin

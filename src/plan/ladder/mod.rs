@@ -13,6 +13,7 @@ mod phrase;
 mod places;
 mod subjects;
 mod changes;
+mod lists;
 mod objects;
 mod copy;
 mod unparsed;
@@ -122,6 +123,10 @@ pub(in crate::plan) enum Texts {
     AsWritten,
     /// a write of a reference table's rows
     Rows(Box<crate::plan::ladder::reference::RowsWrite>),
+    /// each shard its own
+    Parts(Vec<crate::plan::WritePart>),
+    /// rows that every shard makes, and keeps if they are its own
+    Series(Box<crate::plan::writes::Series>),
 }
 
 /// What stands around a statement inside a statement.
@@ -220,6 +225,18 @@ pub(in crate::plan) fn rule(case: &Case<'_>) -> Result<Ruling, Verdict> {
     }
     let refusal = crate::plan::refuse(crate::plan::RefusalId::SyntaxNotUnderstood, &["this statement"]);
     Ok(Ruling::refused(refusal, case.snapshot.topology().home()))
+}
+
+// === impl Everywhere ===
+
+impl Everywhere {
+    /// As shown.
+    pub(in crate::plan) fn kind(&self) -> Kind {
+        match self.texts {
+            Texts::AsWritten | Texts::Rows(_) | Texts::Parts(_) => Kind::Everywhere,
+            Texts::Series(_) => Kind::Split,
+        }
+    }
 }
 
 // === impl Ruling ===

@@ -6,6 +6,7 @@
 //! before the transaction ends (`session/schema.rs`): Postgres knows what its DDL does.
 
 use crate::plan::ladder::changes;
+use crate::plan::ladder::lists;
 use crate::plan::ladder::phrase::{Named, Phrase};
 use crate::plan::ladder::places::{Mentions, Place, created, mentions, place, shown};
 use crate::plan::ladder::subjects::{Origin, Reaches, Subject, subject};
@@ -36,6 +37,13 @@ pub(super) fn ddl(case: &Case<'_>, ddl: &Ddl) -> Ruling {
         Temporary::Yes => temporary(case, &phrase, &what).map(|()| temporary_object(case, Pinned::Anew)),
         Temporary::No => {
             let subject = subject(&phrase, ddl)?;
+            if ddl.word.0 == "DROP" && ddl.object == "TABLE" {
+                let at = phrase.skip(2, &["if", "exists"]);
+                if let Some(ruling) = lists::mixed(case, &phrase, at)? {
+                    changes::check(case, &phrase, &subject)?;
+                    return Ok(ruling);
+                }
+            }
             let decided = decide(case, &phrase, &subject, &what)?;
             match decided {
                 Where::Everywhere => changes::check(case, &phrase, &subject)?,
@@ -54,9 +62,15 @@ pub(super) fn ddl(case: &Case<'_>, ddl: &Ddl) -> Ruling {
 /// TRUNCATE
 pub(super) fn truncate(case: &Case<'_>) -> Ruling {
     let ruled = phrase(case).and_then(|phrase| {
-        let decided = of_list(case, &phrase, phrase.skip(1, &["table"]), "TRUNCATE")?;
-        if matches!(decided, Where::Everywhere) && phrase.has(&["restart", "identity"]) {
-            return Err(refuse(RefusalId::SequenceRestart, &["TRUNCATE … RESTART IDENTITY"]));
+        let at = phrase.skip(1, &["table"]);
+        let restarts = phrase.has(&["restart", "identity"]);
+        let restarted = || refuse(RefusalId::SequenceRestart, &["TRUNCATE … RESTART IDENTITY"]);
+        if let Some(ruling) = lists::mixed(case, &phrase, at)? {
+            return if restarts { Err(restarted()) } else { Ok(ruling) };
+        }
+        let decided = of_list(case, &phrase, at, "TRUNCATE")?;
+        if matches!(decided, Where::Everywhere) && restarts {
+            return Err(restarted());
         }
         Ok(ruling(case, decided, Access::Write, WriteAnswer::Same(Sameness::Tag)))
     });

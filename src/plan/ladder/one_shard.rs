@@ -4,11 +4,14 @@
 use crate::plan::keys::{Graph, WrittenKey};
 use crate::plan::ladder::usage::{Usage, usage};
 use crate::plan::ladder::{
-    Case, Keyed, Literals, Mention, Route, Ruling, Several, Tree, insert, reference, stronger, write,
+    Case, Everywhere, Keyed, Literals, Mention, Route, Ruling, Several, Texts, Tree, insert, reference, stronger, write,
 };
 use crate::plan::resolve::{BaseColumn, Placement, ReferenceId, Resolved, Role};
-use crate::plan::{Access, Ask, Kind, Purpose, Refusal, RefusalId, Verdict, fanout, refuse, writes};
-use crate::topology::ShardSet;
+use crate::plan::{
+    Access, Ask, Kind, Purpose, Refusal, RefusalId, RowOrder, SessionEffect, Verdict, WriteAnswer, fanout, refuse,
+    writes,
+};
+use crate::topology::{ShardId, ShardSet};
 use crate::value::Oid;
 
 /// A statement that reads or writes tables.
@@ -105,7 +108,12 @@ fn route(case: &Case<'_>, resolved: &Resolved<'_>, usage: Usage) -> Result<Rulin
     let graph = Graph::new(resolved)?;
     let written = match insert::written(resolved, &graph) {
         Ok(written) => written,
-        Err(insert::Unwritten::Refused(refusal)) => return Ok(Ruling::refused(refusal, otherwise)),
+        Err(insert::Unwritten::Refused(refusal)) => {
+            return match (writes::series(resolved), &usage.home_only) {
+                (None, _) | (Some(_), Some(_)) => Ok(Ruling::refused(refusal, otherwise)),
+                (Some(series), None) => self::series(series, access, usage.effect, otherwise),
+            };
+        }
         Err(insert::Unwritten::TypesNeeded(needed)) => return Err(needed.into()),
     };
     let several = several(resolved, &usage, access, fixed, &written);
@@ -134,6 +142,30 @@ fn route(case: &Case<'_>, resolved: &Resolved<'_>, usage: Usage) -> Result<Rulin
         prepare_on: otherwise,
         literals: Literals::Opaque,
     })
+}
+
+/// An INSERT of rows that every shard makes.
+fn series(
+    series: Result<writes::Series, writes::Unproven>,
+    access: Access,
+    effect: SessionEffect,
+    prepare_on: ShardId,
+) -> Result<Ruling, Verdict> {
+    match series {
+        Ok(series) => Ok(Ruling {
+            route: Route::Everywhere(Box::new(Everywhere {
+                reason: "each shard makes the rows, and keeps its own",
+                answer: WriteAnswer::Sum(RowOrder::Parts),
+                texts: Texts::Series(Box::new(series)),
+            })),
+            access,
+            effect,
+            prepare_on,
+            literals: Literals::Read,
+        }),
+        Err(writes::Unproven::Refused(refusal)) => Ok(Ruling::refused(refusal, prepare_on)),
+        Err(writes::Unproven::TypesNeeded) => Err(Verdict::Ask(Ask::ParameterTypes)),
+    }
 }
 
 fn mentions(resolved: &Resolved<'_>, graph: &Graph) -> Vec<Mention> {

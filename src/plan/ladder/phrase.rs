@@ -3,6 +3,8 @@
 //! Why not trees: the parser knows a part of Postgres's DDL only, and a target that is found by position in its grammar is
 //! found whatever stands behind it. Holds: a quoted name is never taken for a keyword.
 
+use std::ops::Range;
+
 use crate::plan::ladder::Case;
 use crate::sql::{Identifier, TokenKind, identifiers};
 use crate::topology::QualifiedName;
@@ -133,12 +135,18 @@ impl Phrase {
 
     /// Objects with commas between them, ONLY before and `*` or a list of columns behind each; and the place behind.
     pub(super) fn objects(&self, at: usize) -> Option<(Vec<Named>, usize)> {
+        let (entries, behind) = self.entries(at)?;
+        Some((entries.into_iter().map(|(named, _)| named).collect(), behind))
+    }
+
+    /// The same, each with the places that it takes.
+    pub(super) fn entries(&self, at: usize) -> Option<(Vec<(Named, Range<usize>)>, usize)> {
         let mut at = at;
         let mut found = Vec::new();
         loop {
+            let start = at;
             at = self.skip(at, &["only"]);
             let (named, behind) = self.object(at)?;
-            found.push(named);
             at = match self.is_mark(behind, b'*') {
                 true => behind.saturating_add(1),
                 false => behind,
@@ -146,6 +154,7 @@ impl Phrase {
             if self.is_mark(at, b'(') {
                 at = self.behind_parenthesis(at)?;
             }
+            found.push((named, start..at));
             if !self.is_mark(at, b',') {
                 return Some((found, at));
             }

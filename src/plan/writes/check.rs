@@ -6,15 +6,15 @@ use crate::catalog::{Relation, RelationKind, TriggerLevel, TriggerTiming};
 use crate::plan::fanout::{check_calls, has_set, repeatable};
 use crate::plan::resolve::{Block, BlockId, BlockKind, Body, Placement, Reference, Resolved, Role, Root, Source};
 use crate::plan::{Refusal, RefusalId, refuse};
-use crate::sql::ast::{Insert, InsertOverriding, OnConflictAction, OnInsert, Query, Values};
+use crate::sql::ast::{Expr, Insert, InsertOverriding, OnConflictAction, OnInsert, Parens, Query};
 
-/// An INSERT of values into one sharded table.
+/// An INSERT into one sharded table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subject<'r, 'a> {
     /// its syntax
     pub(super) insert: &'a Insert,
-    /// its rows
-    pub(super) values: &'a Values,
+    /// its rows; none where a SELECT makes them
+    pub(super) rows: &'a [Parens<Vec<Expr>>],
     /// the table
     pub(super) relation: &'a Relation,
     /// its name for people
@@ -51,7 +51,7 @@ impl<'r, 'a> Subject<'r, 'a> {
         subject.check_syntax(resolved)?;
         subject.check_reads(resolved)?;
         check_calls(resolved)?;
-        let cells = subject.values.rows.iter().flat_map(|row| &row.content);
+        let cells = subject.rows.iter().flat_map(|row| &row.content);
         if cells.into_iter().any(|cell| has_set(resolved, cell)) {
             return Err(subject.barred(
                 "a set-returning function in VALUES",
@@ -107,7 +107,7 @@ impl<'r, 'a> Subject<'r, 'a> {
         }
     }
 
-    fn check_table(&self) -> Result<(), Box<Refusal>> {
+    pub(super) fn check_table(&self) -> Result<(), Box<Refusal>> {
         match self.relation.kind {
             RelationKind::Table | RelationKind::Partitioned => {}
             RelationKind::View
@@ -147,7 +147,7 @@ impl<'r, 'a> Subject<'r, 'a> {
         }
     }
 
-    fn check_syntax(&self, resolved: &Resolved<'_>) -> Result<(), Box<Refusal>> {
+    pub(super) fn check_syntax(&self, resolved: &Resolved<'_>) -> Result<(), Box<Refusal>> {
         match self.insert.overriding {
             None | Some(InsertOverriding::System) => {}
             Some(InsertOverriding::User) => {
@@ -262,7 +262,7 @@ fn find<'r, 'a>(resolved: &'r Resolved<'a>) -> Option<Subject<'r, 'a>> {
     let plain = locks.is_empty() && pipe_operators.is_empty() && !values.explicit_row && !values.value_keyword;
     plain.then_some(Subject {
         insert,
-        values,
+        rows: &values.rows,
         relation: target.relation?,
         name: &target.name,
         key,

@@ -6,13 +6,15 @@
 //! Holds: a row is written on the shard of its key and nowhere else; what depends on the statement as a whole (the
 //! moment, triggers per statement, a row proposed twice) is the same after the split, or the split is refused; a proof
 //! reads no literal, so it holds for every text of the shape.
-//! Absent: INSERT … SELECT, UPDATE, DELETE and MERGE over several shards; they are refused with a hint.
+//! Absent: INSERT … SELECT from tables, UPDATE, DELETE and MERGE over several shards; they are refused with a hint.
 
 mod check;
 mod filling;
 mod layout;
 mod moving;
 mod split;
+mod series;
 
 pub(in crate::plan) use filling::{Known, Renewed, renewed};
+pub(in crate::plan) use series::{Series, Unproven, plan as series};
 pub(in crate::plan) use split::{Bindings, Split, plan};

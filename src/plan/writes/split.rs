@@ -97,7 +97,7 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Split, Box<Refusa
     let subject = Subject::of(resolved)?;
     let text = resolved.input.text;
     let tokens = layout::significant(resolved.input.tokens);
-    let widths: Vec<usize> = subject.values.rows.iter().map(|row| row.content.len()).collect();
+    let widths: Vec<usize> = subject.rows.iter().map(|row| row.content.len()).collect();
     let width = widths.first().copied().unwrap_or_default();
     let part = |there: bool| if there { Part::There } else { Part::Absent };
     let expected = Expected {
@@ -238,7 +238,7 @@ fn may_write(relation: &Relation, column: &str) -> String {
 }
 
 /// Index of the table's column that each cell of a row goes to.
-fn targets(subject: &Subject<'_, '_>, width: usize) -> Result<Vec<usize>, Box<Refusal>> {
+pub(super) fn targets(subject: &Subject<'_, '_>, width: usize) -> Result<Vec<usize>, Box<Refusal>> {
     let all = &subject.relation.columns;
     if subject.insert.columns.is_empty() {
         return match width <= all.len() {

@@ -32,7 +32,7 @@ macro_rules! scripts {
 
 scripts! {
     limits order_by distinct aggregates group_by windows joins subqueries set_operations ctes functions_views
-    insert insert_split insert_split_keys sequences update_delete transactions cursors_prepared ddl ddl_everywhere
+    insert insert_split insert_split_keys insert_series sequences update_delete transactions cursors_prepared ddl ddl_everywhere
     reference_writes copy
     key_forms parameters key_types value_types names session_settings errors_results explain
     catalog_psql catalog_psql_completion catalog_clients

@@ -2,7 +2,7 @@
 //!
 //! Why: whoever hears of a sharding proxy should be able to type at one within a minute, and see what it does under load.
 //! Holds: it needs no server, touches nothing outside its own directory, and leaves nothing behind, whether it ends by
-//! itself, by Ctrl-C, by SIGTERM or by SIGKILL; rows are placed by the very topology that the proxy reads.
+//! itself, by Ctrl-C, by SIGTERM or by SIGKILL; all rows go through the proxy.
 
 mod options;
 mod directory;

@@ -1,7 +1,11 @@
 //! The rows of the sharded tables: the same in every run, made one by one.
 
+use std::fmt::Write as _;
+
+use shardgate::value::Key;
+
 use super::dice::Dice;
-use super::places::{DemoKey, EPOCH_2000_SECONDS};
+use super::places::EPOCH_2000_SECONDS;
 use super::schema::{INSTRUMENTS, Instrument};
 
 /// How many users there are; their ids are 1 to this.
@@ -28,17 +32,42 @@ pub(super) const EVENT_KINDS: [&str; 4] = ["login", "quote", "alert", "logout"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Cell {
     Int(i64),
-    Text(String),
+    Text(&'static str),
+    /// first and last name
+    Name(&'static str, &'static str),
+    /// a hundredth
+    Cents(i64),
+    /// a hundred-thousandth
+    Price(i64),
+    /// seconds since 2000
+    Moment(i64),
+}
+
+impl Cell {
+    /// Appends it as COPY reads it.
+    pub(super) fn write(&self, out: &mut String) {
+        // Writing to a String can't fail; what is written needs no escaping.
+        match self {
+            Cell::Int(value) => write!(out, "{value}").ok(),
+            Cell::Text(text) => write!(out, "{text}").ok(),
+            Cell::Name(first, last) => write!(out, "{first} {last}").ok(),
+            Cell::Cents(value) => write!(out, "{value}e-2").ok(),
+            Cell::Price(value) => write!(out, "{value}e-5").ok(),
+            Cell::Moment(seconds) => {
+                write!(out, "{}", Key::Timestamptz(seconds.saturating_mul(1_000_000)).to_text()).ok()
+            }
+        };
+    }
 }
 
 /// A sharded table.
 pub(super) struct Table {
     pub(super) name: &'static str,
     pub(super) rows: u64,
-    /// takes one array per column
-    pub(super) insert: &'static str,
-    /// row number (from 0) → key and columns
-    pub(super) make: fn(&mut Dice, i64) -> (DemoKey, Vec<Cell>),
+    /// the statement that takes its rows
+    pub(super) copy: &'static str,
+    /// row number (from 0) → columns
+    pub(super) make: fn(&mut Dice, i64) -> Vec<Cell>,
 }
 
 /// In the order of their foreign keys.
@@ -46,38 +75,25 @@ pub(super) const TABLES: [Table; 4] = [
     Table {
         name: "users",
         rows: 20_000,
-        insert: "INSERT INTO users (id, name, currency, balance, joined_at) \
-                 SELECT id, name, currency, cents * 0.01, timestamptz '2000-01-01 00:00:00+00' + at * interval '1 second' \
-                 FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[]) \
-                 AS row(id, name, currency, cents, at)",
+        copy: "COPY users (id, name, currency, balance, joined_at) FROM STDIN",
         make: user,
     },
     Table {
         name: "orders",
         rows: ORDERS,
-        insert: "INSERT INTO orders (user_id, id, instrument, side, quantity, price, placed_at) \
-                 SELECT user_id, id, instrument, side, quantity, price * 0.00001, \
-                 timestamptz '2000-01-01 00:00:00+00' + at * interval '1 second' \
-                 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[]) \
-                 AS row(user_id, id, instrument, side, quantity, price, at)",
+        copy: "COPY orders (user_id, id, instrument, side, quantity, price, placed_at) FROM STDIN",
         make: order,
     },
     Table {
         name: "trades",
         rows: TRADES,
-        insert: "INSERT INTO trades (instrument, id, quantity, price, at) \
-                 SELECT instrument, id, quantity, price * 0.00001, \
-                 timestamptz '2000-01-01 00:00:00+00' + at * interval '1 second' \
-                 FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) \
-                 AS row(instrument, id, quantity, price, at)",
+        copy: "COPY trades (instrument, id, quantity, price, at) FROM STDIN",
         make: trade,
     },
     Table {
         name: "events",
         rows: EVENTS,
-        insert: "INSERT INTO events (at, id, user_id, kind) \
-                 SELECT timestamptz '2000-01-01 00:00:00+00' + at * interval '1 second', id, user_id, kind \
-                 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]) AS row(at, id, user_id, kind)",
+        copy: "COPY events (at, id, user_id, kind) FROM STDIN",
         make: event,
     },
 ];
@@ -101,58 +117,52 @@ pub(super) fn price_e5(dice: &mut Dice, instrument: Instrument) -> i64 {
     instrument.price_e5.saturating_add(dice.between(-spread, spread))
 }
 
-fn text(of: Option<&&str>) -> Cell {
-    Cell::Text(of.map_or_else(String::new, |text| (*text).to_owned()))
+fn text(of: Option<&&'static str>) -> Cell {
+    Cell::Text(of.copied().unwrap_or_default())
 }
 
-fn user(dice: &mut Dice, number: i64) -> (DemoKey, Vec<Cell>) {
-    let id = number.saturating_add(1);
+fn user(dice: &mut Dice, number: i64) -> Vec<Cell> {
     let first = dice.pick(&FIRST_NAMES).copied().unwrap_or_default();
     let last = dice.pick(&LAST_NAMES).copied().unwrap_or_default();
-    let columns = vec![
-        Cell::Int(id),
-        Cell::Text(format!("{first} {last}")),
+    vec![
+        Cell::Int(number.saturating_add(1)),
+        Cell::Name(first, last),
         text(dice.pick(&CURRENCIES)),
-        Cell::Int(dice.between(0, 5_000_000)),
-        Cell::Int(moment(dice).saturating_sub(YEAR_SECONDS)),
-    ];
-    (DemoKey::User(id), columns)
+        Cell::Cents(dice.between(0, 5_000_000)),
+        Cell::Moment(moment(dice).saturating_sub(YEAR_SECONDS)),
+    ]
 }
 
-fn order(dice: &mut Dice, number: i64) -> (DemoKey, Vec<Cell>) {
+fn order(dice: &mut Dice, number: i64) -> Vec<Cell> {
     let user = dice.between(1, USERS);
     let of = instrument(dice);
-    let columns = vec![
+    vec![
         Cell::Int(user),
         Cell::Int(number.saturating_add(1)),
-        Cell::Text(of.symbol.to_owned()),
+        Cell::Text(of.symbol),
         text(dice.pick(&["buy", "sell"])),
         Cell::Int(dice.between(1, 1_000)),
-        Cell::Int(price_e5(dice, of)),
-        Cell::Int(moment(dice)),
-    ];
-    (DemoKey::User(user), columns)
+        Cell::Price(price_e5(dice, of)),
+        Cell::Moment(moment(dice)),
+    ]
 }
 
-fn trade(dice: &mut Dice, number: i64) -> (DemoKey, Vec<Cell>) {
+fn trade(dice: &mut Dice, number: i64) -> Vec<Cell> {
     let of = instrument(dice);
-    let columns = vec![
-        Cell::Text(of.symbol.to_owned()),
+    vec![
+        Cell::Text(of.symbol),
         Cell::Int(number.saturating_add(1)),
         Cell::Int(dice.between(1, 1_000)),
-        Cell::Int(price_e5(dice, of)),
-        Cell::Int(moment(dice)),
-    ];
-    (DemoKey::Instrument(of.symbol), columns)
+        Cell::Price(price_e5(dice, of)),
+        Cell::Moment(moment(dice)),
+    ]
 }
 
-fn event(dice: &mut Dice, number: i64) -> (DemoKey, Vec<Cell>) {
-    let at = moment(dice);
-    let columns = vec![
-        Cell::Int(at),
+fn event(dice: &mut Dice, number: i64) -> Vec<Cell> {
+    vec![
+        Cell::Moment(moment(dice)),
         Cell::Int(number.saturating_add(1)),
         Cell::Int(dice.between(1, USERS)),
         text(dice.pick(&EVENT_KINDS)),
-    ];
-    (DemoKey::Moment(at), columns)
+    ]
 }

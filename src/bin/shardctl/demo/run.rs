@@ -166,8 +166,8 @@ async fn show(options: &DemoOptions, stage: &mut Stage, clusters: &Clusters, voi
     let mut proxy = Proxy::start(&config).await?;
     voice.say("creating the tables through it");
     load::create_schema(&url(&proxy)).await?;
-    voice.say("loading");
-    load::load(clusters, &places, stage.clock, voice).await?;
+    voice.say("loading through it");
+    load::load(&url(&proxy), stage.clock, voice).await?;
     let invitation = invitation(&proxy, ports.len());
     for line in &invitation {
         voice.say(line);
@@ -245,7 +245,7 @@ fn invitation(proxy: &Proxy, shards: usize) -> Vec<String> {
     ];
     for suggestion in suggestions::for_shards(shards) {
         lines.push(format!("  -- {}", suggestion.shows));
-        lines.push(format!("  {}", suggestion.sql));
+        lines.extend(suggestion.sql.iter().map(|line| format!("  {line}")));
     }
     lines.push(String::new());
     lines.push(format!(
