@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::plan::ladder::phrase::{Named, Phrase};
+use crate::plan::ladder::phrase::{Entry, Phrase};
 use crate::plan::ladder::places::{Place, place};
 use crate::plan::ladder::{Case, Everywhere, Literals, Route, Ruling, Texts};
 use crate::plan::{Access, Counts, Refusal, Sameness, SessionEffect, WriteAnswer, WritePart};
@@ -65,7 +65,7 @@ pub(super) fn mixed(case: &Case<'_>, phrase: &Phrase, at: usize) -> Result<Optio
 }
 
 /// What is cut out of the text: each entry of those alone, with one comma.
-fn cut(case: &Case<'_>, entries: &[(Named, Range<usize>)], alone: &[bool]) -> Vec<Option<Span>> {
+fn cut(case: &Case<'_>, entries: &[Entry], alone: &[bool]) -> Vec<Option<Span>> {
     let start = |of: &Range<usize>| case.tokens.get(of.start).map(|token| token.span.start);
     let end = |of: &Range<usize>| case.tokens.get(of.end.checked_sub(1)?).map(|token| token.span.end);
     let mut spans = Vec::new();

@@ -37,6 +37,9 @@ pub(super) struct Named {
     pub(super) name: String,
 }
 
+/// An object of a list, and the places that it takes.
+pub(super) type Entry = (Named, Range<usize>);
+
 impl Phrase {
     /// The words of a statement; `None` if a name in it can't be decoded.
     pub(super) fn of(case: &Case<'_>) -> Option<Phrase> {
@@ -140,7 +143,7 @@ impl Phrase {
     }
 
     /// The same, each with the places that it takes.
-    pub(super) fn entries(&self, at: usize) -> Option<(Vec<(Named, Range<usize>)>, usize)> {
+    pub(super) fn entries(&self, at: usize) -> Option<(Vec<Entry>, usize)> {
         let mut at = at;
         let mut found = Vec::new();
         loop {
