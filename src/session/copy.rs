@@ -17,7 +17,6 @@ use crate::execute::{
 };
 use crate::plan::{self, Access, CopyOut, CopyOwners, FillValue, Purpose, RowPlace, Writes};
 use crate::session::error::{Failure, Gone, Stop};
-use crate::session::finish::ClientSink;
 use crate::session::pump::fatal;
 use crate::session::simple::Via;
 use crate::session::state::{CopyProtocol, Copying, Ended, Session, Wrapping};
@@ -107,15 +106,8 @@ impl Session {
         }
         let once = self.copy_constants(plan).await?;
         let text = plan.text.as_deref().unwrap_or(text);
-        let deadline = self.running.deadline;
-        let mut sink = ClientSink::new(
-            &mut self.client,
-            &mut self.client_ended,
-            &self.enrolment,
-            self.running.mark,
-            deadline,
-        );
-        let started = execute::CopyIn::start(plan, (text, once), &lanes, &mut self.participants, &mut sink).await;
+        let (mut sink, participants) = self.sink();
+        let started = execute::CopyIn::start(plan, (text, once), &lanes, participants, &mut sink).await;
         let (mut copy, response) = match started {
             Ok(started) => started,
             Err(error) => {
@@ -124,7 +116,7 @@ impl Session {
             }
         };
         if plan.form.is_none() {
-            let failed = copy.stop(StopHow::Own, &mut self.participants, &mut sink).await;
+            let failed = copy.stop(StopHow::Own, participants, &mut sink).await;
             drop(sink);
             return Err(match failed {
                 Some(error) => self.copy_failed(error),
@@ -198,15 +190,8 @@ impl Session {
     }
 
     async fn split_done(&mut self, split: &mut Split) -> Result<Copied, Stop> {
-        let deadline = self.running.deadline;
-        let mut sink = ClientSink::new(
-            &mut self.client,
-            &mut self.client_ended,
-            &self.enrolment,
-            self.running.mark,
-            deadline,
-        );
-        let ended = split.copy.end(&mut self.participants, &mut sink).await;
+        let (mut sink, participants) = self.sink();
+        let ended = split.copy.end(participants, &mut sink).await;
         drop(sink);
         let copied = ended.map_err(|error| self.copy_failed(error))?;
         if let CopyOwners::All(copies) = &split.plan.owners
@@ -266,15 +251,8 @@ impl Session {
             Why::Shard | Why::Own(_) | Why::Row(_) | Why::Message(_) => StopHow::Own,
         };
         let context = format!("COPY {}, line {}", split.plan.table, split.copy.line());
-        let deadline = self.running.deadline;
-        let mut sink = ClientSink::new(
-            &mut self.client,
-            &mut self.client_ended,
-            &self.enrolment,
-            self.running.mark,
-            deadline,
-        );
-        let failed = split.copy.stop(how, &mut self.participants, &mut sink).await;
+        let (mut sink, participants) = self.sink();
+        let failed = split.copy.stop(how, participants, &mut sink).await;
         drop(sink);
         let failed = failed.map(|error| self.copy_failed(error));
         match (why, failed) {
@@ -486,15 +464,8 @@ impl Session {
         let lanes = self.enlist_all(plan.shards, Access::Read).await?;
         let world = Arc::clone(&self.world);
         let consistent = self.wants_consistency()?.then_some(&world.coordinator);
-        let deadline = self.running.deadline;
-        let mut sink = ClientSink::new(
-            &mut self.client,
-            &mut self.client_ended,
-            &self.enrolment,
-            self.running.mark,
-            deadline,
-        );
-        let copied = execute::copy_out(plan, text, &lanes, &mut self.participants, &mut sink, consistent).await;
+        let (mut sink, participants) = self.sink();
+        let copied = execute::copy_out(plan, text, &lanes, participants, &mut sink, consistent).await;
         drop(sink);
         self.active = None;
         let count = copied.map_err(|error| self.copy_failed(error))?;

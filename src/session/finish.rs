@@ -19,7 +19,7 @@ use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::{Copying, Ended, Running, Session, Skipping, Stale, Wrapping};
 use crate::session::track::Outcome;
 use crate::telemetry::{CacheUse, StatementEvent, StatementKind};
-use crate::transaction::{Begun, EndHow, Form, Participant, SettingsKept, State, Sync, Worked};
+use crate::transaction::{Begun, EndHow, Form, Participant, Participants, SettingsKept, State, Sync, Worked};
 use crate::value::Format;
 use crate::wire;
 
@@ -393,15 +393,8 @@ impl Session {
             row_limit,
             consistency,
         };
-        let deadline = self.running.deadline;
-        let mut sink = ClientSink::new(
-            &mut self.client,
-            &mut self.client_ended,
-            &self.enrolment,
-            self.running.mark,
-            deadline,
-        );
-        let started = Fan::start(&request, &mut self.participants, &mut sink).await;
+        let (mut sink, participants) = self.sink();
+        let started = Fan::start(&request, participants, &mut sink).await;
         drop(sink);
         started.map_err(|error| self.fan_failed(error))
     }
@@ -450,16 +443,21 @@ impl Session {
         })
     }
 
-    async fn emit(&mut self, fan: &mut Fan, limit: u64) -> Result<Given, Stop> {
-        let deadline = self.running.deadline;
-        let mut sink = ClientSink::new(
+    /// The client's side of an execution under way, and the backends that it drives.
+    pub(super) fn sink(&mut self) -> (ClientSink<'_>, &mut Participants) {
+        let sink = ClientSink::new(
             &mut self.client,
             &mut self.client_ended,
             &self.enrolment,
             self.running.mark,
-            deadline,
+            self.running.deadline,
         );
-        let given = fan.emit(limit, &mut self.participants, &mut sink).await;
+        (sink, &mut self.participants)
+    }
+
+    async fn emit(&mut self, fan: &mut Fan, limit: u64) -> Result<Given, Stop> {
+        let (mut sink, participants) = self.sink();
+        let given = fan.emit(limit, participants, &mut sink).await;
         drop(sink);
         given.map_err(|error| self.fan_failed(error))
     }
@@ -567,7 +565,7 @@ pub(super) struct ClientSink<'a> {
 }
 
 impl<'a> ClientSink<'a> {
-    pub(super) fn new(
+    fn new(
         link: &'a mut Link,
         ended: &'a mut Ended,
         enrolment: &'a Enrolment,

@@ -79,15 +79,8 @@ impl Session {
     }
 
     pub(super) async fn write(&mut self, request: &WriteRequest<'_>) -> Result<Written, ExecuteError> {
-        let deadline = self.running.deadline;
-        let mut sink = crate::session::finish::ClientSink::new(
-            &mut self.client,
-            &mut self.client_ended,
-            &self.enrolment,
-            self.running.mark,
-            deadline,
-        );
-        crate::execute::write(request, &mut self.participants, &mut sink).await
+        let (mut sink, participants) = self.sink();
+        crate::execute::write(request, participants, &mut sink).await
     }
 
     pub(super) fn put_written(&mut self, written: &Written, describe: Describe) -> Result<(), Stop> {
