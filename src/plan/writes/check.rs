@@ -239,7 +239,22 @@ fn find<'r, 'a>(resolved: &'r Resolved<'a>) -> Option<Subject<'r, 'a>> {
     let Placement::Sharded { keyspace: _, key } = target.placement else {
         return None;
     };
-    let node = resolved.queries.get(block.source?.0)?;
+    let BlockKind::Values(values) = resolved.blocks.get(bare_source(resolved, block)?.0)?.kind else {
+        return None;
+    };
+    let plain = !values.explicit_row && !values.value_keyword;
+    plain.then_some(Subject {
+        insert,
+        rows: &values.rows,
+        relation: target.relation?,
+        name: &target.name,
+        key,
+    })
+}
+
+/// The one block that an INSERT takes its rows from, if nothing stands around it: no WITH, order, limit or lock.
+pub(super) fn bare_source(resolved: &Resolved<'_>, insert: &Block<'_>) -> Option<BlockId> {
+    let node = resolved.queries.get(insert.source?.0)?;
     let Query {
         with: None,
         body: _,
@@ -256,17 +271,7 @@ fn find<'r, 'a>(resolved: &'r Resolved<'a>) -> Option<Subject<'r, 'a>> {
         return None;
     };
     let Body::Block(body) = node.body else { return None };
-    let BlockKind::Values(values) = resolved.blocks.get(body.0)?.kind else {
-        return None;
-    };
-    let plain = locks.is_empty() && pipe_operators.is_empty() && !values.explicit_row && !values.value_keyword;
-    plain.then_some(Subject {
-        insert,
-        rows: &values.rows,
-        relation: target.relation?,
-        name: &target.name,
-        key,
-    })
+    (locks.is_empty() && pipe_operators.is_empty()).then_some(body)
 }
 
 fn several(resolved: &Resolved<'_>) -> Box<Refusal> {

@@ -11,18 +11,16 @@ use crate::catalog::Column;
 use crate::plan::fanout::{
     Moment, Nature, aggregates, check_calls, clauses, count_nature, has_set, moments, nature, text_of, windows,
 };
-use crate::plan::resolve::{
-    BlockId, BlockKind, Body, Callee, Child, Placement, Resolved, Role, Root, Source, children,
-};
+use crate::plan::resolve::{BlockId, BlockKind, Callee, Child, Placement, Resolved, Role, Root, Source, children};
 use crate::plan::{Ask, Counts, Facts, Refusal, RefusalId, Verdict, WritePart, refuse};
 use crate::sql::ast::{
-    BinaryOperator, CastKind, Expr, FunctionArg, FunctionArgExpr, Query, Select, SelectItem, TableFactor, UnaryOperator,
+    BinaryOperator, CastKind, Expr, FunctionArg, FunctionArgExpr, Select, SelectItem, TableFactor, UnaryOperator,
 };
 use crate::sql::{Edits, Literal, LiteralClass, Span};
 use crate::topology::{KeyspaceId, ShardId, Strategy, Topology};
 use crate::value::{KeyType, Oid};
 
-use super::check::Subject;
+use super::check::{Subject, bare_source};
 use super::filling::{Known, supplied};
 use super::moving;
 use super::split::targets;
@@ -107,24 +105,7 @@ fn find<'r, 'a>(resolved: &'r Resolved<'a>) -> Option<Parts<'r, 'a>> {
     if target.role != Role::Insert || resolved.queries.len() != 1 {
         return None;
     }
-    let Query {
-        with: None,
-        body: _,
-        order_by: None,
-        limit_clause: None,
-        fetch: None,
-        locks,
-        for_clause: None,
-        settings: None,
-        format_clause: None,
-        pipe_operators,
-    } = resolved.queries.get(block.source?.0)?.query
-    else {
-        return None;
-    };
-    let Body::Block(body) = resolved.queries.get(block.source?.0)?.body else {
-        return None;
-    };
+    let body = bare_source(resolved, block)?;
     let source = resolved.blocks.get(body.0)?;
     let BlockKind::Select(select) = source.kind else {
         return None;
@@ -135,7 +116,7 @@ fn find<'r, 'a>(resolved: &'r Resolved<'a>) -> Option<Parts<'r, 'a>> {
             false
         }
     });
-    let plain = locks.is_empty() && pipe_operators.is_empty() && functions && !source.items.is_empty();
+    let plain = functions && !source.items.is_empty();
     plain.then_some(Parts {
         resolved,
         subject: Subject {
