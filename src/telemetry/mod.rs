@@ -14,6 +14,7 @@ mod labels;
 mod table;
 mod series;
 mod record;
+mod load;
 mod document;
 
 pub use document::metrics_document;
@@ -22,5 +23,6 @@ pub use labels::{
     BackendState, CacheUse, CancelOutcome, ClientState, Direction, ErrorOrigin, LoginOutcome, Outcome, Recovered,
     ReloadOutcome, StatementKind, TransactionOutcome,
 };
+pub use load::{BucketLoad, HeavyKey, KeyspaceLoad, LoadSnapshot, Moment, SampledKey, ShardLoad, Windows};
 pub use record::{PoolReading, Start, StatementEvent, StatementStats, Telemetry};
 pub use table::{Definition, Shape, Unit, definitions};
