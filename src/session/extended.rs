@@ -187,7 +187,7 @@ impl Session {
 
     /// The unnamed Parse of a text that was parsed lately: nothing of it need be read again.
     fn parse_again(&mut self, parse: &Parse<'_>, declared: &[Oid]) -> bool {
-        let Some(recent) = self.recent.find(parse.text, self.lexing, declared) else {
+        let Some(recent) = self.recent.find(parse.text, self.lexing, declared.iter().copied()) else {
             return false;
         };
         let (text, command, route) = (Arc::clone(&recent.text), recent.command.clone(), recent.route.clone());
@@ -669,11 +669,7 @@ impl Session {
             Some(route) => self.plan_by(&route, &question).await?,
             None => {
                 let (compiled, plan) = self.plan_and_route(&snapshot, &question).await?;
-                let route = Route {
-                    snapshot,
-                    context: Arc::clone(&self.effective.context),
-                    compiled,
-                };
+                let route = Route::new(&snapshot, &self.effective.context, &compiled);
                 let named = if bind.statement.is_empty() {
                     self.unnamed.as_mut()
                 } else {
@@ -812,11 +808,7 @@ impl Session {
             Some(route) if Arc::ptr_eq(&route.snapshot, &snapshot) => Arc::clone(&route.compiled),
             Some(_) | None => match snapshot.compile(&request, &facts) {
                 Ok(compiled) => {
-                    let route = Route {
-                        snapshot: Arc::clone(&snapshot),
-                        context: Arc::clone(&context),
-                        compiled: Arc::clone(&compiled),
-                    };
+                    let route = Route::new(&snapshot, &context, &compiled);
                     self.recent.note_route(named.statement.shared_text(), &route);
                     named.route = Some(route);
                     compiled

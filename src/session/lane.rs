@@ -33,6 +33,13 @@ pub(super) struct Applied {
     pub(super) unnamed: AtomicU64,
 }
 
+impl Applied {
+    /// The id of the unnamed statement is this now.
+    pub(super) fn set_unnamed(&self, id: u64) {
+        self.unnamed.store(id, Ordering::Relaxed);
+    }
+}
+
 impl Participant {
     /// What was noted on the backend.
     pub(super) fn applied(&mut self) -> Arc<Applied> {
@@ -69,7 +76,7 @@ impl Participant {
 
     /// Its unnamed statement is this now.
     pub(super) fn set_unnamed(&mut self, id: u64) {
-        self.applied().unnamed.store(id, Ordering::Relaxed);
+        self.applied().set_unnamed(id);
     }
 }
 

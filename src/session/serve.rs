@@ -197,6 +197,13 @@ impl Session {
         let Some(tag) = self.client.in_buffer.first().copied() else {
             return self.wait().await;
         };
+        if matches!(tag, b'Q' | b'P' | b'B') && self.is_at_rest() {
+            let input = std::mem::take(&mut self.client.in_buffer);
+            match self.read_order(tag, &input) {
+                Some(order) => return self.carry_out(order, input).await,
+                None => self.client.in_buffer = input,
+            }
+        }
         let limit = wire::frontend_limit(tag)?;
         if tag == b'd' {
             // CopyData outside a COPY is dropped here, in pieces (sessions.md 9).
@@ -306,7 +313,7 @@ impl Session {
     }
 
     /// After DDL the picture is read anew before the next statement is planned.
-    async fn after_ddl(&mut self) {
+    pub(super) async fn after_ddl(&mut self) {
         if !self.ddl || self.block.is_explicit() {
             return;
         }

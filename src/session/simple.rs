@@ -227,11 +227,7 @@ impl Session {
     fn keep_route(&self, snapshot: &Arc<Snapshot>, shaped: &mut Shaped, compiled: &Arc<Compiled>) {
         let context = &self.effective.context;
         if compiled.serves_shape() && context.lexing() == self.lexing {
-            shaped.route = Some(Route {
-                snapshot: Arc::clone(snapshot),
-                context: Arc::clone(context),
-                compiled: Arc::clone(compiled),
-            });
+            shaped.route = Some(Route::new(snapshot, context, compiled));
         }
     }
 
