@@ -111,7 +111,8 @@ impl Pool {
                     drop(backend);
                     self.suspect();
                 }
-                Grant::Slot(slot) => match self.connect(slot, login, begun, deadline).await? {
+                // Boxed, since most waits end otherwise.
+                Grant::Slot(slot) => match Box::pin(self.connect(slot, login, begun, deadline)).await? {
                     Connected::Backend(backend) => return Ok(backend),
                     Connected::ServerFull => want = Want::Closed,
                 },

@@ -55,7 +55,7 @@ impl Session {
                 Ok(message) => self.on_close(message).await,
                 Err(error) => Err(Failure::Malformed(error).into()),
             },
-            _ => self.on_function_call(whole).await,
+            _ => Box::pin(self.on_function_call(whole)).await,
         };
         match done {
             Ok(()) => Ok(()),
@@ -1073,12 +1073,10 @@ impl Session {
                     if let Some(portal) = self.portals.get_mut(&name) {
                         portal.place = Place::Finished;
                     }
-                    return self
-                        .run_fan(&plan, &parameters, &formats, crate::execute::Describe::No)
-                        .await;
+                    let describe = crate::execute::Describe::No;
+                    return Box::pin(self.run_fan(&plan, &parameters, &formats, describe)).await;
                 }
-                self.begin_limited_fan(&name, &plan, &parameters, &formats, row_limit)
-                    .await
+                Box::pin(self.begin_limited_fan(&name, &plan, &parameters, &formats, row_limit)).await
             }
             Place::Writes { plan, parameters } => {
                 let (plan, parameters) = (Arc::clone(plan), parameters.clone());
@@ -1096,8 +1094,7 @@ impl Session {
                     return Err(Failure::AlreadyAnswered.into());
                 }
                 let describe = crate::execute::Describe::No;
-                self.run_on_all(&plan, statement.command(), &parameters, &formats, describe)
-                    .await
+                Box::pin(self.run_on_all(&plan, statement.command(), &parameters, &formats, describe)).await
             }
             Place::CopyIn(plan) => {
                 let (plan, statement) = (Arc::clone(plan), Arc::clone(&portal.statement));
@@ -1106,7 +1103,7 @@ impl Session {
                 if self.failed {
                     return Err(Failure::AlreadyAnswered.into());
                 }
-                self.begin_copy_in(&plan, statement.planned_text(), Via::Extended).await
+                Box::pin(self.begin_copy_in(&plan, statement.planned_text(), Via::Extended)).await
             }
             Place::CopyOut(plan) => {
                 let (plan, statement) = (Arc::clone(plan), Arc::clone(&portal.statement));
@@ -1115,9 +1112,9 @@ impl Session {
                 if self.failed {
                     return Err(Failure::AlreadyAnswered.into());
                 }
-                self.run_copy_out(&plan, statement.planned_text()).await
+                Box::pin(self.run_copy_out(&plan, statement.planned_text())).await
             }
-            Place::Suspended(_) => self.continue_limited_fan(&name, row_limit).await,
+            Place::Suspended(_) => Box::pin(self.continue_limited_fan(&name, row_limit)).await,
             Place::Control(parameters) => {
                 let parameters = parameters.clone();
                 let statement = Arc::clone(&portal.statement);
@@ -1127,7 +1124,7 @@ impl Session {
                     return Err(Failure::AlreadyAnswered.into());
                 }
                 let snapshot = self.snapshot();
-                self.control_by_execute(&snapshot, &statement, &parameters).await
+                Box::pin(self.control_by_execute(&snapshot, &statement, &parameters)).await
             }
             Place::Finished => {
                 self.local(|out| wire::put_command_complete(out, b"SELECT 0"), Undo::Nothing);

@@ -243,7 +243,7 @@ impl Session {
         self.show_shards();
         if (self.recheck == Stale::Yes && !self.transparent) || discarded {
             self.recheck = Stale::No;
-            if let Err(Stop::Gone(gone)) = self.ask_reports().await {
+            if let Err(Stop::Gone(gone)) = Box::pin(self.ask_reports()).await {
                 return Err(gone);
             }
         }
