@@ -3,6 +3,9 @@
 //! The rooms stand in order; a room imports only rooms listed before it (`tests/layout.rs` checks it). Rooms up to
 //! `telemetry` are sans-I/O: values in, values out. `docs/architecture.md` is the floor plan.
 
+// A session's future holds those of its rare branches in boxes, and each box is a level more for the compiler.
+#![recursion_limit = "256"]
+
 pub mod value;
 pub mod wire;
 pub mod sql;

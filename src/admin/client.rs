@@ -186,6 +186,11 @@ impl Enrolment {
         self.until(|| self.leave() >= at_least).await;
     }
 
+    /// Whether new statements may run: the proxy isn't paused.
+    pub fn may_pass(&self) -> bool {
+        self.registry.gate.is_open()
+    }
+
     /// Waits while the proxy is paused; the session shows as paused meanwhile. Free when it isn't. Cancel-safe, but for
     /// the state, which the caller sets next anyway.
     pub async fn pass_gate(&self) {

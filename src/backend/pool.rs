@@ -111,7 +111,8 @@ impl Pool {
                     drop(backend);
                     self.suspect();
                 }
-                Grant::Slot(slot) => match self.connect(slot, login, begun, deadline).await? {
+                // Boxed, since most waits end otherwise.
+                Grant::Slot(slot) => match Box::pin(self.connect(slot, login, begun, deadline)).await? {
                     Connected::Backend(backend) => return Ok(backend),
                     Connected::ServerFull => want = Want::Closed,
                 },
@@ -256,14 +257,13 @@ impl Pool {
             match sender.send(grant) {
                 Ok(()) | Err(Grant::Fail(_)) => (),
                 Err(Grant::Slot(slot)) => drop(slot),
-                Err(Grant::Backend(backend)) => self.put(backend),
+                Err(Grant::Backend(backend)) => self.put(backend, self.connector.clock.now()),
             }
         }
     }
 
     /// Takes a clean backend back.
-    fn put(self: &Arc<Pool>, backend: Backend) {
-        let now = self.connector.clock.now();
+    fn put(self: &Arc<Pool>, backend: Backend, now: Instant) {
         let mut outbox = Outbox::default();
         let mut state = self.lock();
         let is_current = backend
@@ -444,7 +444,20 @@ impl Pool {
 pub(super) fn give_back(clean: Clean) {
     let backend = clean.backend;
     match backend.slot.as_ref().map(|slot| slot.pool.clone()) {
-        Some(pool) => pool.put(backend),
+        Some(pool) => {
+            let now = pool.connector.clock.now();
+            pool.put(backend, now);
+        }
+        None => backend.terminate(),
+    }
+}
+
+/// The same for a caller that knows the time.
+#[inline]
+pub(super) fn give_back_at(clean: Clean, now: Instant) {
+    let backend = clean.backend;
+    match backend.slot.as_ref().map(|slot| slot.pool.clone()) {
+        Some(pool) => pool.put(backend, now),
         None => backend.terminate(),
     }
 }

@@ -161,6 +161,12 @@ impl Pools {
         super::pool::give_back(clean);
     }
 
+    /// The same for a caller that knows the time.
+    #[inline]
+    pub fn give_back_at(&self, clean: Clean, now: Instant) {
+        super::pool::give_back_at(clean, now);
+    }
+
     /// Notes that a shard was seen failing: its dead idle backends are dropped now.
     pub fn suspect(&self, shard: ShardId) {
         if let Ok(pool) = self.pool(shard) {

@@ -4,12 +4,13 @@
 //! which are prepared here. Touching one allocates nothing; evicting looks at all of them, beside a round trip.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// Statement ids prepared on one backend, the longest unused going first. Bounded.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     /// id → the use at which it was last needed
-    last_use: HashMap<u64, u64>,
+    last_use: HashMap<u64, u64, BuildHasherDefault<IdHasher>>,
     uses: u64,
     capacity: usize,
     marks: Marks,
@@ -22,6 +23,28 @@ enum Marks {
     Yes,
 }
 
+/// Ids are counted by ourselves, so nobody can make them collide: one multiplication spreads them.
+#[derive(Clone, Copy, Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        const K: u64 = 0x9e37_79b9_7f4a_7c15;
+        let spread = (self.0 ^ id).wrapping_mul(K);
+        self.0 = spread ^ spread >> 32; // the map takes both ends
+    }
+}
+
 impl Prepared {
     /// How many statements a backend keeps unless said otherwise.
     pub const CAPACITY_DEFAULT: usize = 500;
@@ -29,7 +52,7 @@ impl Prepared {
     /// Room for `capacity` statements (at least one).
     pub fn new(capacity: usize) -> Prepared {
         Prepared {
-            last_use: HashMap::new(),
+            last_use: HashMap::default(),
             uses: 0,
             capacity: capacity.max(1),
             marks: Marks::No,

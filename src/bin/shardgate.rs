@@ -70,9 +70,17 @@ fn main() -> ExitCode {
         log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
             .init();
     }
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
-        builder.worker_threads(worker_threads());
+    let workers = match worker_threads(std::env::var("TOKIO_WORKER_THREADS").ok().as_deref()) {
+        Ok(workers) => workers,
+        Err(message) => return complain(&message),
+    };
+    let mut builder = match workers {
+        // One worker is the main thread itself: nothing is locked against others that aren't there, in the C library either.
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    if workers > 1 {
+        builder.worker_threads(workers);
     }
     let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
@@ -86,9 +94,17 @@ fn main() -> ExitCode {
 
 /// One worker for two cores: threads that wake each other cost a statement more CPU than they save it time, and the
 /// clients and shards on the same machine want cores too. `TOKIO_WORKER_THREADS` says otherwise.
-fn worker_threads() -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    cores.div_ceil(2)
+fn worker_threads(said: Option<&str>) -> Result<usize, String> {
+    match said {
+        Some(said) => said
+            .parse()
+            .map(std::num::NonZero::<usize>::get)
+            .map_err(|error| format!("shardgate: TOKIO_WORKER_THREADS is {said:?}: {error}")),
+        None => {
+            let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+            Ok(cores.div_ceil(2))
+        }
+    }
 }
 
 /// The one writer of the binary's own words.

@@ -38,6 +38,12 @@ impl Picture {
         Arc::clone(&self.look().snapshot)
     }
 
+    /// Whether a snapshot is that of the current picture.
+    pub fn is_current(&self, snapshot: &Arc<Snapshot>) -> bool {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::ptr_eq(&seen.snapshot, snapshot)
+    }
+
     /// Snapshot and OID maps of one moment.
     pub fn look(&self) -> Arc<Seen> {
         Arc::clone(&self.seen.read().unwrap_or_else(PoisonError::into_inner))

@@ -226,6 +226,45 @@ impl Compiled {
         }
     }
 
+    /// Where it goes, if that is one shard and it leaves nothing in its session; `None`: [`Compiled::bind`] says more.
+    ///
+    /// `lexing` is that of the request's context; `own` are the literals of its text, where that was scanned by it.
+    pub fn only_shard(
+        &self,
+        snapshot: &Snapshot,
+        request: &Request<'_>,
+        parameters: &Parameters<'_>,
+        facts: &Facts,
+        (lexing, own): (Lexing, Option<&[Literal]>),
+    ) -> Option<(Kind, ShardId, Access)> {
+        if self.effect != SessionEffect::None || self.sequences != SequenceUse::Untouched {
+            return None;
+        }
+        let keyed = match &self.route {
+            Route::Fixed { kind, shard, reason: _ } => return Some((*kind, *shard, self.access)),
+            Route::Keyed(keyed) => keyed,
+            Route::Ready { .. }
+            | Route::Refused(_)
+            | Route::Drawn(_)
+            | Route::Inner { .. }
+            | Route::Everywhere(_) => return None,
+        };
+        let led = match (own, self.lifted) {
+            (Some(literals), _) => {
+                let scanned = (request, lexing, literals);
+                led_by(keyed, snapshot, scanned, parameters, facts, Reasons::Unwanted)
+            }
+            (None, Lifted::None) => {
+                led_by(keyed, snapshot, (request, lexing, &[]), parameters, facts, Reasons::Unwanted)
+            }
+            (None, Lifted::Perhaps) => self.led(keyed, snapshot, request, parameters, facts, Reasons::Unwanted),
+        };
+        match led {
+            Ok((Led::One(shard), _)) => Some((Kind::OneShard, shard, self.access)),
+            Ok((Led::Many(_), _)) | Err(_) => None,
+        }
+    }
+
     /// What `EXPLAIN (ROUTE)` shows of it; nothing runs.
     pub(in crate::plan) fn explain(
         &self,

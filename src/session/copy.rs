@@ -179,7 +179,7 @@ impl Session {
                 if let Err(stop) = done {
                     self.report_failure(stop)?;
                 }
-                self.run_rest().await?;
+                Box::pin(self.run_rest()).await?;
                 self.finish_query().await?;
                 self.leave_batch();
                 Ok(())

@@ -55,7 +55,7 @@ impl Session {
                 Ok(message) => self.on_close(message).await,
                 Err(error) => Err(Failure::Malformed(error).into()),
             },
-            _ => self.on_function_call(whole).await,
+            _ => Box::pin(self.on_function_call(whole)).await,
         };
         match done {
             Ok(()) => Ok(()),
@@ -187,7 +187,7 @@ impl Session {
 
     /// The unnamed Parse of a text that was parsed lately: nothing of it need be read again.
     fn parse_again(&mut self, parse: &Parse<'_>, declared: &[Oid]) -> bool {
-        let Some(recent) = self.recent.find(parse.text, self.lexing, declared) else {
+        let Some(recent) = self.recent.find(parse.text, self.lexing, declared.iter().copied()) else {
             return false;
         };
         let (text, command, route) = (Arc::clone(&recent.text), recent.command.clone(), recent.route.clone());
@@ -669,11 +669,7 @@ impl Session {
             Some(route) => self.plan_by(&route, &question).await?,
             None => {
                 let (compiled, plan) = self.plan_and_route(&snapshot, &question).await?;
-                let route = Route {
-                    snapshot,
-                    context: Arc::clone(&self.effective.context),
-                    compiled,
-                };
+                let route = Route::new(&snapshot, &self.effective.context, &compiled);
                 let named = if bind.statement.is_empty() {
                     self.unnamed.as_mut()
                 } else {
@@ -812,11 +808,7 @@ impl Session {
             Some(route) if Arc::ptr_eq(&route.snapshot, &snapshot) => Arc::clone(&route.compiled),
             Some(_) | None => match snapshot.compile(&request, &facts) {
                 Ok(compiled) => {
-                    let route = Route {
-                        snapshot: Arc::clone(&snapshot),
-                        context: Arc::clone(&context),
-                        compiled: Arc::clone(&compiled),
-                    };
+                    let route = Route::new(&snapshot, &context, &compiled);
                     self.recent.note_route(named.statement.shared_text(), &route);
                     named.route = Some(route);
                     compiled
@@ -1081,12 +1073,10 @@ impl Session {
                     if let Some(portal) = self.portals.get_mut(&name) {
                         portal.place = Place::Finished;
                     }
-                    return self
-                        .run_fan(&plan, &parameters, &formats, crate::execute::Describe::No)
-                        .await;
+                    let describe = crate::execute::Describe::No;
+                    return Box::pin(self.run_fan(&plan, &parameters, &formats, describe)).await;
                 }
-                self.begin_limited_fan(&name, &plan, &parameters, &formats, row_limit)
-                    .await
+                Box::pin(self.begin_limited_fan(&name, &plan, &parameters, &formats, row_limit)).await
             }
             Place::Writes { plan, parameters } => {
                 let (plan, parameters) = (Arc::clone(plan), parameters.clone());
@@ -1104,8 +1094,7 @@ impl Session {
                     return Err(Failure::AlreadyAnswered.into());
                 }
                 let describe = crate::execute::Describe::No;
-                self.run_on_all(&plan, statement.command(), &parameters, &formats, describe)
-                    .await
+                Box::pin(self.run_on_all(&plan, statement.command(), &parameters, &formats, describe)).await
             }
             Place::CopyIn(plan) => {
                 let (plan, statement) = (Arc::clone(plan), Arc::clone(&portal.statement));
@@ -1114,7 +1103,7 @@ impl Session {
                 if self.failed {
                     return Err(Failure::AlreadyAnswered.into());
                 }
-                self.begin_copy_in(&plan, statement.planned_text(), Via::Extended).await
+                Box::pin(self.begin_copy_in(&plan, statement.planned_text(), Via::Extended)).await
             }
             Place::CopyOut(plan) => {
                 let (plan, statement) = (Arc::clone(plan), Arc::clone(&portal.statement));
@@ -1123,9 +1112,9 @@ impl Session {
                 if self.failed {
                     return Err(Failure::AlreadyAnswered.into());
                 }
-                self.run_copy_out(&plan, statement.planned_text()).await
+                Box::pin(self.run_copy_out(&plan, statement.planned_text())).await
             }
-            Place::Suspended(_) => self.continue_limited_fan(&name, row_limit).await,
+            Place::Suspended(_) => Box::pin(self.continue_limited_fan(&name, row_limit)).await,
             Place::Control(parameters) => {
                 let parameters = parameters.clone();
                 let statement = Arc::clone(&portal.statement);
@@ -1135,7 +1124,7 @@ impl Session {
                     return Err(Failure::AlreadyAnswered.into());
                 }
                 let snapshot = self.snapshot();
-                self.control_by_execute(&snapshot, &statement, &parameters).await
+                Box::pin(self.control_by_execute(&snapshot, &statement, &parameters)).await
             }
             Place::Finished => {
                 self.local(|out| wire::put_command_complete(out, b"SELECT 0"), Undo::Nothing);

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::BytesMut;
 
@@ -73,8 +74,9 @@ impl Session {
         }
     }
 
-    fn count_statement(&mut self) {
-        let elapsed = self.world.clock.now().saturating_duration_since(self.running.since);
+    /// The statement under way has ended.
+    pub(super) fn count_statement(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.running.since);
         self.world.telemetry.statement(&StatementEvent {
             kind: self.running.kind,
             shard: self.running.shard,
@@ -241,7 +243,7 @@ impl Session {
         self.show_shards();
         if (self.recheck == Stale::Yes && !self.transparent) || discarded {
             self.recheck = Stale::No;
-            if let Err(Stop::Gone(gone)) = self.ask_reports().await {
+            if let Err(Stop::Gone(gone)) = Box::pin(self.ask_reports()).await {
                 return Err(gone);
             }
         }
@@ -249,12 +251,12 @@ impl Session {
         let notifications = std::mem::take(&mut self.notifications);
         self.client.out_buffer.extend_from_slice(&notifications);
         wire::put_ready(&mut self.client.out_buffer, self.block.status());
-        self.count_statement();
+        self.count_statement(self.world.clock.now());
         Ok(())
     }
 
     /// `SET DateStyle = 'ISO'` leaves the order of day and month as it was: only what the server reported can be replayed.
-    fn keep_whole_datestyle(&mut self) {
+    pub(super) fn keep_whole_datestyle(&mut self) {
         const REPORTED_AS: &str = "DateStyle";
         let looked_at = (self.settings.digest(), self.reports);
         if self.whole_datestyle == looked_at {

@@ -33,6 +33,13 @@ pub(super) struct Applied {
     pub(super) unnamed: AtomicU64,
 }
 
+impl Applied {
+    /// The id of the unnamed statement is this now.
+    pub(super) fn set_unnamed(&self, id: u64) {
+        self.unnamed.store(id, Ordering::Relaxed);
+    }
+}
+
 impl Participant {
     /// What was noted on the backend.
     pub(super) fn applied(&mut self) -> Arc<Applied> {
@@ -69,7 +76,7 @@ impl Participant {
 
     /// Its unnamed statement is this now.
     pub(super) fn set_unnamed(&mut self, id: u64) {
-        self.applied().unnamed.store(id, Ordering::Relaxed);
+        self.applied().set_unnamed(id);
     }
 }
 
@@ -149,14 +156,14 @@ impl Session {
         let world = Arc::clone(&self.world);
         let backend = match world.pools.try_checkout(shard, &self.login, wanted.digest())? {
             Some(backend) => backend,
-            None => self.wait_for_backend(shard, &wanted).await?,
+            None => Box::pin(self.wait_for_backend(shard, &wanted)).await?,
         };
         let mut participant = Participant::new(shard, backend);
         let applied = participant.applied();
         if applied.settings != wanted {
             let sql = wanted.diff(&applied.settings);
             if !sql.is_empty() {
-                self.replay(&mut participant, &sql).await?;
+                Box::pin(self.replay(&mut participant, &sql)).await?;
             }
             participant.note_settings(&wanted);
             if wanted.custom_names().next().is_some() {
@@ -454,7 +461,7 @@ impl Session {
             }
             participant.settings_kept = SettingsKept::Yes;
             participant.follows = Follows::No;
-            if participant.examine == Examine::Due && self.look_at(&mut participant).await.is_err() {
+            if participant.examine == Examine::Due && Box::pin(self.look_at(&mut participant)).await.is_err() {
                 continue;
             }
             if participant.pin.is_some() {

@@ -39,6 +39,11 @@ impl<T> Names<T> {
         }
     }
 
+    /// Whether there is none at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.empty.is_none() && self.named.is_empty()
+    }
+
     /// Whether there is one.
     pub(super) fn contains_key(&self, name: &[u8]) -> bool {
         self.get(name).is_some()

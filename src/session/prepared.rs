@@ -92,6 +92,13 @@ impl Statement {
         }
     }
 
+    /// Makes an unnamed statement that nobody else holds any more the next one of the same text.
+    pub(super) fn renew(&mut self, token: u64) {
+        debug_assert!(self.is_unnamed(), "a named statement is known by its id");
+        self.id = token;
+        *self.described.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Its id.
     pub(super) fn id(&self) -> u64 {
         self.id

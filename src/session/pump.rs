@@ -48,7 +48,7 @@ const ANSWER_ROOM: usize = 64;
 
 /// What a wait ended with.
 #[derive(Debug)]
-enum Turn {
+pub(super) enum Turn {
     /// the backend has sent something
     Input,
     /// something was written; look again
@@ -92,15 +92,22 @@ impl Session {
                     continue;
                 }
             }
-            match self.turn(at).await {
-                Turn::Input | Turn::Written => {}
-                Turn::BackendEnded => self.lose(at, None).await?,
-                Turn::Cancelled(Failure::Cancelled) => self.cancel_backends(self.cancel_failure()).await,
-                Turn::Cancelled(why) => self.cancel_backends(why).await,
-                Turn::ClientFailed(error) => return Err(Gone::Vanished(error).into()),
-                Turn::Probe => self.probe(at).await?,
-            }
+            let turn = self.turn(at).await;
+            self.after_turn(at, turn).await?;
         }
+    }
+
+    /// What a wait for the backend at `at` ended with is dealt with.
+    pub(super) async fn after_turn(&mut self, at: usize, turn: Turn) -> Result<(), Stop> {
+        match turn {
+            Turn::Input | Turn::Written => {}
+            Turn::BackendEnded => self.lose(at, None).await?,
+            Turn::Cancelled(Failure::Cancelled) => self.cancel_backends(self.cancel_failure()).await,
+            Turn::Cancelled(why) => self.cancel_backends(why).await,
+            Turn::ClientFailed(error) => return Err(Gone::Vanished(error).into()),
+            Turn::Probe => self.probe(at).await?,
+        }
+        Ok(())
     }
 
     /// Asks the active backend to send what it owes, then waits for it.
@@ -124,7 +131,7 @@ impl Session {
     }
 
     /// One wait on all ends.
-    async fn turn(&mut self, at: usize) -> Turn {
+    pub(super) async fn turn(&mut self, at: usize) -> Turn {
         let since = self.running.mark;
         let deadline = self.running.deadline;
         let enrolment = &self.enrolment;

@@ -24,7 +24,7 @@ pub(super) struct Recent {
     /// how it was lexed
     lexing: Lexing,
     /// types declared with it
-    declared: Vec<Oid>,
+    pub(super) declared: Vec<Oid>,
     /// what it is: a query or a write, nothing that the session carries out itself
     pub(super) command: Command,
     /// where it goes, once that was worked out
@@ -37,14 +37,24 @@ pub(super) struct RecentTexts(Vec<Recent>);
 
 impl RecentTexts {
     /// A text that was parsed before in the same way; it becomes the latest.
-    pub(super) fn find(&mut self, text: &[u8], lexing: Lexing, declared: &[Oid]) -> Option<&Recent> {
-        let at = self
-            .0
-            .iter()
-            .position(|recent| *recent.text == *text && recent.lexing == lexing && recent.declared == declared)?;
+    pub(super) fn find(
+        &mut self,
+        text: &[u8],
+        lexing: Lexing,
+        declared: impl Iterator<Item = Oid> + Clone,
+    ) -> Option<&Recent> {
+        let is_it = |recent: &Recent| {
+            *recent.text == *text && recent.lexing == lexing && recent.declared.iter().copied().eq(declared.clone())
+        };
+        let at = self.0.iter().position(is_it)?;
         if at > 0 {
             self.0.swap(0, at);
         }
+        self.latest()
+    }
+
+    /// The one that was found or kept last.
+    pub(super) fn latest(&self) -> Option<&Recent> {
         self.0.first()
     }
 
@@ -94,26 +104,31 @@ pub(super) struct RecentShapes {
 impl RecentShapes {
     /// Reads a text: cheaply if one of the last differs from it in lifted values alone. Its shape comes first.
     pub(super) fn read(&mut self, text: &[u8], lexing: Lexing) -> Result<&Shape, ScanError> {
-        if !self.first.shape.read_again(text, lexing) {
-            let known = self
-                .others
-                .iter_mut()
-                .position(|kept| kept.shape.read_again(text, lexing));
-            match known.and_then(|at| self.others.get_mut(at)) {
-                Some(known) => std::mem::swap(&mut self.first, known),
-                None => {
-                    let spare = match self.others.len() < KEPT_MAX.saturating_sub(1) {
-                        true => None,
-                        false => self.others.pop(),
-                    };
-                    let before = std::mem::replace(&mut self.first, spare.unwrap_or_default());
-                    self.others.insert(0, before);
-                    self.first.route = None;
-                    shape(text, lexing, &mut self.first.shape)?;
-                }
-            }
+        if self.known(text, lexing).is_none() {
+            let spare = match self.others.len() < KEPT_MAX.saturating_sub(1) {
+                true => None,
+                false => self.others.pop(),
+            };
+            let before = std::mem::replace(&mut self.first, spare.unwrap_or_default());
+            self.others.insert(0, before);
+            self.first.route = None;
+            shape(text, lexing, &mut self.first.shape)?;
         }
         Ok(&self.first.shape)
+    }
+
+    /// A text that differs from one of the last in lifted values alone. Its shape comes first.
+    pub(super) fn known(&mut self, text: &[u8], lexing: Lexing) -> Option<&Shaped> {
+        if !self.first.shape.read_again(text, lexing) {
+            let at = self.others.iter_mut().position(|kept| kept.shape.read_again(text, lexing));
+            std::mem::swap(&mut self.first, self.others.get_mut(at?)?);
+        }
+        Some(&self.first)
+    }
+
+    /// The shape read last.
+    pub(super) fn latest(&self) -> &Shaped {
+        &self.first
     }
 
     /// The shape read last, to be put back after use.

@@ -80,8 +80,8 @@ impl Session {
             };
             match planned {
                 Ok((compiled, plan)) => return Ok((compiled, self.planned(plan)?)),
-                Err(Verdict::Refused(refusal)) => return Err(self.refused(snapshot, question, refusal).await),
-                Err(Verdict::Ask(ask)) => self.answer(snapshot, question, ask, &mut facts).await?,
+                Err(Verdict::Refused(refusal)) => return Err(Box::pin(self.refused(snapshot, question, refusal)).await),
+                Err(Verdict::Ask(ask)) => Box::pin(self.answer(snapshot, question, ask, &mut facts)).await?,
             }
         }
         Err(Failure::Bug("a plan asks without end").into())
@@ -104,7 +104,7 @@ impl Session {
             match snapshot.compile(&request, &facts) {
                 Ok(compiled) => return Ok(compiled),
                 Err(Verdict::Refused(refusal)) => return Err(Failure::Refused(refusal).into()),
-                Err(Verdict::Ask(ask)) => self.answer(snapshot, question, ask, &mut facts).await?,
+                Err(Verdict::Ask(ask)) => Box::pin(self.answer(snapshot, question, ask, &mut facts)).await?,
             }
         }
         Err(Failure::Bug("a route asks without end").into())
@@ -126,10 +126,10 @@ impl Session {
             };
             match planned {
                 Ok(plan) => return self.planned(plan),
-                Err(Verdict::Refused(refusal)) => return Err(self.refused(&route.snapshot, question, refusal).await),
+                Err(Verdict::Refused(refusal)) => return Err(Box::pin(self.refused(&route.snapshot, question, refusal)).await),
                 Err(Verdict::Ask(ask)) => {
                     let snapshot = Arc::clone(&route.snapshot);
-                    self.answer(&snapshot, question, ask, &mut facts).await?;
+                    Box::pin(self.answer(&snapshot, question, ask, &mut facts)).await?;
                 }
             }
         }
@@ -436,6 +436,10 @@ impl Session {
         if self.stale == Stale::No || self.transparent {
             return Ok(());
         }
+        Box::pin(self.ask_home_for_effective()).await
+    }
+
+    async fn ask_home_for_effective(&mut self) -> Result<(), Stop> {
         let home = self.snapshot().topology().home();
         let at = self.aside(home).await?;
         self.read_effective(at).await
@@ -486,7 +490,7 @@ impl Session {
             match snapshot.explain(&request, &question.parameters, &facts) {
                 Ok(steps) => return Ok(steps),
                 Err(Verdict::Refused(refusal)) => return Err(Failure::Refused(refusal).into()),
-                Err(Verdict::Ask(ask)) => self.answer(snapshot, &question, ask, &mut facts).await?,
+                Err(Verdict::Ask(ask)) => Box::pin(self.answer(snapshot, &question, ask, &mut facts)).await?,
             }
         }
         Err(Failure::Bug("a route asks without end").into())

@@ -97,7 +97,7 @@ impl Session {
         match self.schema {
             Schema::Common | Schema::Own(_) => Ok(()),
             Schema::Due => {
-                let overlay = self.read_overlay().await?;
+                let overlay = Box::pin(self.read_overlay()).await?;
                 self.schema = match overlay {
                     Some(overlay) => Schema::Own(overlay.seen),
                     None => Schema::Common,

@@ -161,7 +161,7 @@ impl Session {
     }
 
     /// Serves the client to the end.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self: Box<Self>) {
         self.release().await;
         self.enrolment.set_state(ClientState::Idle);
         let gone = loop {
@@ -197,6 +197,13 @@ impl Session {
         let Some(tag) = self.client.in_buffer.first().copied() else {
             return self.wait().await;
         };
+        if matches!(tag, b'Q' | b'P' | b'B') && self.is_at_rest() {
+            let input = std::mem::take(&mut self.client.in_buffer);
+            match self.read_order(tag, &input) {
+                Some(order) => return self.carry_out(order, input).await,
+                None => self.client.in_buffer = input,
+            }
+        }
         let limit = wire::frontend_limit(tag)?;
         if tag == b'd' {
             // CopyData outside a COPY is dropped here, in pieces (sessions.md 9).
@@ -233,7 +240,7 @@ impl Session {
             b'Q' => {
                 self.enter().await;
                 let query = wire::Query::parse(body)?;
-                self.query(query.text).await?;
+                Box::pin(self.query(query.text)).await?; // most take the straight way
                 self.leave_batch();
             }
             b'P' | b'B' | b'D' | b'E' | b'C' | b'F' => {
@@ -306,13 +313,13 @@ impl Session {
     }
 
     /// After DDL the picture is read anew before the next statement is planned.
-    async fn after_ddl(&mut self) {
+    pub(super) async fn after_ddl(&mut self) {
         if !self.ddl || self.block.is_explicit() {
             return;
         }
         self.ddl = false;
         self.schema = Schema::Common;
-        if let Err(error) = self.world.discovery.refresh_now().await {
+        if let Err(error) = Box::pin(self.world.discovery.refresh_now()).await {
             tracing::warn!(session = self.id, %error, "the catalog could not be read after DDL");
         }
     }
@@ -628,7 +635,7 @@ impl Session {
                 if let Some(at) = self.active {
                     self.follow_status(at);
                 }
-                self.run_rest().await?;
+                Box::pin(self.run_rest()).await?;
                 self.finish_query().await?;
                 self.leave_batch();
             }
@@ -639,5 +646,63 @@ impl Session {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::state::Session;
+    type S = &'static mut Session;
+    fn size<A, F: Future>(_: impl FnOnce(A) -> F) -> usize {
+        size_of::<F>()
+    }
+    fn size2<A, B, F: Future>(_: impl FnOnce(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+    fn size3<A, B, C, F: Future>(_: impl FnOnce(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+    fn size4<A, B, C, D, F: Future>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+    fn size5<A, B, C, D, E, F: Future>(_: impl FnOnce(A, B, C, D, E) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn sizes() {
+        println!("session {}", size_of::<Session>());
+        println!("running {} block {} shape {} recent {} shapes {} owed {} participant {}", size_of::<Running>(), size_of::<Block<crate::session::state::Saved>>(), size_of::<Shape>(), size_of::<RecentTexts>(), size_of::<RecentShapes>(), size_of::<crate::session::queue::Owed>(), size_of::<crate::transaction::Participant>());
+        println!("run {}", size(Session::run));
+        println!("step {}", size::<S, _>(Session::step));
+        println!("message {}", size3::<S, _, &'static [u8], _>(Session::message));
+        println!("query {}", size2::<S, &'static [u8], _>(Session::query));
+        println!("extended {}", size4::<S, u8, &'static [u8], &'static [u8], _>(Session::extended));
+        println!("sync {}", size::<S, _>(Session::sync));
+        println!("finish_query {}", size::<S, _>(Session::finish_query));
+        println!("wait {}", size::<S, _>(Session::wait));
+        println!("copy_step {}", size::<S, _>(Session::copy_step));
+        println!("carry_out {}", size3::<S, _, _, _>(Session::carry_out));
+        println!("lane {}", size3::<S, _, _, _>(Session::lane));
+        println!("check_out {}", size2::<S, _, _>(Session::check_out));
+        println!("settle {}", size::<S, _>(Session::settle));
+        println!("flush_and_settle {}", size::<S, _>(Session::flush_and_settle));
+        println!("turn {}", size2::<S, usize, _>(Session::turn));
+        println!("after_turn {}", size3::<S, usize, _, _>(Session::after_turn));
+        println!("lose {}", size3::<S, usize, _, _>(Session::lose));
+        println!("cancel_backends {}", size2::<S, _, _>(Session::cancel_backends));
+        println!("command {}", size5::<S, _, &'static [u8], _, _, _>(Session::command));
+        println!("place_deferred {}", size::<S, _>(Session::place_deferred));
+        println!("ensure_prepared {}", size3::<S, _, _, _>(Session::ensure_prepared));
+        println!("run_plan {}", size5::<S, _, &'static [u8], _, _, _>(Session::run_plan));
+        println!("run_fan {}", size5::<S, _, _, &'static [crate::value::Format], _, _>(Session::run_fan));
+        println!("plan_and_route {}", size3::<S, _, _, _>(Session::plan_and_route));
+        println!("sync_all {}", size::<S, _>(Session::sync_all));
+        println!("release {}", size::<S, _>(Session::release));
+        println!("after_ddl {}", size::<S, _>(Session::after_ddl));
+        println!("adopt_batch {}", size::<S, _>(Session::adopt_batch));
+        println!("fail_servers {}", size::<S, _>(Session::fail_servers));
+        println!("refresh_effective {}", size::<S, _>(Session::refresh_effective));
     }
 }

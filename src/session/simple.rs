@@ -227,11 +227,7 @@ impl Session {
     fn keep_route(&self, snapshot: &Arc<Snapshot>, shaped: &mut Shaped, compiled: &Arc<Compiled>) {
         let context = &self.effective.context;
         if compiled.serves_shape() && context.lexing() == self.lexing {
-            shaped.route = Some(Route {
-                snapshot: Arc::clone(snapshot),
-                context: Arc::clone(context),
-                compiled: Arc::clone(compiled),
-            });
+            shaped.route = Some(Route::new(snapshot, context, compiled));
         }
     }
 
@@ -379,7 +375,7 @@ impl Session {
                     wire::put_empty_query(&mut self.client.out_buffer);
                     return Ok(());
                 }
-                self.several(snapshot, text, &spans).await
+                Box::pin(self.several(snapshot, text, &spans)).await
             }
         }
     }
@@ -486,7 +482,7 @@ impl Session {
             Lead::Write => Command::Insert,
             Lead::Empty | Lead::Other => sql::command(text, self.lexing)?,
         };
-        self.command(snapshot, text, command, via).await
+        Box::pin(self.command(snapshot, text, command, via)).await
     }
 
     /// A statement that the planner decides about.
@@ -524,12 +520,12 @@ impl Session {
                 };
                 self.run_on_one(shard, plan.access, text, tracked).await
             }
-            Work::Many(fan) => self.run_fan(&fan, &Bound::default(), &[], described(via)).await,
-            Work::CopyIn(copy) => self.begin_copy_in(&copy, text, via).await,
-            Work::CopyOut(copy) => self.run_copy_out(&copy, text).await,
+            Work::Many(fan) => Box::pin(self.run_fan(&fan, &Bound::default(), &[], described(via))).await,
+            Work::CopyIn(copy) => Box::pin(self.begin_copy_in(&copy, text, via)).await,
+            Work::CopyOut(copy) => Box::pin(self.run_copy_out(&copy, text)).await,
             Work::Writes(writes) => {
-                self.run_on_all(&writes, &command, &Bound::default(), &[], described(via))
-                    .await
+                let bound = Bound::default();
+                Box::pin(self.run_on_all(&writes, &command, &bound, &[], described(via))).await
             }
         }
     }

@@ -123,7 +123,7 @@ pub(super) async fn serve_connection(world: Arc<World>, mut link: Link) {
         Ok(None) => {}
         Ok(Some(Opened::Session(parts))) => {
             world.telemetry.login(LoginOutcome::Accepted);
-            Box::pin(Session::begin(world, link, *parts).run()).await;
+            Box::pin(Box::new(Session::begin(world, link, *parts)).run()).await;
         }
         Ok(Some(Opened::Admin(enrolment))) => {
             world.telemetry.login(LoginOutcome::Accepted);

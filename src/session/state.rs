@@ -21,6 +21,7 @@ use crate::session::queue::{Owed, Undo};
 use crate::session::recent::{RecentShapes, RecentTexts};
 use crate::session::world::World;
 use crate::sql::{Lexing, Scope, SessionSettings, Shape, Span};
+use crate::topology::{Keyspace, Strategy};
 use crate::transaction::{Block, Isolation, Participants};
 use crate::value::Oid;
 use crate::wire::ErrorFields;
@@ -67,6 +68,19 @@ pub(super) struct Route {
     pub(super) context: Arc<Context>,
     /// route
     pub(super) compiled: Arc<Compiled>,
+    /// how the planner lexes under these settings
+    pub(super) lexing: Lexing,
+    /// whether its keys may need categories, which servers say
+    pub(super) categories: Categories,
+}
+
+/// Does a topology know keys by categories?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Categories {
+    /// no
+    None,
+    /// some keyspace does
+    Some,
 }
 
 /// Are the client's messages obeyed?
@@ -256,6 +270,31 @@ pub(super) enum Wrapping {
     No,
     /// yes: it ends with the message or batch
     Yes,
+}
+
+impl Route {
+    /// A route as it was worked out.
+    pub(super) fn new(snapshot: &Arc<Snapshot>, context: &Arc<Context>, compiled: &Arc<Compiled>) -> Route {
+        let keyspaces = snapshot.topology().keyspaces();
+        let by_category = |keyspace: &Keyspace| matches!(keyspace.strategy(), Strategy::Category(_));
+        Route {
+            snapshot: Arc::clone(snapshot),
+            context: Arc::clone(context),
+            compiled: Arc::clone(compiled),
+            lexing: context.lexing(),
+            categories: match keyspaces.iter().any(by_category) {
+                true => Categories::Some,
+                false => Categories::None,
+            },
+        }
+    }
+
+    /// Whether it is the very same.
+    pub(super) fn is_same(&self, other: &Route) -> bool {
+        Arc::ptr_eq(&self.compiled, &other.compiled)
+            && Arc::ptr_eq(&self.snapshot, &other.snapshot)
+            && Arc::ptr_eq(&self.context, &other.context)
+    }
 }
 
 impl Named {

@@ -3,6 +3,7 @@
 //! Holds: no session owns any of it; settings are swapped whole at reload.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ pub struct World {
     pub rng: Rng,
     /// settings and users in force
     live: RwLock<Arc<Live>>,
+    /// `limits.statement_timeout` of it in nanoseconds, which every statement reads; 0: none
+    statement_timeout: AtomicU64,
     /// backends
     pub pools: Pools,
     /// picture, categories, health
@@ -115,6 +118,7 @@ impl World {
         Ok(World {
             clock: parts.clock,
             rng: parts.rng,
+            statement_timeout: AtomicU64::new(nanos(parts.settings.limits.statement_timeout)),
             live: RwLock::new(Arc::new(Live {
                 settings: parts.settings,
                 users: parts.users,
@@ -142,6 +146,8 @@ impl World {
 
     /// Takes over new settings and users.
     pub fn set_live(&self, settings: Arc<Settings>, users: Arc<Users>) {
+        let timeout = nanos(settings.limits.statement_timeout);
+        self.statement_timeout.store(timeout, Ordering::Relaxed);
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Live { settings, users });
         self.forget_logins();
     }
@@ -176,11 +182,9 @@ impl World {
 
     /// When a statement that began then must be over; `None`: never.
     pub(super) fn statement_deadline(&self, since: Instant) -> Option<Instant> {
-        let timeout = self.live().settings.limits.statement_timeout;
-        if timeout.is_zero() {
-            None
-        } else {
-            since.checked_add(timeout)
+        match self.statement_timeout.load(Ordering::Relaxed) {
+            0 => None,
+            nanos => since.checked_add(Duration::from_nanos(nanos)),
         }
     }
 
@@ -269,4 +273,8 @@ impl World {
     pub fn forget_reports(&self) {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -167,6 +167,9 @@ impl Participants {
 
     /// Adds one; answers its position.
     pub fn push(&mut self, participant: Participant) -> usize {
+        if self.list.capacity() == 0 {
+            self.list.reserve_exact(1); // by far the most sessions hold one at a time
+        }
         self.list.push(participant);
         self.list.len().saturating_sub(1)
     }
@@ -204,6 +207,14 @@ impl Participants {
     /// Takes one out.
     pub fn remove(&mut self, at: usize) -> Option<Participant> {
         (at < self.list.len()).then(|| self.list.swap_remove(at))
+    }
+
+    /// Takes out the only one; the room for it stays.
+    pub fn take_only(&mut self) -> Option<Participant> {
+        match self.list.len() {
+            1 => self.list.pop(),
+            _ => None,
+        }
     }
 
     /// Takes all out.

@@ -95,6 +95,9 @@ pub(super) fn comparable_source(source: Oid, key_type: KeyType) -> Result<KeyTyp
 
 /// `int2in`, `int4in`, `int8in`: blanks, a sign, digits, blanks.
 fn integer(key_type: KeyType, text: &[u8], min: i64, max: i64) -> Result<i64, KeyError> {
+    if let Some(value) = few_digits(text).filter(|value| (min..=max).contains(value)) {
+        return Ok(value);
+    }
     let name = key_type.name();
     let trimmed = trim_space(text);
     let digits = match trimmed {
@@ -115,6 +118,18 @@ fn integer(key_type: KeyType, text: &[u8], min: i64, max: i64) -> Result<i64, Ke
     value
         .filter(|value| (min..=max).contains(value))
         .ok_or_else(|| KeyError::out_of_range(name, text))
+}
+
+/// Digits alone, so few that they can't overflow: by far the most keys.
+fn few_digits(text: &[u8]) -> Option<i64> {
+    const DIGITS_MAX: usize = 18;
+    if text.is_empty() || text.len() > DIGITS_MAX {
+        return None;
+    }
+    text.iter().try_fold(0_i64, |value, byte| match byte {
+        b'0'..=b'9' => Some(value * 10 + i64::from(*byte - b'0')),
+        _ => None,
+    })
 }
 
 fn without_nul(key_type: KeyType, text: &[u8]) -> Result<Vec<u8>, KeyError> {

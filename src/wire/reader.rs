@@ -189,7 +189,7 @@ impl<'a> Oids<'a> {
     }
 
     /// Each OID; 0 is "not said".
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Oid> + use<'a> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Oid> + Clone + use<'a> {
         let (quads, _) = self.bytes.as_chunks::<4>();
         quads.iter().map(|quad| Oid(u32::from_be_bytes(*quad)))
     }
