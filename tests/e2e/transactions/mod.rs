@@ -2,6 +2,7 @@
 
 mod chaos;
 mod commits;
+mod copies;
 mod deadlocks;
 mod kills;
 mod reads;
