@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use tokio::task::JoinSet;
 
-use crate::execute::consistent::unless_interrupted;
+use crate::execute::consistent::close;
 use crate::execute::{ExecuteError, Interrupt, Sink};
 use crate::plan::{CopyOut, CopyOutForm};
 use crate::sql::CopyHeader;
@@ -135,25 +135,16 @@ async fn take_snapshots(
 ) -> Result<Option<Interrupt>, ExecuteError> {
     let mut read = Read::at_gate(ReadRules::ALL, Form::Bracketed, list.iter().map(|lane| lane.shard));
     let mut gates = coordinator.gates();
+    let mut closed = ReadEvent::ClosingTimedOut;
     loop {
         match read.action() {
             ReadAction::Close(place) => {
                 if place == 0 {
                     give_up(list, answer.plan, participants, sink).await?;
+                    let shards: Vec<ShardId> = list.iter().map(|lane| lane.shard).collect();
+                    closed = close(&mut gates, &shards, sink).await?;
                 }
-                let Some(lane) = list.get(place) else {
-                    return Err(ExecuteError::Bug("a place without lane"));
-                };
-                let closed = unless_interrupted(gates.close(lane.shard), sink)
-                    .await?
-                    .map_err(|error| {
-                        tracing::warn!(%error, "the gate of commits can't be closed");
-                        lane.lost()
-                    })?;
-                read.on(match closed {
-                    true => ReadEvent::Closed,
-                    false => ReadEvent::ClosingTimedOut,
-                });
+                read.on(closed.clone());
             }
             ReadAction::Take(places) => {
                 for place in &places {

@@ -144,7 +144,7 @@ const COPY: &str = "COPY accounts (balance) TO STDOUT";
 
 #[test]
 fn copies_out_under_transfers_add_up() {
-    const COPIES: u64 = 150;
+    const COPIES: u64 = 60;
     let world = world("copies_storm");
     let second = proxy(&world, "copies_storm_second", "");
     let (over, committed, sums) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
