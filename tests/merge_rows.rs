@@ -208,7 +208,7 @@ impl World {
                     }
                 }
                 Ask::Categories { .. } => panic!("no category keyspace here"),
-                Ask::Sequences(_) => panic!("no sequence here"),
+                Ask::Sequences(_) | Ask::Rows(_) => panic!("no sequence here"),
             }
         }
         panic!("the planner asks for ever: {}", case.sql);

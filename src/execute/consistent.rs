@@ -65,6 +65,7 @@ pub(super) async fn take(
     let mut columns = vec![BytesMut::new(); request.lanes.len()];
     let mut read = Read::new(ReadRules::ALL, form, request.plan.shards.iter().copied());
     let mut gates: Option<Gates> = None;
+    let mut closed = ReadEvent::ClosingTimedOut;
     loop {
         match read.action() {
             ReadAction::Take(places) => {
@@ -104,17 +105,10 @@ pub(super) async fn take(
                 if place == 0 {
                     let places: Vec<usize> = (0..request.lanes.len()).collect();
                     give_up(request, &places, participants, sink).await?;
+                    let gates = gates.get_or_insert_with(|| coordinator.gates());
+                    closed = close(gates, &request.plan.shards, sink).await?;
                 }
-                let shard = shard(request, place)?;
-                let gates = gates.get_or_insert_with(|| coordinator.gates());
-                let closed = unless_interrupted(gates.close(shard), sink).await?.map_err(|error| {
-                    tracing::warn!(%error, "the gate of commits can't be closed");
-                    lost(shard)
-                })?;
-                read.on(match closed {
-                    true => ReadEvent::Closed,
-                    false => ReadEvent::ClosingTimedOut,
-                });
+                read.on(closed.clone());
             }
             ReadAction::Open => {
                 let held = match &mut gates {
@@ -125,6 +119,23 @@ pub(super) async fn take(
             }
             ReadAction::Accept => return Ok(columns),
             ReadAction::GiveUp => return Err(ExecuteError::NoSnapshot),
+        }
+    }
+}
+
+/// Closes the gates of all these shards: what the reader is to be told of each.
+pub(super) async fn close(
+    gates: &mut Gates,
+    shards: &[ShardId],
+    sink: &mut dyn Sink,
+) -> Result<ReadEvent, ExecuteError> {
+    let closed = unless_interrupted(gates.close(shards), sink).await?;
+    match closed {
+        Ok(true) => Ok(ReadEvent::Closed),
+        Ok(false) => Ok(ReadEvent::ClosingTimedOut),
+        Err((shard, error)) => {
+            tracing::warn!(%error, "the gate of commits can't be closed");
+            Err(lost(shard))
         }
     }
 }

@@ -3,7 +3,8 @@
 //! Sketch: all shards get the statement at once; the first is relayed to its end, then the next, whose rows wait in its
 //! socket meanwhile. What stands around the rows comes once: the header line, or the binary header and trailer.
 //! A COPY takes its snapshot at Execute, and nothing that is sent before can tell what it sees: so the gates of all shards
-//! are closed to commits over several shards until each shard has begun to answer (`transaction`, `docs/transactions.md`).
+//! are closed to commits over several shards until each shard has begun to answer, as `transaction::Read` says
+//! (`docs/transactions.md`).
 //! Holds: nothing is read from a shard while the sink is full; a row's bytes are passed on unread, in pieces of any size;
 //! every living link is settled when a run ends.
 
@@ -16,12 +17,14 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use tokio::task::JoinSet;
 
-use crate::execute::consistent::unless_interrupted;
+use crate::execute::consistent::close;
 use crate::execute::{ExecuteError, Interrupt, Sink};
 use crate::plan::{CopyOut, CopyOutForm};
 use crate::sql::CopyHeader;
 use crate::topology::ShardId;
-use crate::transaction::{Coordinator, Gates, Life, Participants, Sync};
+use crate::transaction::{
+    Begun, Coordinator, Form, Life, Lists, Participants, Read, ReadAction, ReadEvent, ReadRules, Sync,
+};
 use crate::wire::{self, CommandComplete, ErrorFields};
 
 /// The binary format's signature, flags and extension length, as Postgres writes them.
@@ -32,9 +35,6 @@ const BINARY_TRAILER: &[u8] = b"\xff\xff";
 
 /// For no longer are commits held up by a COPY that doesn't begin.
 const GATES_CLOSED_MAX: Duration = Duration::from_secs(1);
-
-/// How often gates are tried for: a commit holds one for milliseconds.
-const ATTEMPTS_MAX: usize = 50;
 
 /// The answer of one shard under way.
 struct Lane {
@@ -51,7 +51,7 @@ enum Stage {
     Relaying,
     /// they are dropped: it or another has failed
     Dropping,
-    /// ReadyForQuery has come, or it is gone
+    /// nothing is under way: not sent yet, or ReadyForQuery has come, or it is gone
     Settled,
 }
 
@@ -84,24 +84,15 @@ pub async fn copy_out(
     sink: &mut dyn Sink,
     consistent: Option<&Coordinator>,
 ) -> Result<u64, ExecuteError> {
-    let mut gates = match consistent {
-        Some(coordinator) if lanes.len() > 1 => Some(close_all(coordinator, lanes, sink).await?),
-        Some(_) | None => None,
-    };
-    let mut list = Vec::new();
-    for (shard, at) in lanes {
-        let Some(participant) = participants.get_mut(*at) else {
-            return Err(ExecuteError::Bug("a COPY without its participant"));
-        };
-        wire::put_query(&mut participant.backend.link.out_buffer, text);
-        participant.sync = Sync::Owed;
-        list.push(Lane {
+    let mut list: Vec<Lane> = lanes
+        .iter()
+        .map(|(shard, at)| Lane {
             at: *at,
             shard: *shard,
             left: 0,
-            stage: Stage::Relaying,
-        });
-    }
+            stage: Stage::Settled,
+        })
+        .collect();
     let mut answer = Answer {
         plan,
         lanes: list.len(),
@@ -110,22 +101,158 @@ pub async fn copy_out(
         count: 0,
         failure: None,
     };
-    let mut interrupted = None;
-    if let Some(gates) = &mut gates {
-        // Whoever holds a lock that a COPY waits for may itself wait for a gate.
-        let begun = tokio::time::timeout(GATES_CLOSED_MAX, all_begun(&list, participants, sink)).await;
-        let held = gates.open().await;
-        match begun {
-            Ok(None) if held => {}
-            Ok(None) | Err(_) => answer.failure = Some(ExecuteError::NoSnapshot),
-            Ok(Some(interrupt)) => interrupted = Some(interrupt),
+    let interrupted = match consistent {
+        Some(coordinator) if lanes.len() > 1 => {
+            take_snapshots(coordinator, text, &mut list, &mut answer, participants, sink).await?
+        }
+        Some(_) | None => {
+            for lane in &mut list {
+                lane.send(text, participants)?;
+            }
+            None
+        }
+    };
+    let interrupted = relay_all(&mut list, &mut answer, participants, sink, interrupted).await;
+    match (interrupted, answer.failure) {
+        (Some(interrupt), _) => Err(ExecuteError::Interrupted(interrupt)),
+        (None, Some(failure)) => Err(failure),
+        (None, None) => {
+            wire::put_copy_done(sink.buffer());
+            Ok(answer.count)
         }
     }
+}
+
+/// Sends the COPY to every shard until their snapshots agree, or the answer has a failure: what is under way then is to be
+/// relayed, or dropped. An error itself leaves nothing under way.
+async fn take_snapshots(
+    coordinator: &Coordinator,
+    text: &[u8],
+    list: &mut [Lane],
+    answer: &mut Answer<'_>,
+    participants: &mut Participants,
+    sink: &mut dyn Sink,
+) -> Result<Option<Interrupt>, ExecuteError> {
+    let mut read = Read::at_gate(ReadRules::ALL, Form::Bracketed, list.iter().map(|lane| lane.shard));
+    let mut gates = coordinator.gates();
+    let mut closed = ReadEvent::ClosingTimedOut;
+    loop {
+        match read.action() {
+            ReadAction::Close(place) => {
+                if place == 0 {
+                    give_up(list, answer.plan, participants, sink).await?;
+                    let shards: Vec<ShardId> = list.iter().map(|lane| lane.shard).collect();
+                    closed = close(&mut gates, &shards, sink).await?;
+                }
+                read.on(closed.clone());
+            }
+            ReadAction::Take(places) => {
+                for place in &places {
+                    read.on(ReadEvent::Sent(*place, coordinator.snapshot_time()));
+                    match list.get_mut(*place) {
+                        Some(lane) => lane.send(text, participants)?,
+                        None => return Err(ExecuteError::Bug("a place without lane")),
+                    }
+                }
+                // Whoever holds a lock that a COPY waits for may itself wait for a gate.
+                match tokio::time::timeout(GATES_CLOSED_MAX, all_begun(list, participants, sink)).await {
+                    Ok(None) => {}
+                    Ok(Some(interrupt)) => {
+                        let _held = gates.open().await;
+                        return Ok(Some(interrupt));
+                    }
+                    Err(_elapsed) => {
+                        let _held = gates.open().await;
+                        answer.failure = Some(ExecuteError::NoSnapshot);
+                        return Ok(None);
+                    }
+                }
+                // Under the gate there are no lists to read.
+                for place in places {
+                    let now = coordinator.snapshot_time();
+                    read.on(ReadEvent::Taken(place, Lists::default(), now));
+                }
+            }
+            ReadAction::Open => read.on(ReadEvent::Opened(gates.open().await)),
+            ReadAction::Accept => return Ok(None),
+            ReadAction::GiveUp => {
+                answer.failure = Some(ExecuteError::NoSnapshot);
+                return Ok(None);
+            }
+            ReadAction::Wait(_) => return Err(ExecuteError::Bug("a read at the gate waits for a transaction")),
+        }
+    }
+}
+
+/// Drops what is under way, since a gate was lost before the last snapshot. Outside the client's block it is cancelled;
+/// inside, where that would end the block, it is read to its end.
+async fn give_up(
+    list: &mut [Lane],
+    plan: &CopyOut,
+    participants: &mut Participants,
+    sink: &mut dyn Sink,
+) -> Result<(), ExecuteError> {
+    if list.iter().all(|lane| lane.stage == Stage::Settled) {
+        return Ok(());
+    }
+    let in_block = |lane: &Lane| participants.get(lane.at).is_some_and(|p| p.begun == Begun::Block);
+    let in_block = list.iter().any(in_block);
+    list.iter_mut().for_each(|lane| lane.stage = Stage::Dropping);
+    let mut dropped = Answer {
+        plan,
+        lanes: list.len(),
+        begun: true,
+        messages: 0,
+        count: 0,
+        failure: (!in_block).then_some(ExecuteError::NoSnapshot),
+    };
+    if let Some(interrupt) = relay_all(list, &mut dropped, participants, sink, None).await {
+        return Err(ExecuteError::Interrupted(interrupt));
+    }
+    if in_block {
+        return dropped.failure.map_or(Ok(()), Err);
+    }
+    for lane in list {
+        // A cancel request on its way mustn't hit what comes next.
+        let alive = match participants.get_mut(lane.at) {
+            Some(participant) if participant.life == Life::Alive => participant.backend.settle().await.is_ok(),
+            Some(_) | None => false,
+        };
+        if !alive {
+            return Err(lane.lost());
+        }
+    }
+    Ok(())
+}
+
+/// Relays, or drops, what every lane has under way, one after another; whether it was interrupted, now or before. After a
+/// failure, or an interrupt, all are cancelled.
+async fn relay_all(
+    list: &mut [Lane],
+    answer: &mut Answer<'_>,
+    participants: &mut Participants,
+    sink: &mut dyn Sink,
+    mut interrupted: Option<Interrupt>,
+) -> Option<Interrupt> {
     let mut cancels = JoinSet::new();
     let mut cancelled = false;
     for index in 0..list.len() {
         answer.messages = 0;
         loop {
+            if !cancelled && (interrupted.is_some() || answer.failure.is_some()) {
+                cancelled = true;
+                for lane in list.iter_mut() {
+                    if lane.stage == Stage::Settled {
+                        continue;
+                    }
+                    lane.stage = Stage::Dropping;
+                    if let Some(participant) = participants.get_mut(lane.at) {
+                        participant.cancels = participant.cancels.saturating_add(1);
+                        let target = participant.backend.cancel_target();
+                        cancels.spawn(async move { crate::backend::cancel(&target).await });
+                    }
+                }
+            }
             // All are written to, so that all begin at once.
             let turn = poll_fn(|context| {
                 for lane in list.iter().skip(index) {
@@ -138,68 +265,17 @@ pub async fn copy_out(
                     Some(_) => Listening::No,
                     None => Listening::Yes,
                 };
-                lane.relay(index, context, &mut answer, participants, sink, listening)
+                lane.relay(index, context, answer, participants, sink, listening)
             });
             match turn.await {
                 Turn::Settled => break,
                 Turn::Again => {}
                 Turn::Interrupted(interrupt) => interrupted = Some(interrupt),
             }
-            if !cancelled && (interrupted.is_some() || answer.failure.is_some()) {
-                cancelled = true;
-                for lane in &mut list {
-                    if lane.stage == Stage::Settled {
-                        continue;
-                    }
-                    lane.stage = Stage::Dropping;
-                    if let Some(participant) = participants.get_mut(lane.at) {
-                        participant.cancels = participant.cancels.saturating_add(1);
-                        let target = participant.backend.cancel_target();
-                        cancels.spawn(async move { crate::backend::cancel(&target).await });
-                    }
-                }
-            }
         }
     }
     while cancels.join_next().await.is_some() {}
-    match (interrupted, answer.failure) {
-        (Some(interrupt), _) => Err(ExecuteError::Interrupted(interrupt)),
-        (None, Some(failure)) => Err(failure),
-        (None, None) => {
-            wire::put_copy_done(sink.buffer());
-            Ok(answer.count)
-        }
-    }
-}
-
-/// Closes the gates of all shards, in shard order; all are opened again where one can't be had.
-async fn close_all(
-    coordinator: &Coordinator,
-    lanes: &BTreeMap<ShardId, usize>,
-    sink: &mut dyn Sink,
-) -> Result<Gates, ExecuteError> {
-    let mut gates = coordinator.gates();
-    for _ in 0..ATTEMPTS_MAX {
-        let mut all = true;
-        for shard in lanes.keys() {
-            let closed = unless_interrupted(gates.close(*shard), sink).await?.map_err(|error| {
-                tracing::warn!(%error, "the gate of commits can't be closed");
-                ExecuteError::Lost {
-                    shard: Some(*shard),
-                    said: None,
-                }
-            })?;
-            if !closed {
-                all = false;
-                break;
-            }
-        }
-        if all {
-            return Ok(gates);
-        }
-        let _held = gates.open().await;
-    }
-    Err(ExecuteError::NoSnapshot)
+    interrupted
 }
 
 /// Waits until every shard has begun to answer: it has its snapshot then.
@@ -250,6 +326,23 @@ enum Turn {
 }
 
 impl Lane {
+    fn send(&mut self, text: &[u8], participants: &mut Participants) -> Result<(), ExecuteError> {
+        let Some(participant) = participants.get_mut(self.at) else {
+            return Err(ExecuteError::Bug("a COPY without its participant"));
+        };
+        wire::put_query(&mut participant.backend.link.out_buffer, text);
+        participant.sync = Sync::Owed;
+        self.stage = Stage::Relaying;
+        Ok(())
+    }
+
+    fn lost(&self) -> ExecuteError {
+        ExecuteError::Lost {
+            shard: Some(self.shard),
+            said: None,
+        }
+    }
+
     fn drain(&self, context: &mut Context<'_>, participants: &mut Participants) {
         if let Some(participant) = participants.get_mut(self.at) {
             let link = &mut participant.backend.link;

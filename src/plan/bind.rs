@@ -289,6 +289,7 @@ impl Compiled {
                 let home = ShardSet::only(topology.home());
                 let steps = template.steps().into_iter();
                 let mut steps: Vec<RouteStep> = steps.map(|values| step("sequence", home, values)).collect();
+                steps.extend(template.reads().map(|text| step("read", ShardSet::EMPTY, text)));
                 match drawn::explain(template, snapshot, request, parameters, facts)? {
                     Some(behind) => steps.extend(behind),
                     None => steps.push(step("write", ShardSet::EMPTY, "where the drawn keys belong".to_owned())),

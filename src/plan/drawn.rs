@@ -92,7 +92,7 @@ fn one(
     (count, parameter_types): (usize, Vec<Oid>),
 ) -> Work {
     match access {
-        Access::Write => Work::Writes(Arc::new(Writes {
+        Access::Write if template.columns() == 0 => Work::Writes(Arc::new(Writes {
             parts: vec![WritePart {
                 shard,
                 text,
@@ -103,7 +103,7 @@ fn one(
             }],
             answer: WriteAnswer::Sum(RowOrder::Parts),
         })),
-        Access::Read | Access::Lock => Work::Many(Arc::new(FanOut {
+        Access::Read | Access::Lock | Access::Write => Work::Many(Arc::new(FanOut {
             shards: vec![shard],
             text,
             positions,

@@ -46,8 +46,8 @@ pub use fanout::{
 pub use locks::OWN_LOCK_CLASSES;
 pub use refusal::{Refusal, RefusalKind, refusal_kinds};
 pub(in crate::plan) use refusal::{RefusalId, refuse};
-pub use request::{Category, Facts, Parameters, Request};
-pub use sequences::{Draw, Privilege, Recall, SequenceAsk};
+pub use request::{Category, Facts, Found, Parameters, Request};
+pub use sequences::{Draw, Privilege, Recall, RowAsk, SequenceAsk};
 pub use snapshot::Snapshot;
 pub use verdict::{Ask, Purpose, Verdict};
 pub use work::{

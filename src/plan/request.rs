@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::plan::{Context, Recall};
+use crate::plan::{Context, Recall, RowAsk};
 use crate::topology::{KeyspaceId, QualifiedName};
 use crate::value::{Format, Oid};
 
@@ -40,6 +40,30 @@ pub struct Facts {
     pub drawn: BTreeMap<QualifiedName, Vec<i64>>,
     /// values that the session was given by sequences before
     pub recalled: BTreeMap<Recall, i64>,
+    /// what these statements gave for this very execution: the values of their one row
+    pub found: BTreeMap<RowAsk, Vec<Found>>,
+}
+
+/// A value that a row holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// of its column
+    pub type_oid: Oid,
+    /// as text; `None` is NULL
+    pub value: Option<String>,
+}
+
+impl Found {
+    /// The name of its type, for those that a constant is written for.
+    pub(in crate::plan) fn type_name(&self) -> Option<&'static str> {
+        match self.type_oid {
+            Oid::INT2 => Some("smallint"),
+            Oid::INT4 => Some("integer"),
+            Oid::INT8 => Some("bigint"),
+            Oid::NUMERIC => Some("numeric"),
+            _ => None,
+        }
+    }
 }
 
 /// What is known of a symbol.

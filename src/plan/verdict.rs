@@ -2,7 +2,7 @@
 //!
 //! Holds: the list of questions is closed; a session answers at most three rounds.
 
-use crate::plan::{Refusal, SequenceAsk};
+use crate::plan::{Refusal, RowAsk, SequenceAsk};
 use crate::topology::KeyspaceId;
 
 /// The closed list of things a plan may ask for.
@@ -23,6 +23,8 @@ pub enum Ask {
     Constants(Vec<String>),
     /// values of sequences: new ones, or ones that the session was given
     Sequences(SequenceAsk),
+    /// the one row of each of these statements
+    Rows(Vec<RowAsk>),
 }
 
 /// Why a category is asked for.

@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use crate::admin::Enrolment;
 use crate::backend::Link;
 use crate::execute::{Consistency, Describe, ExecuteError, Fan, FanRequest, Given, Interrupt, Sink};
-use crate::plan::{Access, FanOut, RowLocks, Snapshot};
+use crate::plan::{FanOut, RowLocks, Snapshot};
 use crate::session::error::{Failure, Gone, Stop};
 use crate::session::portal::{Bound, Place};
 use crate::session::pump::{CLIENT_BUFFER_HIGH, poll_ahead};
@@ -370,21 +370,9 @@ impl Session {
         portal: String,
         row_limit: i32,
     ) -> Result<Fan, Stop> {
-        self.join_batch().await?;
-        let lanes = self
-            .enlist_all(plan.shards.iter().copied().collect(), Access::Read)
-            .await?;
-        let lanes: Vec<usize> = plan
-            .shards
-            .iter()
-            .filter_map(|shard| lanes.get(shard).copied())
-            .collect();
+        let lanes = self.fan_lanes(plan).await?;
         let values: Vec<Option<&[u8]>> = bound.values.iter().map(Option::as_deref).collect();
         let world = Arc::clone(&self.world);
-        let consistency = match self.snapshot_form(plan, &lanes)? {
-            Some(form) => Consistency::Atomic(form, &world.coordinator),
-            None => Consistency::Statement,
-        };
         let request = FanRequest {
             plan,
             lanes: &lanes,
@@ -393,7 +381,7 @@ impl Session {
             result_formats,
             portal: &portal,
             row_limit,
-            consistency,
+            consistency: self.fan_consistency(plan, &lanes, &world)?,
         };
         let (mut sink, participants) = self.sink();
         let started = Fan::start(&request, participants, &mut sink).await;
@@ -428,6 +416,19 @@ impl Session {
             Some("snapshot") => Err(NO_SNAPSHOT_CONSISTENCY.into()),
             Some(_) | None => Ok(true),
         }
+    }
+
+    /// What a fan-out is told of it.
+    pub(super) fn fan_consistency<'a>(
+        &self,
+        plan: &FanOut,
+        lanes: &[usize],
+        world: &'a crate::session::world::World,
+    ) -> Result<Consistency<'a>, Stop> {
+        Ok(match self.snapshot_form(plan, lanes)? {
+            Some(form) => Consistency::Atomic(form, &world.coordinator),
+            None => Consistency::Statement,
+        })
     }
 
     /// How the shards' snapshots are made to agree; none: they aren't.

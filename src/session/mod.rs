@@ -22,6 +22,7 @@ mod route;
 mod inline;
 mod rows;
 mod sequences;
+mod found;
 mod oids;
 mod control;
 mod copy;

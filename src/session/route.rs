@@ -278,6 +278,7 @@ impl Session {
                 facts.constants.extend(expressions.into_iter().zip(values));
             }
             Ask::Sequences(ask) => self.answer_sequences(&ask, facts).await?,
+            Ask::Rows(asks) => self.answer_rows(snapshot, &asks, facts).await?,
         }
         Ok(())
     }

@@ -8,15 +8,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use super::gid::TxId;
 use super::lock::LockKey;
 use super::shards::Shards;
 use super::two_phase::Coordinator;
 use crate::backend::{Control, ControlClient, ControlError, SimpleQueryMessage};
+use crate::clock::Rng;
 use crate::topology::ShardId;
 
 /// Connecting for a gate takes no longer.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// How long gates are waited for at first, at least: commits hold them for milliseconds.
+const WAIT_MIN: Duration = Duration::from_millis(25);
+
+/// How often that is doubled.
+const WAIT_DOUBLINGS_MAX: u32 = 4;
 
 /// Transactions that are waited for by one statement.
 const WAITS_AT_ONCE: usize = 64;
@@ -27,6 +36,8 @@ pub struct Gates {
     shards: Arc<Shards>,
     connections: BTreeMap<ShardId, ControlClient>,
     closed: Vec<ShardId>,
+    attempts: u32,
+    rng: Rng,
 }
 
 impl Coordinator {
@@ -55,34 +66,45 @@ impl Coordinator {
             shards: Arc::clone(self.shards()),
             connections: BTreeMap::new(),
             closed: Vec::new(),
+            attempts: 0,
+            rng: self.rng(),
         }
     }
 }
 
 impl Gates {
-    /// Closes one more; false if commits under way there don't end in time. Not cancel-safe: drop the gates then.
-    pub async fn close(&mut self, shard: ShardId) -> Result<bool, ControlError> {
-        // A commit takes less; one that has passed another gate and waits at this reader's takes for ever.
-        const CLOSE: &str = "SET lock_timeout = '25ms'; SELECT pg_catalog.pg_advisory_lock";
-        if !self.connections.contains_key(&shard) {
-            let Some(control) = self.shards.get(shard) else {
-                return Err(ControlError::Timeout(CONNECT_MAX));
+    /// Closes those of all these shards; false if commits under way there don't end in time: then some may be closed.
+    /// All at once: a committer takes its gates in one moment too, and one that has passed another gate and waits at this
+    /// reader's would wait in a circle with it. An error names its shard. Not cancel-safe: drop the gates then.
+    pub async fn close(&mut self, shards: &[ShardId]) -> Result<bool, (ShardId, ControlError)> {
+        let wait = self.next_wait();
+        let mut closing = JoinSet::new();
+        for shard in shards {
+            let Some(control) = self.shards.get(*shard) else {
+                return Err((*shard, ControlError::Timeout(CONNECT_MAX)));
             };
-            let connection = Control::connect_url(control.url(), CONNECT_MAX).await?;
+            let (shard, url, connection) = (*shard, control.url().to_owned(), self.connections.remove(shard));
+            closing.spawn(async move { (shard, try_to_close(connection, &url, wait).await) });
+        }
+        let mut all = true;
+        for (shard, closed) in closing.join_all().await {
+            let (connection, closed) = closed.map_err(|error| (shard, error))?;
             self.connections.insert(shard, connection);
-        }
-        let Some(connection) = self.connections.get(&shard) else {
-            return Err(ControlError::Timeout(CONNECT_MAX));
-        };
-        let closed = connection.simple_query(&format!("{CLOSE}({})", LockKey::GATE)).await;
-        match closed.map_err(ControlError::from) {
-            Ok(_) => {
-                self.closed.push(shard);
-                Ok(true)
+            match closed {
+                true => self.closed.push(shard),
+                false => all = false,
             }
-            Err(error) if error.sqlstate() == Some("55P03") => Ok(false),
-            Err(error) => Err(error),
         }
+        Ok(all)
+    }
+
+    /// How long to wait this time: longer each time, since on a busy machine commits take longer; and never as long as
+    /// another reader that meets this one on two shards.
+    fn next_wait(&mut self) -> Duration {
+        let wait = WAIT_MIN.saturating_mul(1 << (self.attempts / 4).min(WAIT_DOUBLINGS_MAX));
+        self.attempts = self.attempts.saturating_add(1);
+        let [dice] = self.rng.bytes().unwrap_or([0]);
+        wait.saturating_add(wait.saturating_mul(u32::from(dice)) / u32::from(u8::MAX))
     }
 
     /// Opens all; whether each had been held to this moment.
@@ -104,5 +126,32 @@ impl Gates {
             }
         }
         held
+    }
+}
+
+/// One gate, within so long.
+async fn try_to_close(
+    connection: Option<ControlClient>,
+    url: &str,
+    wait: Duration,
+) -> Result<(ControlClient, bool), ControlError> {
+    let connection = match connection {
+        Some(connection) => connection,
+        None => Control::connect_url(url, CONNECT_MAX).await?,
+    };
+    let sql = format!(
+        "SET lock_timeout = {}; SELECT pg_catalog.pg_advisory_lock({})",
+        wait.as_millis(),
+        LockKey::GATE
+    );
+    match connection.simple_query(&sql).await.map_err(ControlError::from) {
+        Ok(_) => Ok((connection, true)),
+        Err(error) if error.sqlstate() == Some("55P03") => {
+            // The time may have run out just when the lock was given: such a lock stays.
+            let let_go = "SELECT pg_catalog.pg_advisory_unlock_all()";
+            connection.simple_query(let_go).await.map_err(ControlError::from)?;
+            Ok((connection, false))
+        }
+        Err(error) => Err(error),
     }
 }

@@ -181,6 +181,10 @@ impl Coordinator {
         self.clock
     }
 
+    pub(super) fn rng(&self) -> Rng {
+        self.rng
+    }
+
     /// A new transaction's.
     pub fn draw_secret(&self) -> Result<TxSecret, crate::clock::EntropyError> {
         self.rng.bytes().map(TxSecret::new)

@@ -27,7 +27,10 @@ impl fmt::Debug for Client {
 impl Client {
     /// A connection that has said nothing yet.
     pub fn dial(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the server accepts a connection");
+        Client::over(TcpStream::connect_timeout(&address, PATIENCE).expect("the server accepts a connection"))
+    }
+
+    fn over(stream: TcpStream) -> Client {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
         stream.set_nodelay(true).expect("nodelay can be set");
@@ -51,6 +54,15 @@ impl Client {
             }
             None => panic!("the server closed the connection at login, having said {greeting:?}"),
         }
+    }
+
+    /// Logs in where nobody may be listening, or nobody serves; `None` then.
+    pub fn try_log_in(address: SocketAddr, parameters: &[(&str, &str)]) -> Option<Client> {
+        let mut client = Client::over(TcpStream::connect_timeout(&address, PATIENCE).ok()?);
+        client.try_send(&messages::startup(parameters)).ok()?;
+        client.greeting = client.read_batch();
+        let is_ready = client.greeting.last().is_some_and(|last| last.tag == b'Z');
+        is_ready.then_some(client)
     }
 
     /// Sends bytes as they are.

@@ -154,6 +154,16 @@ impl World {
         self.proxy.as_ref().expect("there is a proxy")
     }
 
+    /// Gives its proxy away, to be ended or started again; [`World::serve_by`] brings one back.
+    pub fn take_proxy(&mut self) -> Proxy {
+        self.proxy.take().expect("there is a proxy")
+    }
+
+    /// From now on clients come in by this proxy.
+    pub fn serve_by(&mut self, proxy: Proxy) {
+        self.proxy = Some(proxy);
+    }
+
     /// The servers behind.
     pub fn servers(&self) -> &Servers {
         &self.servers

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use shardgate::plan::{
-    Access, Ask, Context, Facts, Parameters, Privilege, Purpose, Refusal, Request, SequenceUse, SessionEffect,
+    Access, Ask, Context, Facts, Found, Parameters, Privilege, Purpose, Refusal, Request, SequenceUse, SessionEffect,
     Snapshot, Verdict, Work,
 };
 use shardgate::value::Oid;
@@ -255,6 +255,17 @@ fn answer(ask: &Ask, case: &Case, facts: &mut Facts, out: &mut String) -> bool {
             for recall in &ask.recalls {
                 writeln!(out, "recalls  {recall:?}").unwrap();
                 facts.recalled.insert(recall.clone(), 77);
+            }
+            true
+        }
+        Ask::Rows(asks) => {
+            for ask in asks {
+                writeln!(out, "asks  {}", ask.text).unwrap();
+                let found = Found {
+                    type_oid: Oid::INT8,
+                    value: Some("42".to_owned()),
+                };
+                facts.found.insert(ask.clone(), vec![found; ask.columns]);
             }
             true
         }

@@ -16,7 +16,7 @@ use crate::plan::sequences::{
     Template, Words, called, changed_by, insert_layout, listed, select_items,
 };
 use crate::plan::{Access, RefusalId, SequenceUse, SessionEffect, Snapshot, Verdict, Work, refuse};
-use crate::sql::ast::{Distinct, Expr, GroupByExpr, Insert, InsertOverriding, SelectItem};
+use crate::sql::ast::{Distinct, Expr, GroupByExpr, Insert, InsertOverriding, Query, Select, SelectItem};
 use crate::sql::quote_identifier;
 use crate::topology::{QualifiedName, ShardId};
 
@@ -28,7 +28,9 @@ pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
     let home = case.snapshot.topology().home();
     let found = match resolved.root {
         Root::Modify(block) => insert(case, resolved, block),
-        Root::Query(query) => recall(case, resolved, query).map(|template| (template, home)),
+        Root::Query(query) => recall(case, resolved, query)
+            .or_else(|| super::setval::setval(case, resolved, query))
+            .map(|template| (template, home)),
     };
     let Some((template, prepare_on)) = found else {
         return Ok(None);
@@ -582,6 +584,28 @@ pub(super) fn counts_on(snapshot: &Snapshot, sequence: &QualifiedName) -> ShardI
 
 // === SELECT ===
 
+/// Is there nothing around its SELECT?
+pub(super) fn is_plain_query(query: &Query) -> bool {
+    query.with.is_none()
+        && query.order_by.is_none()
+        && query.limit_clause.is_none()
+        && query.fetch.is_none()
+        && query.locks.is_empty()
+}
+
+/// Has it nothing but a list, FROM and WHERE?
+pub(super) fn is_plain_select(select: &Select) -> bool {
+    let grouped = match &select.group_by {
+        GroupByExpr::Expressions(expressions, modifiers) => !expressions.is_empty() || !modifiers.is_empty(),
+        GroupByExpr::All(_) => true,
+    };
+    select.having.is_none()
+        && select.into.is_none()
+        && select.named_window.is_empty()
+        && !matches!(select.distinct, Some(Distinct::Distinct | Distinct::On(_)))
+        && !grouped
+}
+
 /// `SELECT currval(…), lastval()` without anything else.
 fn recall(case: &Case<'_>, resolved: &Resolved<'_>, query: QueryId) -> Option<Template> {
     let node = resolved.queries.get(query.0)?;
@@ -589,23 +613,8 @@ fn recall(case: &Case<'_>, resolved: &Resolved<'_>, query: QueryId) -> Option<Te
     let BlockKind::Select(select) = resolved.blocks.get(block.0)?.kind else {
         return None;
     };
-    let outer = node.query;
-    let grouped = match &select.group_by {
-        GroupByExpr::Expressions(expressions, modifiers) => !expressions.is_empty() || !modifiers.is_empty(),
-        GroupByExpr::All(_) => true,
-    };
-    let plain = outer.with.is_none()
-        && outer.order_by.is_none()
-        && outer.limit_clause.is_none()
-        && outer.fetch.is_none()
-        && outer.locks.is_empty()
-        && select.from.is_empty()
-        && select.selection.is_none()
-        && select.having.is_none()
-        && select.into.is_none()
-        && select.named_window.is_empty()
-        && !matches!(select.distinct, Some(Distinct::Distinct | Distinct::On(_)))
-        && !grouped;
+    let plain =
+        is_plain_query(node.query) && is_plain_select(select) && select.from.is_empty() && select.selection.is_none();
     let words = Words {
         text: case.text,
         tokens: case.tokens,

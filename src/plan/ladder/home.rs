@@ -4,6 +4,7 @@
 use crate::plan::ladder::usage::usage;
 use crate::plan::ladder::{Case, Literals, Ruling, Tree};
 use crate::plan::resolve::{Placement, Resolved, Role};
+use crate::plan::sequences::changed_by;
 use crate::plan::{Kind, OWN_LOCK_CLASSES, Refusal, RefusalId, Verdict, refuse};
 use crate::sql::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
 
@@ -84,6 +85,8 @@ fn sequences(case: &Case<'_>, resolved: &Resolved<'_>) -> (Literals, Option<Box<
             FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => literal(expr),
             _ => None,
         });
+        let by_column = || call.call.and_then(|call| changed_by(resolved.input, call));
+        let name = name.or_else(|| by_column().map(|sequence| sequence.name));
         let draws = |text: &str| match &name {
             // `nextval('public.a_id_seq'::regclass)`: the sequence's own name, as a word of it
             Some(name) => text

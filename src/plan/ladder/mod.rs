@@ -19,6 +19,7 @@ mod copy;
 mod unparsed;
 mod usage;
 mod drawn;
+mod setval;
 mod home;
 mod one_shard;
 mod write;

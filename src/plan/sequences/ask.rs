@@ -11,6 +11,15 @@ pub struct SequenceAsk {
     pub recalls: Vec<Recall>,
 }
 
+/// A SELECT that has one row, for the facts' `found`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowAsk {
+    /// a statement without parameters
+    pub text: String,
+    /// of its row
+    pub columns: usize,
+}
+
 /// New values of one sequence, for the facts' `drawn`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draw {

@@ -66,6 +66,21 @@ pub(in crate::plan) fn changed_by(input: &Input<'_>, function: &Function) -> Opt
     sequence(input, arguments.first()?)
 }
 
+/// The sequence that a call of `setval` sets, if that is known, and the other arguments: `None` for anything else.
+pub(in crate::plan) fn set_by<'a>(input: &Input<'_>, expr: &'a Expr) -> Option<(QualifiedName, Vec<&'a Expr>)> {
+    let Expr::Function(function) = expr else { return None };
+    let parts = object_name(&function.name)?;
+    if parts.last() != Some(&"setval") || !matches!(callee(input.catalog, input.context, &parts), Callee::Builtin(_)) {
+        return None;
+    }
+    let mut arguments = arguments(function)?;
+    if !matches!(arguments.len(), 2 | 3) {
+        return None;
+    }
+    let name = arguments.remove(0);
+    Some((sequence(input, name)?, arguments))
+}
+
 /// A call's arguments, if there is nothing else to it.
 fn arguments(function: &Function) -> Option<Vec<&Expr>> {
     let FunctionArguments::List(list) = &function.args else {

@@ -67,14 +67,14 @@ impl Words<'_> {
     }
 
     /// The first token that is no `;`.
-    fn start(&self) -> usize {
+    pub(in crate::plan) fn start(&self) -> usize {
         (0..self.tokens.len())
             .find(|at| !self.is(*at, b';'))
             .unwrap_or_default()
     }
 
     /// Behind the last token that is no `;`.
-    fn end(&self) -> usize {
+    pub(in crate::plan) fn end(&self) -> usize {
         let last = (0..self.tokens.len()).rev().find(|at| !self.is(*at, b';'));
         last.map_or(0, |at| at.saturating_add(1))
     }
@@ -99,7 +99,7 @@ impl Words<'_> {
     }
 
     /// The `)` of the `(` at `open`.
-    pub(super) fn close(&self, open: usize) -> Option<usize> {
+    pub(in crate::plan) fn close(&self, open: usize) -> Option<usize> {
         if !self.is(open, b'(') {
             return None;
         }
@@ -120,7 +120,7 @@ impl Words<'_> {
     }
 
     /// The first keyword like this behind `from`, outside parentheses.
-    pub(super) fn find(&self, from: usize, word: &str) -> Option<usize> {
+    pub(in crate::plan) fn find(&self, from: usize, word: &str) -> Option<usize> {
         let mut at = from;
         while at < self.tokens.len() {
             if self.says(at, word) {

@@ -14,8 +14,8 @@ mod layout;
 mod listed;
 mod template;
 
-pub use ask::{Draw, Privilege, Recall, SequenceAsk};
-pub(in crate::plan) use call::{Called, SEQUENCE_FUNCTIONS, called, changed_by};
+pub use ask::{Draw, Privilege, Recall, RowAsk, SequenceAsk};
+pub(in crate::plan) use call::{Called, SEQUENCE_FUNCTIONS, called, changed_by, set_by};
 pub(in crate::plan) use layout::{Layout, RowLayout, SourceLayout, Words, insert_layout, select_items};
 pub(in crate::plan) use listed::{Listed, listed};
 pub(in crate::plan) use template::{Keyed, Piece, Place, Slots, Template};

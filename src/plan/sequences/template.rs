@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::plan::sequences::{Draw, Privilege, Recall, SequenceAsk};
+use crate::plan::sequences::{Draw, Privilege, Recall, RowAsk, SequenceAsk};
 use crate::plan::{Ask, Facts, Refusal, Verdict};
-use crate::sql::{Edits, Lexing, PositionMap, Span, Token, TokenKind, scan};
+use crate::sql::{Edits, Lexing, PositionMap, Span, Token, TokenKind, quote_literal, scan};
 use crate::topology::QualifiedName;
 
 /// Slots in the order in which Postgres would ask for their values.
@@ -12,6 +12,7 @@ use crate::topology::QualifiedName;
 pub(in crate::plan) struct Slots {
     slots: Vec<Slot>,
     draws: Vec<(QualifiedName, Privilege, usize)>,
+    rows: Vec<RowAsk>,
 }
 
 /// What a slot is filled with.
@@ -20,6 +21,8 @@ enum Slot {
     /// the value of this place among those drawn from a sequence
     Drawn(QualifiedName, usize),
     Recalled(Recall),
+    /// this column of what this question finds
+    Read(usize, usize),
 }
 
 /// Where something is put, by positions of tokens.
@@ -38,7 +41,7 @@ pub(in crate::plan) enum Place {
 pub(in crate::plan) enum Piece {
     /// this
     Text(String),
-    /// the value of a slot, as a bigint
+    /// the value of a slot, as a constant of its type
     Value(usize),
     /// the client's own text, from a token to before another
     Tokens(usize, usize),
@@ -88,6 +91,16 @@ impl Slots {
         self.push(Slot::Recalled(recall))
     }
 
+    /// A slot for a value that rows hold; its number.
+    pub(in crate::plan) fn read(&mut self, ask: &RowAsk, column: usize) -> usize {
+        let known = self.rows.iter().position(|row| row == ask);
+        let row = known.unwrap_or_else(|| {
+            self.rows.push(ask.clone());
+            self.rows.len().saturating_sub(1)
+        });
+        self.push(Slot::Read(row, column))
+    }
+
     fn push(&mut self, slot: Slot) -> usize {
         self.slots.push(slot);
         self.slots.len().saturating_sub(1)
@@ -101,7 +114,7 @@ impl Slots {
     /// Would a value that the session has be another by the time that Postgres asks for it?
     pub(in crate::plan) fn is_entangled(&self) -> bool {
         self.slots.iter().any(|slot| match slot {
-            Slot::Drawn(..) => false,
+            Slot::Drawn(..) | Slot::Read(..) => false,
             Slot::Recalled(Recall::Last) => !self.draws.is_empty(),
             Slot::Recalled(Recall::Current(sequence)) => self.draws.iter().any(|(name, ..)| name == sequence),
         })
@@ -118,7 +131,7 @@ impl Slots {
         for slot in &self.slots {
             match slot {
                 Slot::Recalled(recall) if !recalls.contains(recall) => recalls.push(recall.clone()),
-                Slot::Recalled(_) | Slot::Drawn(..) => {}
+                Slot::Recalled(_) | Slot::Drawn(..) | Slot::Read(..) => {}
             }
         }
         SequenceAsk {
@@ -127,10 +140,26 @@ impl Slots {
         }
     }
 
-    fn values(&self, facts: &Facts) -> Option<Vec<i64>> {
+    /// The rows that aren't known yet.
+    fn rows_lacking(&self, facts: &Facts) -> Vec<RowAsk> {
+        let rows = self.rows.iter();
+        rows.filter(|row| !facts.found.contains_key(*row)).cloned().collect()
+    }
+
+    /// Constants for all slots. As strings, so that texts with small and large values have one shape.
+    fn values(&self, facts: &Facts) -> Option<Vec<String>> {
+        let bigint = |value: &i64| format!("'{value}'::bigint");
         let value = |slot: &Slot| match slot {
-            Slot::Drawn(sequence, place) => facts.drawn.get(sequence)?.get(*place).copied(),
-            Slot::Recalled(recall) => facts.recalled.get(recall).copied(),
+            Slot::Drawn(sequence, place) => facts.drawn.get(sequence)?.get(*place).map(bigint),
+            Slot::Recalled(recall) => facts.recalled.get(recall).map(bigint),
+            Slot::Read(row, column) => {
+                let found = facts.found.get(self.rows.get(*row)?)?.get(*column)?;
+                let name = found.type_name()?;
+                Some(match &found.value {
+                    Some(value) => format!("{}::{name}", quote_literal(value)),
+                    None => format!("NULL::{name}"),
+                })
+            }
         };
         self.slots.iter().map(value).collect()
     }
@@ -184,18 +213,31 @@ impl Template {
     }
 
     /// The values of its slots, or the question for them.
-    pub(in crate::plan) fn values(&self, facts: &Facts) -> Result<Vec<i64>, Verdict> {
-        let values = self.slots.values(facts);
-        values.ok_or_else(|| Verdict::Ask(Ask::Sequences(self.ask())))
+    pub(in crate::plan) fn values(&self, facts: &Facts) -> Result<Vec<String>, Verdict> {
+        let lacking = self.slots.rows_lacking(facts);
+        if !lacking.is_empty() {
+            return Err(Verdict::Ask(Ask::Rows(lacking)));
+        }
+        match (self.slots.values(facts), self.slots.rows.is_empty()) {
+            (Some(values), _) => Ok(values),
+            (None, true) => Err(Verdict::Ask(Ask::Sequences(self.ask()))),
+            // a value of a type that no constant is written for
+            (None, false) => Err(Verdict::Refused(self.instead.clone())),
+        }
     }
 
     /// Some values, to show where it would go.
-    pub(in crate::plan) fn no_values(&self) -> Vec<i64> {
-        vec![0; self.slots.slots.len()]
+    pub(in crate::plan) fn no_values(&self) -> Vec<String> {
+        vec!["'0'::bigint".to_owned(); self.slots.slots.len()]
     }
 
     /// A text of its shape with values in its slots, and the way back for positions; `None` if it has other tokens.
-    pub(in crate::plan) fn fill(&self, text: &[u8], lexing: Lexing, values: &[i64]) -> Option<(Vec<u8>, PositionMap)> {
+    pub(in crate::plan) fn fill(
+        &self,
+        text: &[u8],
+        lexing: Lexing,
+        values: &[String],
+    ) -> Option<(Vec<u8>, PositionMap)> {
         let tokens = scan(text, lexing).ok()?;
         if !tokens.iter().map(|token| token.kind).eq(self.kinds.iter().copied()) {
             return None;
@@ -207,8 +249,7 @@ impl Template {
             for piece in pieces {
                 match piece {
                     Piece::Text(text) => put.extend_from_slice(text.as_bytes()),
-                    // as a string, so that texts with small and large values have one shape
-                    Piece::Value(slot) => put.extend_from_slice(format!("'{}'::bigint", values.get(*slot)?).as_bytes()),
+                    Piece::Value(slot) => put.extend_from_slice(values.get(*slot)?.as_bytes()),
                     Piece::Tokens(from, to) => {
                         let own = span(*from)?.start..span(to.checked_sub(1)?)?.end;
                         put.extend_from_slice(text.get(own)?);
@@ -240,5 +281,10 @@ impl Template {
             Recall::Last => "the session's last value".to_owned(),
         });
         drawn.chain(recalled).collect()
+    }
+
+    /// What it asks of rows.
+    pub(in crate::plan) fn reads(&self) -> impl Iterator<Item = String> {
+        self.slots.rows.iter().map(|row| row.text.clone())
     }
 }

@@ -7,7 +7,7 @@ use super::{Known, check_balances, client_of, is_applied, proxy, spec, transfer,
 use crate::world::{World, repeat};
 
 /// Steps in order; those from `decided` on are after the decision, `decision-sent` may be either.
-const STEPS: [&str; 9] = [
+pub(super) const STEPS: [&str; 9] = [
     "begun",
     "prepares-sent",
     "first-prepared",
@@ -20,7 +20,7 @@ const STEPS: [&str; 9] = [
 ];
 
 /// What must have become of a transaction whose committer died at a step; `None`: either.
-fn verdict_of(step: &str) -> Option<bool> {
+pub(super) fn verdict_of(step: &str) -> Option<bool> {
     match STEPS.iter().position(|known| *known == step) {
         Some(0..4) => Some(false),
         Some(4) => None,

@@ -1,6 +1,8 @@
 //! Transactions that write on several shards: all of them or none, whatever fails.
 
+mod chaos;
 mod commits;
+mod copies;
 mod deadlocks;
 mod kills;
 mod reads;
@@ -56,8 +58,12 @@ fn world(name: &str) -> World {
 /// Another proxy before the same shards, with a fault.
 fn proxy(world: &World, name: &str, fault: &str) -> Proxy {
     let config = std::fs::read_to_string(world.proxy().config()).expect("the first proxy's config is there");
+    proxy_on(&config, name, fault)
+}
+
+fn proxy_on(config: &str, name: &str, fault: &str) -> Proxy {
     let environment = [("SHARDGATE_FAULT", fault)];
-    Proxy::start_with(name, &config, &environment[..usize::from(!fault.is_empty())])
+    Proxy::start_with(name, config, &environment[..usize::from(!fault.is_empty())])
 }
 
 /// A session through that proxy.

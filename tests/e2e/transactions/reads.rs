@@ -47,7 +47,7 @@ fn transfer(client: &mut Client, from: u64, to: u64) -> Attempt {
 }
 
 /// Transfers between accounts of this writer's own, so that none of them waits for another's.
-fn write(mut client: Client, writer: u64, over: &AtomicBool, committed: &AtomicU64) {
+pub(super) fn write(mut client: Client, writer: u64, over: &AtomicBool, committed: &AtomicU64) {
     let account = |turn: u64| (turn % 3) * 1_000 + 1 + writer;
     for turn in 0.. {
         if over.load(Ordering::Relaxed) {
@@ -220,14 +220,14 @@ fn readers_that_marks_never_satisfy_close_the_gate() {
 }
 
 /// A transfer of 10 from account 1 to 1001 that is committed on its decision shard, and there alone, until the file goes.
-fn held(name: &str) -> (World, PathBuf) {
+pub(super) fn held(name: &str) -> (World, PathBuf) {
     let world = world(name);
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.held"));
     std::fs::remove_file(&file).ok();
     (world, file)
 }
 
-fn begin_held_transfer(world: &World, holding: &Proxy, file: &Path) -> Client {
+pub(super) fn begin_held_transfer(world: &World, holding: &Proxy, file: &Path) -> Client {
     let mut client = client_of(world, holding).expect("it serves");
     run(
         &mut client,

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Known, check_balances, client_of, proxy, spec, transfer, wait_until_nothing_is_prepared};
+use crate::client::Client;
 use crate::world::World;
 
 const STEPS: [&str; 9] = [
@@ -29,14 +30,14 @@ const CLIENTS: u64 = 3;
 /// A client whose proxy doesn't die ends after so many.
 const TRANSFERS_MAX: usize = 40;
 
-fn dice(seed: u64, sides: u64) -> u64 {
+pub(super) fn dice(seed: u64, sides: u64) -> u64 {
     let mut hasher = DefaultHasher::new();
     seed.hash(&mut hasher);
     hasher.finish() % sides
 }
 
 /// What every client knows of every transfer, by number: accounts and outcome.
-type Ledger = Mutex<BTreeMap<u64, (u64, u64, Known)>>;
+pub(super) type Ledger = Mutex<BTreeMap<u64, (u64, u64, Known)>>;
 
 /// Transfers of one client, until its connection ends or it has made enough of them.
 fn work(world: &World, through: &crate::proxy::Proxy, numbers: &AtomicU64, ledger: &Ledger) {
@@ -44,24 +45,29 @@ fn work(world: &World, through: &crate::proxy::Proxy, numbers: &AtomicU64, ledge
         return;
     };
     for _ in 0..TRANSFERS_MAX {
-        let number = numbers.fetch_add(1, Ordering::Relaxed);
-        let (from, by) = (dice(number, 3), 1 + dice(number + 1, 2));
-        let account = |shard: u64, at: u64| shard * 1_000 + 1 + dice(number + at, 20);
-        let (from, to) = (account(from, 2), account((from + by) % 3, 3));
-        let known = transfer(&mut client, number, from, to);
-        ledger
-            .lock()
-            .expect("no client panicked")
-            .insert(number, (from, to, known));
-        if known == Known::Nothing {
+        if transfer_next(&mut client, numbers, ledger) == Known::Nothing {
             return;
         }
     }
 }
 
+/// The transfer of the next number, between two accounts that the number tells.
+pub(super) fn transfer_next(client: &mut Client, numbers: &AtomicU64, ledger: &Ledger) -> Known {
+    let number = numbers.fetch_add(1, Ordering::Relaxed);
+    let (from, by) = (dice(number, 3), 1 + dice(number + 1, 2));
+    let account = |shard: u64, at: u64| shard * 1_000 + 1 + dice(number + at, 20);
+    let (from, to) = (account(from, 2), account((from + by) % 3, 3));
+    let known = transfer(client, number, from, to);
+    ledger
+        .lock()
+        .expect("no client panicked")
+        .insert(number, (from, to, known));
+    known
+}
+
 /// Nothing half applied, nothing acknowledged lost, nothing reported as failed there all the same.
 /// Answers how many are committed, aren't, and may be.
-fn check(world: &World, ledger: &Ledger) -> (usize, usize, usize) {
+pub(super) fn check(world: &World, ledger: &Ledger) -> (usize, usize, usize) {
     wait_until_nothing_is_prepared(world);
     let mut noted: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
     for shard in 0..world.shards() {
