@@ -236,32 +236,35 @@ impl Compiled {
         parameters: &Parameters<'_>,
         facts: &Facts,
         (lexing, own): (Lexing, Option<&[Literal]>),
-    ) -> Option<(Kind, ShardId, Access)> {
+    ) -> Option<(Kind, ShardId, Access, Touched)> {
         if self.effect != SessionEffect::None || self.sequences != SequenceUse::Untouched {
             return None;
         }
         let keyed = match &self.route {
-            Route::Fixed { kind, shard, reason: _ } => return Some((*kind, *shard, self.access)),
+            Route::Fixed { kind, shard, reason: _ } => return Some((*kind, *shard, self.access, Touched::Several)),
             Route::Keyed(keyed) => keyed,
-            Route::Ready { .. }
-            | Route::Refused(_)
-            | Route::Drawn(_)
-            | Route::Inner { .. }
-            | Route::Everywhere(_) => return None,
+            Route::Ready { .. } | Route::Refused(_) | Route::Drawn(_) | Route::Inner { .. } | Route::Everywhere(_) => {
+                return None;
+            }
         };
         let led = match (own, self.lifted) {
             (Some(literals), _) => {
                 let scanned = (request, lexing, literals);
                 led_by(keyed, snapshot, scanned, parameters, facts, Reasons::Unwanted)
             }
-            (None, Lifted::None) => {
-                led_by(keyed, snapshot, (request, lexing, &[]), parameters, facts, Reasons::Unwanted)
-            }
+            (None, Lifted::None) => led_by(
+                keyed,
+                snapshot,
+                (request, lexing, &[]),
+                parameters,
+                facts,
+                Reasons::Unwanted,
+            ),
             (None, Lifted::Perhaps) => self.led(keyed, snapshot, request, parameters, facts, Reasons::Unwanted),
         };
         match led {
-            Ok((Led::One(shard), _)) => Some((Kind::OneShard, shard, self.access)),
-            Ok((Led::Many(_), _)) | Err(_) => None,
+            Ok((Led::One(shard), touched, _)) => Some((Kind::OneShard, shard, self.access, touched)),
+            Ok((Led::Many(_), ..)) | Err(_) => None,
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 
-use crate::plan::{Access, Facts, Kind as PlanKind, Parameters, Request};
+use crate::plan::{Access, Facts, Kind as PlanKind, Parameters, Request, Touched};
 use crate::session::error::{Gone, Stop};
 use crate::session::extended::value_format;
 use crate::session::oids;
@@ -23,7 +23,7 @@ use crate::session::recent::Shaped;
 use crate::session::state::{Categories, Copying, Named, Route, Schema, Session, Skipping, Stale, Wrapping};
 use crate::sql::{Command, Lead, Statements};
 use crate::telemetry::{ClientState, StatementKind};
-use crate::topology::ShardId;
+use crate::topology::{ShardId, ShardSet};
 use crate::transaction::{Follows, Life, Participant, State, Worked};
 use crate::value::Format;
 use crate::wire::{self, CommandComplete, HEADER_BYTES, LARGE_MESSAGE_LIMIT};
@@ -51,6 +51,7 @@ pub(super) struct Order {
     shard: ShardId,
     access: Access,
     kind: PlanKind,
+    touched: Touched,
     sends: Sends,
     columns: Columns,
 }
@@ -169,7 +170,7 @@ impl Session {
             let compiled = &route.compiled;
             compiled.only_shard(&route.snapshot, &request, &Parameters::default(), facts, scanned)
         };
-        let (kind, shard, access) = match route.categories {
+        let (kind, shard, access, touched) = match route.categories {
             Categories::Some if !single => only(&self.with_categories())?,
             Categories::Some | Categories::None => only(&self.world.no_facts)?,
         };
@@ -181,6 +182,7 @@ impl Session {
             shard: if single { home } else { shard },
             access,
             kind,
+            touched,
             sends: Sends::Query,
             columns: Columns::Perhaps,
         })
@@ -275,11 +277,14 @@ impl Session {
         if self.is_single(snapshot) {
             // Nothing depends on the values.
             let (parameters, facts) = (Parameters::default(), &self.world.no_facts);
-            let (kind, _, _) = route.compiled.only_shard(snapshot, &request, &parameters, facts, scanned)?;
+            let (kind, ..) = route
+                .compiled
+                .only_shard(snapshot, &request, &parameters, facts, scanned)?;
             return Some(Planned {
                 kind,
                 shard: snapshot.topology().home(),
                 access: Access::Read,
+                touched: Touched::Several,
                 single: true,
             });
         }
@@ -292,7 +297,10 @@ impl Session {
         let (count, codes) = (bind.values.len(), bind.formats.len());
         let parameters = match count <= VALUES_MAX && codes <= VALUES_MAX {
             true => {
-                few_formats.iter_mut().zip(bind.formats.iter()).for_each(|(to, from)| *to = value_format(from));
+                few_formats
+                    .iter_mut()
+                    .zip(bind.formats.iter())
+                    .for_each(|(to, from)| *to = value_format(from));
                 few_values.iter_mut().zip(bind.values).for_each(|(to, from)| *to = from);
                 Parameters {
                     formats: few_formats.get(..codes)?,
@@ -308,8 +316,12 @@ impl Session {
                 }
             }
         };
-        let only = |facts: &Facts| route.compiled.only_shard(snapshot, &request, &parameters, facts, scanned);
-        let (kind, shard, access) = match route.categories {
+        let only = |facts: &Facts| {
+            route
+                .compiled
+                .only_shard(snapshot, &request, &parameters, facts, scanned)
+        };
+        let (kind, shard, access, touched) = match route.categories {
             Categories::Some => only(&self.with_categories())?,
             Categories::None => only(&self.world.no_facts)?,
         };
@@ -317,6 +329,7 @@ impl Session {
             kind,
             shard,
             access,
+            touched,
             single: false,
         })
     }
@@ -328,6 +341,7 @@ impl Session {
             shard: planned.shard,
             access: planned.access,
             kind: planned.kind,
+            touched: planned.touched,
             sends,
             columns,
         }
@@ -352,6 +366,8 @@ impl Session {
         self.begin_running();
         self.running.kind = StatementKind::from(order.kind);
         self.running.shard = Some(order.shard);
+        let touched = std::mem::replace(&mut order.touched, Touched::Nothing);
+        self.load.touch(ShardSet::only(order.shard), order.access, touched);
         self.client.held_bytes = input.len().saturating_sub(order.length);
         let sent = match self.send_at_once(&order, &input) {
             Some(at) => Ok(at),
@@ -602,6 +618,7 @@ impl Session {
         if left {
             return false;
         }
+        self.charge();
         let Some(participant) = self.participants.take_only() else {
             return false;
         };
@@ -624,6 +641,7 @@ struct Planned {
     kind: PlanKind,
     shard: ShardId,
     access: Access,
+    touched: Touched,
     /// there is one shard
     single: bool,
 }

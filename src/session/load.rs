@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::plan::{Access, Plan, Touched};
+use crate::plan::{Access, Touched};
 use crate::session::state::Session;
 use crate::telemetry::{BucketCost, Entropy, LoadAccess, LoadCells, LoadMeter};
 use crate::topology::{BucketId, KeyspaceId, ShardId, ShardSet};
@@ -85,14 +85,13 @@ impl Load {
         }
     }
 
-    /// A statement is going to run.
-    pub(super) fn touch(&mut self, plan: &mut Plan) {
-        let touched = std::mem::replace(&mut plan.touched, Touched::Nothing);
-        let access = match plan.access {
+    /// A statement is going to run there.
+    pub(super) fn touch(&mut self, shards: ShardSet, access: Access, touched: Touched) {
+        let access = match access {
             Access::Read => LoadAccess::Read,
             Access::Lock | Access::Write => LoadAccess::Write,
         };
-        self.touch_on(plan.work.shards(), access, touched);
+        self.touch_on(shards, access, touched);
     }
 
     fn touch_on(&mut self, shards: ShardSet, access: LoadAccess, touched: Touched) {

@@ -126,7 +126,9 @@ impl Session {
             };
             match planned {
                 Ok(plan) => return self.planned(plan),
-                Err(Verdict::Refused(refusal)) => return Err(Box::pin(self.refused(&route.snapshot, question, refusal)).await),
+                Err(Verdict::Refused(refusal)) => {
+                    return Err(Box::pin(self.refused(&route.snapshot, question, refusal)).await);
+                }
                 Err(Verdict::Ask(ask)) => {
                     let snapshot = Arc::clone(&route.snapshot);
                     Box::pin(self.answer(&snapshot, question, ask, &mut facts)).await?;
@@ -154,7 +156,8 @@ impl Session {
     }
 
     fn planned(&mut self, mut plan: Plan) -> Result<Plan, Stop> {
-        self.load.touch(&mut plan);
+        let touched = std::mem::replace(&mut plan.touched, crate::plan::Touched::Nothing);
+        self.load.touch(plan.work.shards(), plan.access, touched);
         self.running.kind = StatementKind::from(plan.kind);
         self.running.shard = match &plan.work {
             crate::plan::Work::One(shard) => Some(*shard),

@@ -677,12 +677,24 @@ mod tests {
     #[test]
     fn sizes() {
         println!("session {}", size_of::<Session>());
-        println!("running {} block {} shape {} recent {} shapes {} owed {} participant {}", size_of::<Running>(), size_of::<Block<crate::session::state::Saved>>(), size_of::<Shape>(), size_of::<RecentTexts>(), size_of::<RecentShapes>(), size_of::<crate::session::queue::Owed>(), size_of::<crate::transaction::Participant>());
+        println!(
+            "running {} block {} shape {} recent {} shapes {} owed {} participant {}",
+            size_of::<Running>(),
+            size_of::<Block<crate::session::state::Saved>>(),
+            size_of::<Shape>(),
+            size_of::<RecentTexts>(),
+            size_of::<RecentShapes>(),
+            size_of::<crate::session::queue::Owed>(),
+            size_of::<crate::transaction::Participant>()
+        );
         println!("run {}", size(Session::run));
         println!("step {}", size::<S, _>(Session::step));
         println!("message {}", size3::<S, _, &'static [u8], _>(Session::message));
         println!("query {}", size2::<S, &'static [u8], _>(Session::query));
-        println!("extended {}", size4::<S, u8, &'static [u8], &'static [u8], _>(Session::extended));
+        println!(
+            "extended {}",
+            size4::<S, u8, &'static [u8], &'static [u8], _>(Session::extended)
+        );
         println!("sync {}", size::<S, _>(Session::sync));
         println!("finish_query {}", size::<S, _>(Session::finish_query));
         println!("wait {}", size::<S, _>(Session::wait));
@@ -700,7 +712,10 @@ mod tests {
         println!("place_deferred {}", size::<S, _>(Session::place_deferred));
         println!("ensure_prepared {}", size3::<S, _, _, _>(Session::ensure_prepared));
         println!("run_plan {}", size5::<S, _, &'static [u8], _, _, _>(Session::run_plan));
-        println!("run_fan {}", size5::<S, _, _, &'static [crate::value::Format], _, _>(Session::run_fan));
+        println!(
+            "run_fan {}",
+            size5::<S, _, _, &'static [crate::value::Format], _, _>(Session::run_fan)
+        );
         println!("plan_and_route {}", size3::<S, _, _, _>(Session::plan_and_route));
         println!("sync_all {}", size::<S, _>(Session::sync_all));
         println!("release {}", size::<S, _>(Session::release));
