@@ -10,13 +10,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{Control, ControlClient, ControlError, ControlStatement, ToSql};
+use crate::backend::{Control, ControlClient, ControlError, ControlStatement, Row, ToSql};
 use crate::discovery::Error;
 use crate::discovery::reach::{Reach, identifier};
 use crate::topology::QualifiedName;
 
 /// Home takes no longer for this, or is taken for down.
 const DRAW_TIMEOUT: Duration = Duration::from_secs(10);
+/// The common connection waits no longer for a sequence that a transaction keeps for itself (ALTER SEQUENCE, TRUNCATE …
+/// RESTART IDENTITY): others wait behind it.
+const LOCKED_TIMEOUT: &str = "SET lock_timeout = '100ms'";
+/// Who waits for such a sequence by himself waits so long.
+const ALONE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A connection that has ended is made anew once: values that were drawn on it are a gap.
 const ATTEMPTS: usize = 2;
 
@@ -71,6 +76,7 @@ impl Sequences {
             };
             match answer {
                 Ok(rows) => break rows,
+                Err(error) if error.sqlstate() == Some("55P03") => break draw_alone(home, &parameters).await?,
                 Err(error) if error.sqlstate().is_some_and(is_about_sequence) => return Err(said(home, &error)),
                 Err(error) => {
                     self.drop_connection(&connected).await;
@@ -103,6 +109,8 @@ impl Sequences {
             return Ok(Arc::clone(connected));
         }
         let client = home.connect().await?;
+        let limited = client.batch_execute(LOCKED_TIMEOUT).await;
+        limited.map_err(|error| home.failure(&ControlError::from(error)))?;
         let next = client.prepare(NEXT).await;
         let next = next.map_err(|error| home.failure(&ControlError::from(error)))?;
         let connected = Arc::new(Connected { address, client, next });
@@ -117,6 +125,19 @@ impl Sequences {
             *held = None;
         }
     }
+}
+
+/// Draws on a connection of its own, and waits for whoever keeps the sequence.
+async fn draw_alone(home: &Reach, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+    let client = home.connect().await?;
+    let answer = match tokio::time::timeout(ALONE_TIMEOUT, client.query(NEXT, parameters)).await {
+        Ok(answer) => answer.map_err(ControlError::from),
+        Err(_) => Err(ControlError::Timeout(ALONE_TIMEOUT)),
+    };
+    answer.map_err(|error| match error.sqlstate() {
+        Some(code) if is_about_sequence(code) => said(home, &error),
+        Some(_) | None => home.failure(&error),
+    })
 }
 
 /// An error of the statement's own, by which the connection loses nothing: not class 08 or 57, which end it.

@@ -154,11 +154,6 @@ registry! {
         "sharded table \"{0}\" can't be changed in its name or in its key \"{1}\"",
         "{2}.",
         "Create a table as it should be, list it, and copy the rows with INSERT … SELECT." }
-    SequenceRestart { "sequence-restart" "0A000",
-        "ALTER SEQUENCE … RESTART and TRUNCATE … RESTART IDENTITY on several shards",
-        "{0} is not supported on several shards",
-        "Values that were given out to other proxies would be given out again.",
-        "Use CONTINUE IDENTITY (the default), or setval beyond the highest value in use." }
     ConcurrentIndexUnnamed { "concurrent-index-unnamed" "0A000",
         "CREATE INDEX CONCURRENTLY without a name on several shards",
         "CREATE INDEX CONCURRENTLY needs the index's name on several shards",

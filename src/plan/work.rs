@@ -38,6 +38,9 @@ pub enum SequenceUse {
     UnseenOf(Arc<[QualifiedName]>),
     /// a shard may have drawn from any, or set one
     Unseen,
+    /// it begins some anew, and keeps them from all others to its transaction's end: what is drawn in it until then, only it
+    /// can draw
+    Restarted,
 }
 
 /// The buckets whose rows a statement may touch, as far as its keys tell.

@@ -171,6 +171,7 @@ impl Session {
             SequenceUse::Untouched => {}
             SequenceUse::UnseenOf(sequences) => self.sequences.lose_those(sequences),
             SequenceUse::Unseen => self.sequences.lose(),
+            SequenceUse::Restarted => self.sequences.restarted(),
         }
         Ok(plan)
     }

@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::plan::{Draw, Facts, Privilege, Recall, SequenceAsk};
+use crate::plan::{Access, Draw, Facts, Privilege, Recall, SequenceAsk};
 use crate::session::error::{Failure, Stop};
-use crate::session::state::Session;
-use crate::topology::QualifiedName;
+use crate::session::state::{Schema, Session};
+use crate::sql::{quote_identifier, quote_literal};
+use crate::topology::{QualifiedName, ShardId};
+use crate::transaction::{Begun, Participant};
 
 /// The most sequences that a session knows values of; beyond it the others are forgotten, and refused.
 const KNOWN_MAX: usize = 1_000;
@@ -19,6 +21,17 @@ pub(super) struct Memory {
     known: BTreeMap<QualifiedName, Value>,
     last: Last,
     others: Others,
+    held: Held,
+}
+
+/// Does the block under way keep sequences from all others?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Held {
+    /// no
+    #[default]
+    No,
+    /// it has restarted some
+    Restarted,
 }
 
 /// The newest value of a sequence.
@@ -62,6 +75,16 @@ impl Memory {
         self.known.clear();
         self.others = Others::Unseen;
         self.last = Last::Unseen;
+    }
+
+    /// The block under way has restarted some, whose values the session knows all the same (checked on 15).
+    pub(super) fn restarted(&mut self) {
+        self.held = Held::Restarted;
+    }
+
+    /// It has ended.
+    pub(super) fn block_ended(&mut self) {
+        self.held = Held::No;
     }
 
     /// These may have been drawn from, or set.
@@ -111,7 +134,10 @@ impl Session {
 
     /// New values of a sequence, for this session to use.
     pub(super) async fn draw(&mut self, draw: &Draw) -> Result<Vec<i64>, Stop> {
-        let values = self.draw_ahead(draw).await?;
+        let values = match self.holder().is_some() {
+            true => self.draw_within(draw).await?,
+            false => self.draw_ahead(draw).await?,
+        };
         if let Some(value) = values.last() {
             self.sequences.note(&draw.sequence, *value);
         }
@@ -120,12 +146,60 @@ impl Session {
 
     /// New values of a sequence, of which it is noted later which were used.
     pub(super) async fn draw_ahead(&mut self, draw: &Draw) -> Result<Vec<i64>, Stop> {
+        if self.holder().is_some() {
+            return Err(Failure::NotInThisVersion {
+                construct: "COPY that draws from a sequence, in a transaction that has changed the schema or restarted sequences,",
+            }
+            .into());
+        }
         let role = match draw.privilege {
             Privilege::Usage => Some(self.effective.context.role.clone()),
             Privilege::OfTable => None,
         };
         let drawn = self.world.discovery.draw(&draw.sequence, draw.count, role.as_deref());
         Ok(drawn.await?)
+    }
+
+    /// Home, if the block under way has made sequences there, or restarted some: nobody else can draw from these.
+    fn holder(&self) -> Option<ShardId> {
+        let changed = match self.schema {
+            Schema::Common => self.sequences.held == Held::Restarted,
+            Schema::Due | Schema::Own(_) => true,
+        };
+        let home = self.snapshot().topology().home();
+        let wrote = |p: &Participant| p.begun == Begun::Block && p.access == Access::Write;
+        let at = self.participants.find(home).filter(|_| changed)?;
+        self.participants.get(at).is_some_and(wrote).then_some(home)
+    }
+
+    /// New values, drawn inside the client's own transaction.
+    async fn draw_within(&mut self, draw: &Draw) -> Result<Vec<i64>, Stop> {
+        const AT_ONCE: usize = 500;
+        let home = self.snapshot().topology().home();
+        let (schema, name) = (&draw.sequence.schema, &draw.sequence.name);
+        let name = format!("{}.{}", quote_identifier(schema), quote_identifier(name));
+        let name = quote_literal(&name);
+        if draw.privilege == Privilege::OfTable {
+            let may = format!("pg_catalog.has_sequence_privilege({name}, 'USAGE, UPDATE')");
+            let may = self.ask_constants(home, &[may]).await?;
+            if may != [Some("true".to_owned())] {
+                return Err(Failure::NotInThisVersion {
+                    construct: "drawing from an identity column's sequence without a privilege on it, in a transaction that \
+                        has changed the schema or restarted sequences,",
+                }
+                .into());
+            }
+        }
+        let next = format!("pg_catalog.nextval({name}::pg_catalog.regclass)");
+        let mut values = Vec::with_capacity(draw.count);
+        while values.len() < draw.count {
+            let calls = vec![next.clone(); draw.count.saturating_sub(values.len()).min(AT_ONCE)];
+            for value in self.ask_constants(home, &calls).await? {
+                let value = value.and_then(|value| value.parse::<i64>().ok());
+                values.push(value.ok_or(Failure::Bug("a sequence's value is no bigint"))?);
+            }
+        }
+        Ok(values)
     }
 }
 

@@ -170,6 +170,7 @@ fn steps(
             more.push(format!("changes unseen: {}", names.join(", ")));
         }
         SequenceUse::Unseen => more.push("draws unseen".to_string()),
+        SequenceUse::Restarted => more.push("restarts sequences".to_string()),
     }
     if !more.is_empty() {
         writeln!(out, "{}", more.join(", ")).unwrap();

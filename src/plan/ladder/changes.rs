@@ -56,9 +56,6 @@ const TYPES: [&str; 12] = [
 /// Refuses what can't be the same on all shards.
 pub(super) fn check(case: &Case<'_>, phrase: &Phrase, subject: &Subject) -> Result<(), Box<Refusal>> {
     let word = phrase.keyword(0);
-    if word == "alter" && phrase.has(&["restart"]) {
-        return Err(refuse(RefusalId::SequenceRestart, &["ALTER … RESTART"]));
-    }
     match (word, subject) {
         ("alter", Subject::Objects(named, _)) if phrase.keyword(1) == "table" => altered(case, phrase, named),
         ("create", Subject::Objects(named, _)) if is_concurrent_index(phrase) => concurrent_index(case, phrase, named),

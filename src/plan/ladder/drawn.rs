@@ -17,7 +17,7 @@ use crate::plan::sequences::{
 };
 use crate::plan::{Access, RefusalId, SequenceUse, SessionEffect, Snapshot, Verdict, Work, refuse};
 use crate::sql::ast::{Distinct, Expr, GroupByExpr, Insert, InsertOverriding, Query, Select, SelectItem};
-use crate::sql::quote_identifier;
+use crate::sql::{Command, quote_identifier};
 use crate::topology::{QualifiedName, ShardId};
 
 /// What needs values of sequences in its text.
@@ -59,6 +59,9 @@ pub(in crate::plan) fn sequence_use(case: &Case<'_>, ruling: &Ruling) -> Sequenc
         }
     ) {
         return SequenceUse::Untouched; // what it draws is drawn for the session
+    }
+    if matches!(case.command, Command::Truncate) && super::words::has_word(case, &["restart"]) {
+        return SequenceUse::Restarted;
     }
     let used = match case.resolved {
         Tree::Resolved(resolved) => changed(resolved),

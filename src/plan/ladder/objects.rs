@@ -5,12 +5,15 @@
 //! (its key in every unique index, its foreign keys within reach) is not told here but read from the shards' catalogs
 //! before the transaction ends (`session/schema.rs`): Postgres knows what its DDL does.
 
+use crate::catalog::DrawnFrom;
 use crate::plan::ladder::changes;
+use crate::plan::ladder::drawn::counts_on;
 use crate::plan::ladder::lists;
 use crate::plan::ladder::phrase::{Named, Phrase};
 use crate::plan::ladder::places::{Mentions, Place, created, mentions, place, shown};
 use crate::plan::ladder::subjects::{Origin, Reaches, Subject, subject};
 use crate::plan::ladder::{Case, Ruling};
+use crate::plan::resolve::{self, relation_named};
 use crate::plan::{Access, InBlock, Kind, Refusal, RefusalId, Sameness, SessionEffect, WriteAnswer, refuse};
 use crate::sql::{Ddl, Maintenance, Temporary};
 use crate::topology::ShardId;
@@ -47,6 +50,14 @@ pub(super) fn ddl(case: &Case<'_>, ddl: &Ddl) -> Ruling {
             let decided = decide(case, &phrase, &subject, &what)?;
             match decided {
                 Where::Everywhere => changes::check(case, &phrase, &subject)?,
+                Where::One(shard) if ddl.word.0 == "ALTER" && phrase.has(&["restart"]) => match &subject {
+                    Subject::Objects(named, _) => restarts_all(case, named, shard)?,
+                    Subject::NewTable(..)
+                    | Subject::NewView(_)
+                    | Subject::NewMaterializedView(_)
+                    | Subject::Attached
+                    | Subject::Common => {}
+                },
                 Where::One(_) | Where::Temporary => {}
             }
             let answer = match changes::concurrently(&phrase, ddl) {
@@ -63,18 +74,41 @@ pub(super) fn ddl(case: &Case<'_>, ddl: &Ddl) -> Ruling {
 pub(super) fn truncate(case: &Case<'_>) -> Ruling {
     let ruled = phrase(case).and_then(|phrase| {
         let at = phrase.skip(1, &["table"]);
-        let restarts = phrase.has(&["restart", "identity"]);
-        let restarted = || refuse(RefusalId::SequenceRestart, &["TRUNCATE … RESTART IDENTITY"]);
         if let Some(ruling) = lists::mixed(case, &phrase, at)? {
-            return if restarts { Err(restarted()) } else { Ok(ruling) };
+            return Ok(ruling);
         }
         let decided = of_list(case, &phrase, at, "TRUNCATE")?;
-        if matches!(decided, Where::Everywhere) && restarts {
-            return Err(restarted());
+        if let Where::One(shard) = decided
+            && phrase.has(&["restart", "identity"])
+        {
+            let (named, _) = phrase.objects(at).unwrap_or_default();
+            restarts_all(case, &named, shard)?;
         }
         Ok(ruling(case, decided, Access::Write, WriteAnswer::Same(Sameness::Tag)))
     });
     ruled.unwrap_or_else(|refusal| refused(case, refusal))
+}
+
+/// A sequence that counts on another shard would go on there.
+fn restarts_all(case: &Case<'_>, named: &[Named], shard: ShardId) -> Result<(), Box<Refusal>> {
+    for named in named {
+        let parts: Vec<&str> = named.schema.iter().chain([&named.name]).map(String::as_str).collect();
+        let found = relation_named(case.snapshot.catalog(), case.context, &parts);
+        let resolve::Named::Relation(relation) = found else {
+            continue;
+        };
+        let drawn = relation.columns.iter().filter_map(|column| column.filling.drawn_from());
+        for drawn in drawn {
+            let counts = match drawn {
+                DrawnFrom::Next(sequence) => counts_on(case.snapshot, sequence) == shard,
+                DrawnFrom::Otherwise => true,
+            };
+            if !counts {
+                return Err(refuse(RefusalId::SequenceElsewhere, &[&relation.name.to_string()]));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// LOCK TABLE: on the first shard, then on the others.
