@@ -14,6 +14,8 @@ mod show_backends;
 mod show_keyspaces;
 mod show_tables;
 mod show_buckets;
+mod show_load;
+mod show_keys;
 mod show_transactions;
 mod show_config;
 mod config_rows;
@@ -41,6 +43,8 @@ pub(super) const COMMANDS: &[Command] = &[
     show_keyspaces::COMMAND,
     show_tables::COMMAND,
     show_buckets::COMMAND,
+    show_load::COMMAND,
+    show_keys::COMMAND,
     show_transactions::COMMAND,
     show_config::COMMAND,
     show_stats::COMMAND,
