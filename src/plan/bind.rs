@@ -243,20 +243,23 @@ impl Compiled {
         let keyed = match &self.route {
             Route::Fixed { kind, shard, reason: _ } => return Some((*kind, *shard, self.access)),
             Route::Keyed(keyed) => keyed,
-            Route::Ready { .. }
-            | Route::Refused(_)
-            | Route::Drawn(_)
-            | Route::Inner { .. }
-            | Route::Everywhere(_) => return None,
+            Route::Ready { .. } | Route::Refused(_) | Route::Drawn(_) | Route::Inner { .. } | Route::Everywhere(_) => {
+                return None;
+            }
         };
         let led = match (own, self.lifted) {
             (Some(literals), _) => {
                 let scanned = (request, lexing, literals);
                 led_by(keyed, snapshot, scanned, parameters, facts, Reasons::Unwanted)
             }
-            (None, Lifted::None) => {
-                led_by(keyed, snapshot, (request, lexing, &[]), parameters, facts, Reasons::Unwanted)
-            }
+            (None, Lifted::None) => led_by(
+                keyed,
+                snapshot,
+                (request, lexing, &[]),
+                parameters,
+                facts,
+                Reasons::Unwanted,
+            ),
             (None, Lifted::Perhaps) => self.led(keyed, snapshot, request, parameters, facts, Reasons::Unwanted),
         };
         match led {

@@ -275,7 +275,9 @@ impl Session {
         if self.is_single(snapshot) {
             // Nothing depends on the values.
             let (parameters, facts) = (Parameters::default(), &self.world.no_facts);
-            let (kind, _, _) = route.compiled.only_shard(snapshot, &request, &parameters, facts, scanned)?;
+            let (kind, _, _) = route
+                .compiled
+                .only_shard(snapshot, &request, &parameters, facts, scanned)?;
             return Some(Planned {
                 kind,
                 shard: snapshot.topology().home(),
@@ -292,7 +294,10 @@ impl Session {
         let (count, codes) = (bind.values.len(), bind.formats.len());
         let parameters = match count <= VALUES_MAX && codes <= VALUES_MAX {
             true => {
-                few_formats.iter_mut().zip(bind.formats.iter()).for_each(|(to, from)| *to = value_format(from));
+                few_formats
+                    .iter_mut()
+                    .zip(bind.formats.iter())
+                    .for_each(|(to, from)| *to = value_format(from));
                 few_values.iter_mut().zip(bind.values).for_each(|(to, from)| *to = from);
                 Parameters {
                     formats: few_formats.get(..codes)?,
@@ -308,7 +313,11 @@ impl Session {
                 }
             }
         };
-        let only = |facts: &Facts| route.compiled.only_shard(snapshot, &request, &parameters, facts, scanned);
+        let only = |facts: &Facts| {
+            route
+                .compiled
+                .only_shard(snapshot, &request, &parameters, facts, scanned)
+        };
         let (kind, shard, access) = match route.categories {
             Categories::Some => only(&self.with_categories())?,
             Categories::None => only(&self.world.no_facts)?,
@@ -407,18 +416,14 @@ impl Session {
         Ok(())
     }
 
-    /// Takes a batch off the client's input. Its room serves the answer.
+    /// Takes a batch off the client's input.
     fn consume(&mut self, mut input: BytesMut, length: usize) {
         if length < input.len() {
             input.advance(length);
             input.extend_from_slice(&self.client.in_buffer);
             self.client.in_buffer = input;
-            return;
-        }
-        input.clear();
-        if self.client.out_buffer.is_empty() && self.client.out_buffer.capacity() < input.capacity() {
-            self.client.out_buffer = input;
         } else if self.client.in_buffer.is_empty() {
+            input.clear(); // its whole room stays in sight
             self.client.in_buffer = input;
         }
     }

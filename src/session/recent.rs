@@ -120,7 +120,10 @@ impl RecentShapes {
     /// A text that differs from one of the last in lifted values alone. Its shape comes first.
     pub(super) fn known(&mut self, text: &[u8], lexing: Lexing) -> Option<&Shaped> {
         if !self.first.shape.read_again(text, lexing) {
-            let at = self.others.iter_mut().position(|kept| kept.shape.read_again(text, lexing));
+            let at = self
+                .others
+                .iter_mut()
+                .position(|kept| kept.shape.read_again(text, lexing));
             std::mem::swap(&mut self.first, self.others.get_mut(at?)?);
         }
         Some(&self.first)

@@ -126,7 +126,9 @@ impl Session {
             };
             match planned {
                 Ok(plan) => return self.planned(plan),
-                Err(Verdict::Refused(refusal)) => return Err(Box::pin(self.refused(&route.snapshot, question, refusal)).await),
+                Err(Verdict::Refused(refusal)) => {
+                    return Err(Box::pin(self.refused(&route.snapshot, question, refusal)).await);
+                }
                 Err(Verdict::Ask(ask)) => {
                     let snapshot = Arc::clone(&route.snapshot);
                     Box::pin(self.answer(&snapshot, question, ask, &mut facts)).await?;

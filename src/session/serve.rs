@@ -11,7 +11,7 @@ use bytes::Buf;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::admin::Leave;
+use crate::admin::{Call, Leave};
 use crate::backend::Link;
 use crate::session::error::{Gone, Stop};
 use crate::session::names::Names;
@@ -71,6 +71,8 @@ enum Woken {
     Backend(usize),
     /// told to leave
     Leave,
+    /// idle for a while: buffers are given back
+    Tidy,
     /// too long idle inside a transaction
     IdleTooLong,
 }
@@ -333,7 +335,10 @@ impl Session {
             self.client.drain().await.map_err(Gone::Vanished)?;
         }
         if !self.in_batch && self.client.in_buffer.is_empty() {
-            self.client.release_buffers();
+            self.client.trim_buffers();
+            if self.client.has_buffers() {
+                self.enrolment.rest();
+            }
         }
         let idle = !self.in_batch && !self.block.is_explicit();
         let at_least = if idle { Leave::WhenIdle } else { Leave::Now };
@@ -350,6 +355,10 @@ impl Session {
             Woken::Failed(error) => Err(Gone::Vanished(error)),
             Woken::Backend(at) => self.unasked(at),
             Woken::Leave => Err(Gone::Draining),
+            Woken::Tidy => {
+                self.client.release_buffers();
+                Ok(())
+            }
             Woken::IdleTooLong => Err(Gone::Fatal(Box::new(wire::ErrorFields::new(
                 wire::Severity::Fatal,
                 wire::SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
@@ -366,7 +375,7 @@ impl Session {
             None
         };
         let enrolment = &self.enrolment;
-        let mut told = pin!(enrolment.told_to_leave(at_least));
+        let mut called = pin!(enrolment.called(at_least));
         let mut expired = pin!(limit.map(tokio::time::sleep));
         let (client, participants) = (&mut self.client, &mut self.participants);
         poll_fn(|context| {
@@ -387,8 +396,10 @@ impl Session {
                     Poll::Pending => {}
                 }
             }
-            if told.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Woken::Leave);
+            match called.as_mut().poll(context) {
+                Poll::Ready(Call::Leave) => return Poll::Ready(Woken::Leave),
+                Poll::Ready(Call::Tidy) => return Poll::Ready(Woken::Tidy),
+                Poll::Pending => {}
             }
             if let Some(expired) = expired.as_mut().as_pin_mut()
                 && expired.poll(context).is_ready()
@@ -504,7 +515,7 @@ impl Session {
             }
             Woken::Failed(error) => Err(Gone::Vanished(error)),
             Woken::Backend(_) => self.copy_answered(protocol).await,
-            Woken::Leave | Woken::IdleTooLong => Ok(()),
+            Woken::Leave | Woken::Tidy | Woken::IdleTooLong => Ok(()),
         }
     }
 
@@ -673,12 +684,24 @@ mod tests {
     #[test]
     fn sizes() {
         println!("session {}", size_of::<Session>());
-        println!("running {} block {} shape {} recent {} shapes {} owed {} participant {}", size_of::<Running>(), size_of::<Block<crate::session::state::Saved>>(), size_of::<Shape>(), size_of::<RecentTexts>(), size_of::<RecentShapes>(), size_of::<crate::session::queue::Owed>(), size_of::<crate::transaction::Participant>());
+        println!(
+            "running {} block {} shape {} recent {} shapes {} owed {} participant {}",
+            size_of::<Running>(),
+            size_of::<Block<crate::session::state::Saved>>(),
+            size_of::<Shape>(),
+            size_of::<RecentTexts>(),
+            size_of::<RecentShapes>(),
+            size_of::<crate::session::queue::Owed>(),
+            size_of::<crate::transaction::Participant>()
+        );
         println!("run {}", size(Session::run));
         println!("step {}", size::<S, _>(Session::step));
         println!("message {}", size3::<S, _, &'static [u8], _>(Session::message));
         println!("query {}", size2::<S, &'static [u8], _>(Session::query));
-        println!("extended {}", size4::<S, u8, &'static [u8], &'static [u8], _>(Session::extended));
+        println!(
+            "extended {}",
+            size4::<S, u8, &'static [u8], &'static [u8], _>(Session::extended)
+        );
         println!("sync {}", size::<S, _>(Session::sync));
         println!("finish_query {}", size::<S, _>(Session::finish_query));
         println!("wait {}", size::<S, _>(Session::wait));
@@ -696,7 +719,10 @@ mod tests {
         println!("place_deferred {}", size::<S, _>(Session::place_deferred));
         println!("ensure_prepared {}", size3::<S, _, _, _>(Session::ensure_prepared));
         println!("run_plan {}", size5::<S, _, &'static [u8], _, _, _>(Session::run_plan));
-        println!("run_fan {}", size5::<S, _, _, &'static [crate::value::Format], _, _>(Session::run_fan));
+        println!(
+            "run_fan {}",
+            size5::<S, _, _, &'static [crate::value::Format], _, _>(Session::run_fan)
+        );
         println!("plan_and_route {}", size3::<S, _, _, _>(Session::plan_and_route));
         println!("sync_all {}", size::<S, _>(Session::sync_all));
         println!("release {}", size::<S, _>(Session::release));
