@@ -56,6 +56,22 @@ pub enum Leave {
     Now,
 }
 
+/// What an idle session is called for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// to leave
+    Leave,
+    /// to give its buffers back
+    Tidy,
+}
+
+/// Nothing to give back.
+const NOT_RESTING: u8 = 0;
+/// Idle since the last look.
+const RESTING: u8 = 1;
+/// Idle for that many looks, and told.
+const RESTED: u8 = 3;
+
 /// One row of SHOW CLIENTS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientRow {
@@ -93,6 +109,8 @@ pub(crate) struct Client {
     shards: [AtomicU64; 2],
     statements: AtomicU64,
     cancels: AtomicU64,
+    /// how long it has been idle with buffers, in looks of [`super::Registry::tidy`]
+    rest: AtomicU8,
     /// wakes the session to look at `cancels` and at the registry's `leave`; one task waits, that of the session
     pub(crate) inbox: AtomicWaker,
     /// guards two rarely changed texts
@@ -176,6 +194,11 @@ impl Enrolment {
         self.until(|| self.is_cancelled(since)).await;
     }
 
+    /// The session waits for its client and keeps buffers meanwhile: if it waits for long, it is called to give them back.
+    pub fn rest(&self) {
+        self.client.rest.store(RESTING, Ordering::Relaxed);
+    }
+
     /// Whether the session has been told to leave.
     pub fn leave(&self) -> Leave {
         self.registry.leave()
@@ -184,6 +207,19 @@ impl Enrolment {
     /// Waits until the session has been told to leave at least as urgently as this. Cancel-safe.
     pub async fn told_to_leave(&self, at_least: Leave) {
         self.until(|| self.leave() >= at_least).await;
+    }
+
+    /// Waits until the session has been told to leave at least as urgently as this, or to give its buffers back. Cancel-safe.
+    pub async fn called(&self, at_least: Leave) -> Call {
+        self.until(|| self.leave() >= at_least || self.client.rest.load(Ordering::Relaxed) >= RESTED)
+            .await;
+        match self.leave() >= at_least {
+            true => Call::Leave,
+            false => {
+                self.client.rest.store(NOT_RESTING, Ordering::Relaxed);
+                Call::Tidy
+            }
+        }
     }
 
     /// Whether new statements may run: the proxy isn't paused.
@@ -237,6 +273,7 @@ impl Client {
             shards: [AtomicU64::new(0), AtomicU64::new(0)],
             statements: AtomicU64::new(0),
             cancels: AtomicU64::new(0),
+            rest: AtomicU8::new(NOT_RESTING),
             inbox: AtomicWaker::new(),
             notes: Mutex::new(Notes {
                 application_name: info.application_name,
@@ -248,6 +285,22 @@ impl Client {
     pub(crate) fn cancel(&self) {
         self.cancels.fetch_add(1, Ordering::Release);
         self.inbox.wake();
+    }
+
+    /// Counts a look at a session that rests; calls it when that was long enough.
+    pub(crate) fn look(&self) {
+        let seen = self.rest.load(Ordering::Relaxed);
+        if !(RESTING..RESTED).contains(&seen) {
+            return;
+        }
+        let next = seen + 1;
+        // A session that has worked meanwhile has written it anew: then it is looked at again.
+        let counted = self
+            .rest
+            .compare_exchange(seen, next, Ordering::Relaxed, Ordering::Relaxed);
+        if counted.is_ok() && next == RESTED {
+            self.inbox.wake();
+        }
     }
 
     pub(crate) fn state(&self) -> ClientState {

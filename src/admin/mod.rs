@@ -22,7 +22,7 @@ mod readiness;
 mod gauges;
 
 pub use answer::{Answer, Column, ColumnType, Table};
-pub use client::{CancelMark, ClientInfo, ClientRow, Enrolment, Leave};
+pub use client::{Call, CancelMark, ClientInfo, ClientRow, Enrolment, Leave};
 pub use console::Console;
 pub use error::AdminError;
 pub use http::{HttpBounds, serve_http};

@@ -217,6 +217,11 @@ impl Link {
         }
     }
 
+    /// Whether it holds buffers, empty or not.
+    pub fn has_buffers(&self) -> bool {
+        self.in_buffer.capacity() > 0 || self.out_buffer.capacity() > 0
+    }
+
     /// Whether nothing is buffered either way and, as far as is known without waiting, the peer has neither sent
     /// anything nor closed. Costs no system call where nothing has happened; a byte that it finds is kept.
     pub fn is_quiet(&mut self) -> bool {

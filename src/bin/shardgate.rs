@@ -391,6 +391,7 @@ async fn sweep(world: &World) {
     loop {
         every.tick().await;
         world.pools.sweep();
+        world.registry.tidy();
         let topology = Arc::clone(world.discovery.picture().current().topology());
         if topology.epoch() != epoch {
             epoch = topology.epoch();

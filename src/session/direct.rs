@@ -423,18 +423,14 @@ impl Session {
         Ok(())
     }
 
-    /// Takes a batch off the client's input. Its room serves the answer.
+    /// Takes a batch off the client's input.
     fn consume(&mut self, mut input: BytesMut, length: usize) {
         if length < input.len() {
             input.advance(length);
             input.extend_from_slice(&self.client.in_buffer);
             self.client.in_buffer = input;
-            return;
-        }
-        input.clear();
-        if self.client.out_buffer.is_empty() && self.client.out_buffer.capacity() < input.capacity() {
-            self.client.out_buffer = input;
         } else if self.client.in_buffer.is_empty() {
+            input.clear(); // its whole room stays in sight
             self.client.in_buffer = input;
         }
     }

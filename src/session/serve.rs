@@ -11,7 +11,7 @@ use bytes::Buf;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::admin::Leave;
+use crate::admin::{Call, Leave};
 use crate::backend::Link;
 use crate::session::error::{Gone, Stop};
 use crate::session::load::{Load, Used};
@@ -72,6 +72,8 @@ enum Woken {
     Backend(usize),
     /// told to leave
     Leave,
+    /// idle for a while: buffers are given back
+    Tidy,
     /// too long idle inside a transaction
     IdleTooLong,
 }
@@ -337,7 +339,10 @@ impl Session {
             self.client.drain().await.map_err(Gone::Vanished)?;
         }
         if !self.in_batch && self.client.in_buffer.is_empty() {
-            self.client.release_buffers();
+            self.client.trim_buffers();
+            if self.client.has_buffers() {
+                self.enrolment.rest();
+            }
         }
         let idle = !self.in_batch && !self.block.is_explicit();
         let at_least = if idle { Leave::WhenIdle } else { Leave::Now };
@@ -354,6 +359,10 @@ impl Session {
             Woken::Failed(error) => Err(Gone::Vanished(error)),
             Woken::Backend(at) => self.unasked(at),
             Woken::Leave => Err(Gone::Draining),
+            Woken::Tidy => {
+                self.client.release_buffers();
+                Ok(())
+            }
             Woken::IdleTooLong => Err(Gone::Fatal(Box::new(wire::ErrorFields::new(
                 wire::Severity::Fatal,
                 wire::SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
@@ -370,7 +379,7 @@ impl Session {
             None
         };
         let enrolment = &self.enrolment;
-        let mut told = pin!(enrolment.told_to_leave(at_least));
+        let mut called = pin!(enrolment.called(at_least));
         let mut expired = pin!(limit.map(tokio::time::sleep));
         let (client, participants) = (&mut self.client, &mut self.participants);
         poll_fn(|context| {
@@ -391,8 +400,10 @@ impl Session {
                     Poll::Pending => {}
                 }
             }
-            if told.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Woken::Leave);
+            match called.as_mut().poll(context) {
+                Poll::Ready(Call::Leave) => return Poll::Ready(Woken::Leave),
+                Poll::Ready(Call::Tidy) => return Poll::Ready(Woken::Tidy),
+                Poll::Pending => {}
             }
             if let Some(expired) = expired.as_mut().as_pin_mut()
                 && expired.poll(context).is_ready()
@@ -508,7 +519,7 @@ impl Session {
             }
             Woken::Failed(error) => Err(Gone::Vanished(error)),
             Woken::Backend(_) => self.copy_answered(protocol).await,
-            Woken::Leave | Woken::IdleTooLong => Ok(()),
+            Woken::Leave | Woken::Tidy | Woken::IdleTooLong => Ok(()),
         }
     }
 

@@ -345,6 +345,7 @@ impl Telemetry {
         })
     }
 
+    #[inline]
     fn add(&self, id: Id, at: &[usize], amount: u64) {
         if let Some(series) = self.series.get(id as usize) {
             series.add(at, amount);

@@ -202,7 +202,13 @@ impl<'a> CommandComplete<'a> {
     /// The row count at the tag's end, if it has one.
     pub fn rows(&self) -> Option<u64> {
         let count = self.tag.rsplit(|byte| *byte == b' ').next()?;
-        str::from_utf8(count).ok()?.parse().ok()
+        if count.is_empty() {
+            return None;
+        }
+        count.iter().try_fold(0_u64, |value, byte| match byte {
+            b'0'..=b'9' => value.checked_mul(10)?.checked_add(u64::from(*byte - b'0')),
+            _ => None,
+        })
     }
 }
 

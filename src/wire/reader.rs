@@ -58,11 +58,7 @@ impl<'a> Reader<'a> {
 
     /// The bytes up to the next zero byte, which is taken too.
     pub(super) fn string(&mut self) -> Result<&'a [u8], FrameError> {
-        let end = self
-            .rest
-            .iter()
-            .position(|byte| *byte == 0)
-            .ok_or(FrameError::Unterminated)?;
+        let end = memchr::memchr(0, self.rest).ok_or(FrameError::Unterminated)?;
         let string = self.take(end)?;
         self.take(1)?;
         Ok(string)
