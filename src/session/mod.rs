@@ -30,6 +30,8 @@ mod leftovers;
 mod simple;
 mod extended;
 mod finish;
+mod cursors;
+mod explain;
 mod writes;
 mod schema;
 mod each;

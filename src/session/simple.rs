@@ -525,6 +525,8 @@ impl Session {
                 self.run_on_one(shard, plan.access, text, tracked).await
             }
             Work::Many(fan) => self.run_fan(&fan, &Bound::default(), &[], described(via)).await,
+            Work::Cursor(fan) => self.declare_fan(&fan, &command, via).await,
+            Work::Explain(explained) => self.explain_fan(&explained, &Bound::default(), via).await,
             Work::CopyIn(copy) => self.begin_copy_in(&copy, text, via).await,
             Work::CopyOut(copy) => self.run_copy_out(&copy, text).await,
             Work::Writes(writes) => {
