@@ -151,7 +151,9 @@ impl World {
             }
             Work::Many(fan_out) => Arc::clone(fan_out),
             Work::Writes(_) | Work::CopyIn(_) => return Err("a read was planned as a write".to_string()),
-            Work::CopyOut(_) => return Err("a query was planned as a COPY".to_string()),
+            Work::Cursor(_) | Work::Explain(_) | Work::CopyOut(_) => {
+                return Err("a query was planned as something else".to_string());
+            }
         };
         let result = self.compare_formats(case, &plan.types, |formats| self.fan_out(&fan_out, case, formats));
         match (result, case.late) {

@@ -14,11 +14,12 @@ use bytes::{Buf, BytesMut};
 use tokio::task::JoinSet;
 
 use crate::execute::consistent::{self, Consistency};
+use crate::execute::finish::{self, Collector, Held};
 use crate::execute::{ExecuteError, Interrupt, Sink};
 use crate::merge::{Merger, Next, settle, shard_formats};
 use crate::plan::FanOut;
 use crate::transaction::{Life, Participants, Sync};
-use crate::value::Format;
+use crate::value::{Format, Oid};
 use crate::wire::{self, ErrorFields, RowDescription};
 
 /// Is the client told the columns?
@@ -60,6 +61,9 @@ pub struct FanRequest<'a> {
     pub consistency: Consistency<'a>,
 }
 
+/// Rows that are merged at once to be dropped.
+const SKIPPED_AT_ONCE: u64 = 256;
+
 /// A fan-out under way.
 #[derive(Debug)]
 pub struct Fan {
@@ -68,13 +72,15 @@ pub struct Fan {
     merger: Merger,
     portal: String,
     row_limit: i32,
-    /// body of the client's RowDescription
+    /// the client's RowDescription, whole
     description: BytesMut,
+    /// the whole answer, where it isn't what is merged
+    held: Option<Held>,
 }
 
 /// Where a shard's portal stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
+pub(super) enum Source {
     /// an Execute was sent; its rows come
     Running,
     /// its Execute has ended by the row limit; ReadyForQuery was read
@@ -87,7 +93,7 @@ enum Source {
 
 /// What to do with what a shard still sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leftover {
+pub(super) enum Leftover {
     /// read and drop it
     Drop,
     /// cancel the statement, then read and drop what comes
@@ -113,6 +119,18 @@ pub(super) enum Said {
 impl Fan {
     /// Sends the statement to every shard, reads their descriptions, and stands before the first row.
     pub async fn start(
+        request: &FanRequest<'_>,
+        participants: &mut Participants,
+        sink: &mut dyn Sink,
+    ) -> Result<Fan, ExecuteError> {
+        match &request.plan.finish {
+            Some(finish) => Box::pin(finish::run(request, finish, participants, sink)).await,
+            None => Fan::begin(request, participants, sink).await,
+        }
+    }
+
+    /// The same, with what is merged for an answer.
+    pub(super) async fn begin(
         request: &FanRequest<'_>,
         participants: &mut Participants,
         sink: &mut dyn Sink,
@@ -145,6 +163,7 @@ impl Fan {
                 portal: request.portal.to_owned(),
                 row_limit: request.row_limit,
                 description,
+                held: None,
             }),
             Err(error) => {
                 wind_up(request.lanes, &mut sources, Leftover::Cancel, participants, sink).await;
@@ -155,7 +174,67 @@ impl Fan {
 
     /// Rows given so far.
     pub fn rows(&self) -> u64 {
-        self.merger.rows()
+        match &self.held {
+            Some(held) => held.given(),
+            None => self.merger.rows(),
+        }
+    }
+
+    /// Types of the columns, as the first shard knows them.
+    pub(super) fn column_types(&self) -> Result<Vec<Oid>, ExecuteError> {
+        let body = self.description.get(wire::HEADER_BYTES..).unwrap_or_default();
+        let fields = RowDescription::parse(body)?.fields();
+        Ok(fields.map(|field| field.type_oid).collect())
+    }
+
+    /// From now on the answer is this one.
+    pub(super) fn hold(&mut self, held: Held, description: BytesMut) {
+        self.held = Some(held);
+        self.description = description;
+    }
+
+    /// Stands before the first row with no shard in mid-result.
+    pub async fn park(&mut self, participants: &mut Participants, sink: &mut dyn Sink) -> Result<(), ExecuteError> {
+        match self.rest(participants, sink).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.wind_up(Leftover::Cancel, participants, sink).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Its shards' participants are at these positions now.
+    pub fn stand_on(&mut self, lanes: Vec<usize>) {
+        self.lanes = lanes;
+    }
+
+    /// Goes past up to `limit` rows (0: all), as [`Fan::emit`] but for the rows.
+    pub async fn skip(
+        &mut self,
+        limit: u64,
+        participants: &mut Participants,
+        sink: &mut dyn Sink,
+    ) -> Result<Given, ExecuteError> {
+        let stop_at = match limit {
+            0 => u64::MAX,
+            limit => self.rows().saturating_add(limit),
+        };
+        let mut collector = Collector::new(sink);
+        loop {
+            let step = stop_at.saturating_sub(self.rows()).min(SKIPPED_AT_ONCE).max(1);
+            let given = self.emit(step, participants, &mut collector).await?;
+            collector.sort_out()?;
+            collector.rows.clear();
+            if given != Given::Suspended || self.rows() >= stop_at {
+                return Ok(given);
+            }
+        }
+    }
+
+    /// Settles every link.
+    pub(super) async fn wind_up(&mut self, leftover: Leftover, participants: &mut Participants, sink: &mut dyn Sink) {
+        wind_up(&self.lanes, &mut self.sources, leftover, participants, sink).await;
     }
 
     /// The client's RowDescription, as a whole message.
@@ -173,8 +252,11 @@ impl Fan {
         let stop_at = if limit == 0 {
             u64::MAX
         } else {
-            self.merger.rows().saturating_add(limit)
+            self.rows().saturating_add(limit)
         };
+        if let Some(held) = &mut self.held {
+            return held.give_until(stop_at, sink).await;
+        }
         let ended = self.emit_until(stop_at, participants, sink).await;
         match ended {
             Ok(Given::Suspended) => {
@@ -183,17 +265,17 @@ impl Fan {
                 Ok(Given::Suspended)
             }
             Ok(Given::Complete(rows)) => {
-                wind_up(&self.lanes, &mut self.sources, Leftover::Drop, participants, sink).await;
+                self.wind_up(Leftover::Drop, participants, sink).await;
                 Ok(Given::Complete(rows))
             }
             Err(error) => {
-                wind_up(&self.lanes, &mut self.sources, Leftover::Cancel, participants, sink).await;
+                self.wind_up(Leftover::Cancel, participants, sink).await;
                 Err(error)
             }
         }
     }
 
-    async fn emit_until(
+    pub(super) async fn emit_until(
         &mut self,
         stop_at: u64,
         participants: &mut Participants,
@@ -409,7 +491,7 @@ pub(super) fn shard_of(at: usize, participants: &Participants) -> Option<crate::
 }
 
 /// Waits until the client's buffer takes more.
-async fn room(sink: &mut dyn Sink) -> Result<(), ExecuteError> {
+pub(super) async fn room(sink: &mut dyn Sink) -> Result<(), ExecuteError> {
     poll_fn(|context| {
         if let Poll::Ready(done) = sink.poll_room(context) {
             return Poll::Ready(done.map_err(|error| ExecuteError::Interrupted(Interrupt::ClientGone(error))));
@@ -536,7 +618,7 @@ fn take(at: usize, participants: &mut Participants, sink: &mut dyn Sink) -> Resu
             sink.buffer().extend_from_slice(frame.whole);
             Said::Other
         }
-        b'1' | b'2' | b'3' | b'n' | b'S' => Said::Other,
+        b'1' | b'2' | b'3' | b'n' | b't' | b'S' => Said::Other,
         _ => return Err(ExecuteError::Unexpected { shard }),
     };
     input.advance(length);
@@ -585,7 +667,7 @@ async fn next_streaming(
 }
 
 /// Ends early what still runs, and reads every link to its ReadyForQuery. A link that breaks meanwhile is marked.
-async fn wind_up(
+pub(super) async fn wind_up(
     lanes: &[usize],
     sources: &mut [Source],
     leftover: Leftover,

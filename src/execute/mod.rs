@@ -15,6 +15,7 @@ mod copy_out;
 mod error;
 mod consistent;
 mod fan;
+mod finish;
 mod returned;
 mod sink;
 mod writes;

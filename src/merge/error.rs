@@ -46,6 +46,12 @@ pub enum MergeError {
         /// the bound in bytes
         cap: usize,
     },
+    /// Merged groups over which a shard computes the answer are too many (54000).
+    #[error("an expression over aggregates of more than {cap} groups")]
+    TooManyGroups {
+        /// the bound
+        cap: u64,
+    },
     /// A row would not fit a message.
     #[error("a merged row is too long for a message")]
     RowTooLong,

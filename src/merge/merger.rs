@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
-use crate::plan::{Method, Repeats};
+use crate::plan::{Method, Repeats, Ties};
 use crate::value::Format;
 
 use super::MergeError;
@@ -41,7 +41,7 @@ pub struct Merger {
     /// sources whose next row is known, smallest row first
     heads: Vec<usize>,
     spare: Vec<Row>,
-    /// last row taken, for dropping repeats
+    /// last row taken, for dropping repeats; or the last within the limit, for keeping ties
     last: Option<Row>,
     groups: Option<Groups>,
     skipped: u64,
@@ -101,7 +101,8 @@ impl Merger {
     /// Gives the next row of the answer, or says what is missing for it.
     pub fn next(&mut self, out: &mut BytesMut) -> Result<Next, MergeError> {
         loop {
-            if self.settled.spec.limit.is_some_and(|limit| self.rows >= limit) {
+            let full = self.settled.spec.limit.is_some_and(|limit| self.rows >= limit);
+            if full && (self.settled.spec.ties == Ties::Cut || self.rows == 0) {
                 return Ok(Next::Done);
             }
             let step = match &self.settled.spec.form.method {
@@ -121,13 +122,33 @@ impl Merger {
                     return Ok(Next::Row);
                 }
                 Step::Row(row) if self.skips() => self.spare.push(row),
+                Step::Row(row) if full && !self.ties(&row)? => return Ok(Next::Done),
                 Step::Row(row) => {
+                    self.keep_last(&row);
                     row.put_visible(self.settled.spec.form.visible, out)?;
                     self.spare.push(row);
                     self.rows = self.rows.saturating_add(1);
                     return Ok(Next::Row);
                 }
             }
+        }
+    }
+
+    /// Is a row equal, in all keys, to the last one within the limit?
+    fn ties(&self, row: &Row) -> Result<bool, MergeError> {
+        match &self.last {
+            Some(last) => Ok(compare_rows(&self.settled.keys, last, row)? == Ordering::Equal),
+            None => Err(MergeError::Bug("a tie with no row")),
+        }
+    }
+
+    /// Keeps the last row within the limit, where rows that tie with it are the client's.
+    fn keep_last(&mut self, row: &Row) {
+        let is_last = self.settled.spec.limit == Some(self.rows.saturating_add(1));
+        if is_last && self.settled.spec.ties == Ties::Kept {
+            let mut last = self.spare.pop().unwrap_or_default();
+            last.copy_from(row);
+            self.last = Some(last);
         }
     }
 

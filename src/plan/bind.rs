@@ -10,10 +10,10 @@ use crate::plan::keys::{Evaluation, Owner, Unplaced, Values, WrittenRow};
 use crate::plan::ladder::{Around, Everywhere, Keyed, Literals, Route, Ruling, Several, Texts, shard_names};
 use crate::plan::writes::Bindings;
 use crate::plan::{
-    Access, Counts, Facts, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, SequenceUse, SessionEffect,
-    Snapshot, Touched, Verdict, Work, WritePart, Writes, drawn, refuse,
+    Access, Counts, Explained, Facts, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, RowLocks,
+    SequenceUse, SessionEffect, Snapshot, Touched, Verdict, Work, WritePart, Writes, drawn, refuse,
 };
-use crate::sql::{Lexing, Literal, PositionMap, Shape, Span, shape};
+use crate::sql::{CursorForm, ExplainFormat, Lexing, Literal, PositionMap, Shape, Span, shape};
 use crate::topology::{Epoch, ShardId, ShardSet};
 use crate::value::Oid;
 
@@ -418,6 +418,7 @@ impl Compiled {
             // Neither EXPLAIN nor a cursor draws a value.
             return Err(Verdict::Refused(Box::new(template.instead().clone())));
         }
+        let before = request.text.get(..span.start).unwrap_or_default();
         let request = Request {
             text: span.of(request.text),
             ..*request
@@ -431,11 +432,29 @@ impl Compiled {
                 },
                 ..plan
             }),
-            Work::Many(_) | Work::Writes(_) | Work::CopyIn(_) | Work::CopyOut(_) => refused(match around {
-                Around::Explain => RefusalId::ExplainFanOut,
-                Around::Cursor => RefusalId::CursorFanOut,
-                Around::Copy => RefusalId::CopyFanOut,
-            }),
+            Work::Many(fan) => match around {
+                Around::Cursor(CursorForm::Plain) if fan.row_locks == RowLocks::No => Ok(Plan {
+                    work: Work::Cursor(fan),
+                    ..plan
+                }),
+                Around::Explain(ExplainFormat::Text) => Ok(Plan {
+                    work: Work::Explain(Arc::new(Explained {
+                        fan,
+                        before: before.to_vec(),
+                    })),
+                    ..plan
+                }),
+                Around::Explain(ExplainFormat::Document) => refused(RefusalId::ExplainFanOut),
+                Around::Cursor(CursorForm::Plain | CursorForm::Other) => refused(RefusalId::CursorFanOut),
+                Around::Copy => refused(RefusalId::CopyFanOut),
+            },
+            Work::Cursor(_) | Work::Explain(_) | Work::Writes(_) | Work::CopyIn(_) | Work::CopyOut(_) => {
+                refused(match around {
+                    Around::Explain(_) => RefusalId::ExplainFanOut,
+                    Around::Cursor(_) => RefusalId::CursorFanOut,
+                    Around::Copy => RefusalId::CopyFanOut,
+                })
+            }
         }
     }
 

@@ -217,7 +217,7 @@ fn inner(
 ) -> Result<Option<Box<Compiled>>, Verdict> {
     let Route::Inner {
         span,
-        around: Around::Explain | Around::Cursor | Around::Copy,
+        around: Around::Explain(_) | Around::Cursor(_) | Around::Copy,
     } = &ruling.route
     else {
         return Ok(None);

@@ -63,8 +63,8 @@ pub(in crate::plan) fn bind(
             }
             Work::Writes(Arc::new(writes))
         }
-        // A COPY has no values to fill in.
-        Work::CopyIn(_) | Work::CopyOut(_) => plan.work,
+        // A COPY has no values to fill in, and around another statement none is drawn.
+        Work::Cursor(_) | Work::Explain(_) | Work::CopyIn(_) | Work::CopyOut(_) => plan.work,
     };
     Ok(Plan { work, ..plan })
 }
@@ -111,6 +111,7 @@ fn one(
             merge: Arc::new(MergeSpec::concatenate(template.columns())),
             // one shard: nothing has to agree
             row_locks: RowLocks::No,
+            finish: None,
         })),
     }
 }

@@ -41,7 +41,7 @@ pub use error::Error;
 pub use explain::RouteStep;
 pub use fanout::{
     Combine, Comparison, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, MergeForm, MergeSpec, Method,
-    Nulls, Output, Predicate, Repeats, Scalar,
+    Nulls, Output, Predicate, Repeats, Scalar, Ties,
 };
 pub use locks::OWN_LOCK_CLASSES;
 pub use refusal::{Refusal, RefusalKind, refusal_kinds};
@@ -51,6 +51,6 @@ pub use sequences::{Draw, Privilege, Recall, RowAsk, SequenceAsk};
 pub use snapshot::Snapshot;
 pub use verdict::{Ask, Purpose, Verdict};
 pub use work::{
-    Access, Counts, FanOut, InBlock, Kind, Plan, RowLocks, RowOrder, Sameness, SequenceUse, SessionEffect, Touched,
-    TouchedBucket, Work, WriteAnswer, WritePart, Writes,
+    Access, Counts, Explained, FanOut, Finish, InBlock, Kind, Plan, RowLocks, RowOrder, Sameness, SequenceUse,
+    SessionEffect, Touched, TouchedBucket, Work, WriteAnswer, WritePart, Writes,
 };

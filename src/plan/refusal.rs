@@ -340,15 +340,15 @@ registry! {
         "Column \"{1}\" decides the shard, and no range holds the value.",
         "Add a range to the keyspace." }
     ExplainFanOut { "explain-fan-out" "0A000",
-        "EXPLAIN of a statement that runs on several shards",
-        "EXPLAIN over several shards is not supported",
-        "Each shard has a plan of its own.",
-        "Use EXPLAIN (ROUTE), or EXPLAIN with the key fixed." }
+        "EXPLAIN with FORMAT other than text of a statement that runs on several shards, and EXPLAIN of a write there",
+        "EXPLAIN of this form over several shards is not supported",
+        "Each shard has a plan of its own, and only lines of text can follow one another.",
+        "Use EXPLAIN with FORMAT text, EXPLAIN (ROUTE), or EXPLAIN with the key fixed." }
     CursorFanOut { "cursor-fan-out" "0A000",
-        "DECLARE CURSOR over several shards",
-        "a cursor over several shards is not supported",
-        "One cursor can't stand in the results of several shards.",
-        "Fix the key, or read by LIMIT and the last row's values." }
+        "DECLARE CURSOR over several shards with SCROLL, BINARY, WITH HOLD or FOR UPDATE",
+        "a cursor of this form over several shards is not supported",
+        "It reads forward only, inside its transaction: the shards' rows are merged as they are fetched.",
+        "Leave SCROLL, BINARY, WITH HOLD and FOR UPDATE out, or fix the key." }
     CopyFanOut { "copy-fan-out" "0A000",
         "COPY (query) TO over several shards",
         "COPY of a query over several shards is not supported",
@@ -395,10 +395,10 @@ registry! {
         "The first row of each set must be found over all shards.",
         "Add the sharding key to DISTINCT ON, or filter by one key." }
     FanOutDistinctAggregate { "distinct-over-aggregates" "0A000",
-        "SELECT DISTINCT of grouped rows",
-        "DISTINCT over aggregates of several shards",
+        "DISTINCT ON over aggregates whose groups lie on several shards",
+        "DISTINCT ON over aggregates of several shards",
         "Groups are known only after the shards' parts are folded.",
-        "Leave DISTINCT out, or aggregate in the client." }
+        "Use DISTINCT, or choose in the client." }
     FanOutDistinctExpression { "distinct-expression" "0A000",
         "SELECT DISTINCT with a subquery among its outputs, or ordered by what it doesn't select",
         "DISTINCT over several shards of something that can't be compared between them",
@@ -470,20 +470,15 @@ registry! {
         "Sums of floats depend on the order in which rows are added.",
         "Cast the argument to numeric." }
     FanOutAggregateExpression { "expression-over-aggregates" "0A000",
-        "An expression over aggregates other than coalesce with a constant",
-        "expression over aggregates of several shards",
-        "It would be computed from one shard's part.",
-        "Select the aggregates themselves and compute in the client." }
-    FanOutAggregateOrder { "order-by-expression-over-aggregates" "0A000",
-        "ORDER BY an expression over aggregates",
-        "ORDER BY an expression over aggregates of several shards",
-        "It is known only after the shards' parts are folded.",
-        "Order by the aggregate itself." }
+        "An expression over aggregates with a column in it that is no group key by itself",
+        "expression over aggregates of several shards, with a column that is no group key by itself",
+        "It is computed from merged groups, which have keys and aggregates alone.",
+        "Group by the plain column, or select the key and the aggregates by themselves." }
     FanOutHaving { "having-across-shards" "0A000",
-        "HAVING with more than comparisons of aggregates and exact numbers",
+        "HAVING that compares an aggregate with a parameter declared as something else than an exact number",
         "HAVING with {0} over several shards",
         "It is evaluated after the shards' parts are folded, over exact numbers only.",
-        "Compare aggregates with numbers, or filter in the client." }
+        "Declare the parameter as an integer or numeric, or cast it in the text." }
     FanOutCollation { "order-by-collation" "0A000",
         "ORDER BY, min or max of text whose collation isn't C or POSIX",
         "{0} is text under a collation other than C",
@@ -540,15 +535,15 @@ registry! {
         "Shards store text in {1}; in another encoding its bytes sort differently.",
         "SET client_encoding TO {1}." }
     FanOutLimit { "limit-expression" "0A000",
-        "LIMIT, OFFSET or FETCH with more than a constant or a parameter",
+        "LIMIT, OFFSET or FETCH with more than integer constants, their sums, differences and products, or a parameter",
         "{0} with an expression over several shards",
         "How many rows to ask each shard for must be known before.",
         "Use an integer constant or an integer parameter." }
     FanOutTies { "with-ties" "0A000",
-        "FETCH FIRST … WITH TIES over several shards",
-        "WITH TIES over several shards",
-        "Peers of the last row may lie on any shard.",
-        "Use LIMIT." }
+        "FETCH FIRST … WITH TIES of a SELECT DISTINCT over several shards",
+        "WITH TIES of DISTINCT rows over several shards",
+        "The shards' rows are sorted by more than the ORDER BY says, to find equal ones.",
+        "Use LIMIT, or group instead of DISTINCT." }
     FanOutNegativeLimit { "negative-limit" "2201W",
         "A negative LIMIT (Postgres's own error)",
         "LIMIT must not be negative",
@@ -588,6 +583,11 @@ impl Refusal {
         [RefusalId::BackendState, RefusalId::OwnGid]
             .iter()
             .any(|id| self.id == id.kind().id)
+    }
+
+    /// Whether it is one of these.
+    pub(in crate::plan) fn is_of(&self, ids: &[RefusalId]) -> bool {
+        ids.iter().any(|id| self.id == id.kind().id)
     }
 }
 

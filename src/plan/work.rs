@@ -137,6 +137,10 @@ pub enum Work {
     One(ShardId),
     /// on several shards, merged
     Many(Arc<FanOut>),
+    /// a cursor over a read on several shards: DECLARE
+    Cursor(Arc<FanOut>),
+    /// EXPLAIN of a read on several shards
+    Explain(Arc<Explained>),
     /// a write in texts of its own, usually on several shards
     Writes(Arc<Writes>),
     /// the text as written on several shards; rows that the client sends go to their owners
@@ -224,7 +228,8 @@ impl Work {
     pub fn shards(&self) -> ShardSet {
         match self {
             Work::One(shard) => ShardSet::only(*shard),
-            Work::Many(fan) => fan.shards.iter().fold(ShardSet::EMPTY, |set, shard| set.with(*shard)),
+            Work::Many(fan) | Work::Cursor(fan) => fan.shards(),
+            Work::Explain(explained) => explained.fan.shards(),
             Work::Writes(writes) => writes.shards(),
             Work::CopyIn(copy) => copy.shards,
             Work::CopyOut(copy) => copy.shards,
@@ -256,6 +261,38 @@ pub struct FanOut {
     pub merge: Arc<MergeSpec>,
     /// whether it locks the rows that it reads
     pub row_locks: RowLocks,
+    /// set where the merged rows are not the answer yet
+    pub finish: Option<Arc<Finish>>,
+}
+
+/// What a server makes of merged groups: the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finish {
+    /// the client's text, whose columns are the answer's
+    pub client_text: Vec<u8>,
+    /// the text that computes it, up to where ` UNION ALL VALUES …` with the merged rows goes
+    pub before_rows: Vec<u8>,
+    /// the rest of it
+    pub behind_rows: Vec<u8>,
+    /// values of one row
+    pub columns: usize,
+}
+
+impl FanOut {
+    /// Where it runs.
+    pub fn shards(&self) -> ShardSet {
+        let shards = self.shards.iter();
+        shards.fold(ShardSet::EMPTY, |set, shard| set.with(*shard))
+    }
+}
+
+/// EXPLAIN of a read over several shards.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// the read
+    pub fan: Arc<FanOut>,
+    /// what stands before it: EXPLAIN with its options
+    pub before: Vec<u8>,
 }
 
 /// FOR UPDATE, FOR SHARE or the like?

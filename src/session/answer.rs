@@ -385,6 +385,11 @@ fn merge_fields(merge: &MergeError) -> ErrorFields {
         MergeError::OutOfRange { .. } => error(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, merge.to_string()),
         MergeError::GroupsTooLarge { .. } => error(SqlState::PROGRAM_LIMIT_EXCEEDED, merge.to_string())
             .with_hint("Filter more, or order by the columns of GROUP BY."),
+        MergeError::TooManyGroups { .. } => error(SqlState::PROGRAM_LIMIT_EXCEEDED, merge.to_string())
+            .with_detail(
+                "The groups of all shards go to one shard, which computes the expression, and so many are not sent.",
+            )
+            .with_hint("Filter more, or select the aggregates themselves and compute in the client."),
         MergeError::Disagreement { .. } => error(SqlState::FEATURE_NOT_SUPPORTED, merge.to_string())
             .with_detail("The table's columns differ between shards; a change may be under way.")
             .with_hint("shardctl check shows where they differ."),

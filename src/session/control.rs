@@ -7,17 +7,18 @@
 
 use std::sync::Arc;
 
-use crate::plan::{SessionEffect, Snapshot};
+use crate::plan::{Parameters, SessionEffect, Snapshot, Work};
 use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
 use crate::session::prepared::Origin;
 use crate::session::queue::{Kind, Owed, Shown, Undo};
+use crate::session::route::Question;
 use crate::session::simple::Via;
 use crate::session::state::{Named, Schema, Session, Stale};
 use crate::session::track::{Outcome, Tracked, block_characteristics, isolation};
 use crate::sql::{
-    BeginWord, Chain, Command, ConstantOrParameter, CursorHold, DeallocateTarget, Discard, ExplainKind, Savepoint,
-    Scope, Set, SetConfig, SetTransaction,
+    BeginWord, Chain, Command, ConstantOrParameter, CursorHold, DeallocateTarget, Discard, Edits, ExplainKind,
+    Savepoint, Scope, Set, SetConfig, SetTransaction,
 };
 use crate::telemetry::StatementKind;
 use crate::transaction::{Begin, BlockError, End, EndHow, Life, State};
@@ -69,6 +70,9 @@ impl Session {
                 self.planned_statement(snapshot, text, command.clone(), via).await
             }
             Command::Fetch(_) | Command::Close(_) => self.on_cursor_backend(snapshot, text, command.clone(), via).await,
+            Command::Declare(declare) if self.fan_cursors.contains_key(&declare.name) => {
+                Err(Failure::PortalExists(declare.name.clone()).into())
+            }
             Command::Show(_)
             | Command::Declare(_)
             | Command::Listen(_)
@@ -237,14 +241,16 @@ impl Session {
             }
             Savepoint::Release(name) => {
                 self.block.may_savepoint("RELEASE SAVEPOINT")?;
-                self.block.find_savepoint("RELEASE SAVEPOINT", name)?;
+                let place = self.block.find_savepoint("RELEASE SAVEPOINT", name)?;
                 self.everywhere(text).await?;
                 self.block.release(name, text)?;
+                self.adopt_cursors_since(place);
                 self.complete(b"RELEASE");
             }
             Savepoint::RollbackTo(name) => {
-                self.block.find_savepoint("ROLLBACK TO SAVEPOINT", name)?;
+                let place = self.block.find_savepoint("ROLLBACK TO SAVEPOINT", name)?;
                 self.everywhere(text).await?;
+                self.drop_cursors_since(place);
                 self.name_again().await?;
                 let saved = self.block.rollback_to(name)?;
                 self.restore(saved);
@@ -666,7 +672,6 @@ impl Session {
         else {
             return Err(Failure::NoStatement(execute.name.clone()).into());
         };
-        self.may_parse_anew(&statement)?;
         let body = match statement.origin() {
             Origin::Sql { body, .. } => statement.text().get(*body..).unwrap_or_default().to_vec(),
             Origin::Protocol => statement.text().to_vec(),
@@ -685,7 +690,34 @@ impl Session {
             }
             .into());
         }
-        self.planned_statement(snapshot, &inlined, command, via).await
+        if self.may_parse_anew(&statement).is_ok() {
+            return self.planned_statement(snapshot, &inlined, command, via).await;
+        }
+        // Inlined its literals would be read by today's settings: it runs as the prepared statement that it is.
+        let question = Question {
+            text: &inlined,
+            declared: &[],
+            parameters: Parameters::default(),
+            statement: Some(&statement),
+            scanned: None,
+        };
+        let plan = self.plan(snapshot, &question).await?;
+        let Work::One(shard) = plan.work else {
+            return Err(Failure::ConstantsReadOtherwise.into());
+        };
+        let at = self.lane(shard, plan.access).await?;
+        self.may_pin(at, &plan.effect)?;
+        self.ensure_prepared(at, &statement).await?;
+        let mut edits = Edits::new();
+        edits.replace(execute.name_span, statement.backend_name().as_bytes().to_vec());
+        let (text, _) = edits.apply(text).ok_or(Failure::Bug("an EXECUTE can't be edited"))?;
+        let tracked = Tracked {
+            command,
+            text: inlined,
+            effect: plan.effect,
+            prepares: None,
+        };
+        self.send_query_via(at, &text, tracked, via).await
     }
 
     // --- others ---
@@ -699,9 +731,23 @@ impl Session {
         via: Via,
     ) -> Result<(), Stop> {
         let name = match &command {
-            Command::Fetch(fetch) => fetch.name.clone(),
-            Command::Close(crate::sql::Cursor::Name { name, .. }) => name.clone(),
-            _ => String::new(),
+            Command::Fetch(fetch) => {
+                if let Some(done) = self.fetch_fan(fetch).await {
+                    return done;
+                }
+                fetch.name.clone()
+            }
+            Command::Close(crate::sql::Cursor::Name { name, .. }) => {
+                if self.fan_cursors.remove(name).is_some() {
+                    self.complete(b"CLOSE CURSOR"); // the shards' portals end with the block
+                    return Ok(());
+                }
+                name.clone()
+            }
+            _ => {
+                self.fan_cursors.clear();
+                String::new()
+            }
         };
         let holder = self
             .cursors
@@ -716,7 +762,12 @@ impl Session {
                     effect: SessionEffect::None,
                     prepares: None,
                 };
-                self.send_query_via(at, text, tracked, via).await
+                let closes = matches!(tracked.command, Command::Close(_));
+                self.send_query_via(at, text, tracked, via).await?;
+                if closes {
+                    self.cursors.remove(&name);
+                }
+                Ok(())
             }
             None if name.is_empty() => {
                 let order: Vec<usize> = (0..self.participants.len()).collect();

@@ -24,6 +24,9 @@ use crate::transaction::{Begun, Participant, Sync, Worked};
 use crate::value::{self, Oid};
 use crate::wire::{self, Bind, Close, Describe, Execute, Parse, Target};
 
+/// The statement that brings settings back behind a Parse of the unnamed one.
+const SETTER: &[u8] = b"sg_setter";
+
 impl Session {
     /// One message of the extended protocol but Sync and Flush. An error skips to Sync.
     pub(super) async fn extended(&mut self, tag: u8, body: &[u8], whole: &[u8]) -> Result<(), Gone> {
@@ -402,7 +405,9 @@ impl Session {
         };
         if statement.is_unnamed() {
             if participant.unnamed() != statement.id() {
-                self.may_parse_anew(statement)?;
+                // Literals mean what they meant at Parse (sessions.md 13, 14).
+                let (then, now) = (read_by(statement.settings()), read_by(self.current()));
+                self.put_settings(at, &then.diff(&now));
                 let Some(participant) = self.participants.get_mut(at) else {
                     return Err(Failure::Bug("a lane is missing").into());
                 };
@@ -420,6 +425,7 @@ impl Session {
                     shown: Shown::No,
                     undo: Undo::Unnamed(at),
                 });
+                self.put_settings_by(SETTER, at, &now.diff(&then));
             }
             return Ok(());
         }
@@ -454,7 +460,7 @@ impl Session {
                 Ok(())
             }
             Origin::Sql { start, end, .. } => {
-                self.may_parse_anew(statement)?;
+                let (then, now) = (read_by(statement.settings()), read_by(self.current()));
                 let mut edits = Edits::new();
                 edits.replace(sql::Span::new(start, end), statement.backend_name().as_bytes().to_vec());
                 let Some((text, _)) = edits.apply(statement.text()) else {
@@ -464,6 +470,10 @@ impl Session {
                     return Err(Failure::Bug("a lane is missing").into());
                 };
                 let evicted = participant.backend.prepared.insert(statement.id());
+                self.put_settings(at, &then.diff(&now));
+                let Some(participant) = self.participants.get_mut(at) else {
+                    return Err(Failure::Bug("a lane is missing").into());
+                };
                 // By the extended protocol, since a Query would end the client's batch.
                 let out = &mut participant.backend.link.out_buffer;
                 wire::put_parse(out, b"", &text, &[]);
@@ -478,6 +488,7 @@ impl Session {
                         undo: Undo::Prepared(at, statement.id()),
                     });
                 }
+                self.put_settings(at, &now.diff(&then));
                 if let Some(old) = evicted
                     && let Some(participant) = self.participants.get_mut(at)
                 {
@@ -518,8 +529,13 @@ impl Session {
         }
     }
 
-    /// Runs settings of ours within the client's batch.
+    /// Runs settings of ours within the client's batch. The unnamed statement is gone afterwards.
     pub(super) fn put_settings(&mut self, at: usize, script: &[u8]) {
+        self.put_settings_by(b"", at, script);
+    }
+
+    /// The same by a statement of this name, which is closed again.
+    fn put_settings_by(&mut self, name: &[u8], at: usize, script: &[u8]) {
         if script.is_empty() {
             return;
         }
@@ -531,12 +547,18 @@ impl Session {
                 return;
             };
             let out = &mut participant.backend.link.out_buffer;
-            wire::put_parse(out, b"", span.of(script), &[]);
-            wire::put_bind(out, b"", b"", &[], std::iter::empty(), &[]);
+            wire::put_parse(out, name, span.of(script), &[]);
+            wire::put_bind(out, b"", name, &[], std::iter::empty(), &[]);
             wire::put_execute(out, b"", 0);
-            participant.set_unnamed(0);
+            let mut kinds = vec![Kind::Parse, Kind::Bind, Kind::Execute(None)];
+            if name.is_empty() {
+                participant.set_unnamed(0);
+            } else {
+                wire::put_close(out, Target::Statement, name);
+                kinds.push(Kind::Close);
+            }
             participant.sync = Sync::Owed;
-            for kind in [Kind::Parse, Kind::Bind, Kind::Execute(None)] {
+            for kind in kinds {
                 self.queue.push_back(Owed::Backend {
                     kind,
                     shown: Shown::No,
@@ -624,6 +646,15 @@ impl Session {
                 self.bind_here(&statement, &bind, Place::Writes { plan, parameters })
                     .await
             }
+            Work::Cursor(_) => Err(Failure::NotInThisVersion {
+                construct: "DECLARE of a cursor over several shards by the extended protocol",
+            }
+            .into()),
+            Work::Explain(plan) => {
+                let parameters = Bound::of(&bind);
+                self.bind_here(&statement, &bind, Place::Explain { plan, parameters })
+                    .await
+            }
             Work::CopyIn(plan) => self.bind_here(&statement, &bind, Place::CopyIn(plan)).await,
             Work::CopyOut(plan) => self.bind_here(&statement, &bind, Place::CopyOut(plan)).await,
         }
@@ -682,7 +713,7 @@ impl Session {
                 plan
             }
         };
-        if matches!(plan.work, Work::Many(_) | Work::Writes(_)) {
+        if matches!(plan.work, Work::Many(_) | Work::Explain(_) | Work::Writes(_)) {
             self.may_parse_anew(statement)?;
         }
         Ok(plan)
@@ -967,7 +998,7 @@ impl Session {
                 self.local(wire::put_no_data, Undo::Nothing);
                 Ok(())
             }
-            Place::Fan { .. } | Place::Writes { .. } | Place::Suspended(_) => {
+            Place::Fan { .. } | Place::Explain { .. } | Place::Writes { .. } | Place::Suspended(_) => {
                 let statement = Arc::clone(&portal.statement);
                 let formats = portal.result_formats.clone();
                 self.describe_fan(&statement, &formats).await
@@ -1077,6 +1108,15 @@ impl Session {
                     return Box::pin(self.run_fan(&plan, &parameters, &formats, describe)).await;
                 }
                 Box::pin(self.begin_limited_fan(&name, &plan, &parameters, &formats, row_limit)).await
+            }
+            Place::Explain { plan, parameters } => {
+                let (plan, parameters) = (Arc::clone(plan), parameters.clone());
+                portal.place = Place::Finished;
+                self.flush_and_settle().await?;
+                if self.failed {
+                    return Err(Failure::AlreadyAnswered.into());
+                }
+                self.explain_fan(&plan, &parameters, Via::Extended).await
             }
             Place::Writes { plan, parameters } => {
                 let (plan, parameters) = (Arc::clone(plan), parameters.clone());
@@ -1289,7 +1329,7 @@ impl Session {
 }
 
 /// Those settings by which a statement's literals are read.
-fn read_by(settings: &SessionSettings) -> SessionSettings {
+pub(super) fn read_by(settings: &SessionSettings) -> SessionSettings {
     const READ_BY: [&str; 9] = [
         "datestyle",
         "intervalstyle",

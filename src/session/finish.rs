@@ -348,7 +348,7 @@ impl Session {
     }
 
     /// The columns of a fan-out, as home calls their types and tables.
-    fn put_fan_columns(&mut self, fan: &Fan, plan: &FanOut) -> Result<(), Stop> {
+    pub(super) fn put_fan_columns(&mut self, fan: &Fan, plan: &FanOut) -> Result<(), Stop> {
         let first = plan.shards.first().and_then(|shard| self.participants.find(*shard));
         let mut whole = BytesMut::new();
         fan.put_description(&mut whole);
@@ -367,7 +367,7 @@ impl Session {
     }
 
     /// All backends first, in shard order, then the statement to each.
-    async fn start_fan(
+    pub(super) async fn start_fan(
         &mut self,
         plan: &Arc<FanOut>,
         bound: &Bound,
@@ -463,14 +463,14 @@ impl Session {
         (sink, &mut self.participants)
     }
 
-    async fn emit(&mut self, fan: &mut Fan, limit: u64) -> Result<Given, Stop> {
+    pub(super) async fn emit(&mut self, fan: &mut Fan, limit: u64) -> Result<Given, Stop> {
         let (mut sink, participants) = self.sink();
         let given = fan.emit(limit, participants, &mut sink).await;
         drop(sink);
         given.map_err(|error| self.fan_failed(error))
     }
 
-    fn end_fan(&mut self) {
+    pub(super) fn end_fan(&mut self) {
         self.active = None;
     }
 

@@ -70,8 +70,9 @@ impl Session {
                         parameter_types: Vec::new(),
                         merge: Arc::new(MergeSpec::concatenate(ask.columns)),
                         row_locks: RowLocks::No,
+                        finish: None,
                     }),
-                    Work::Writes(_) | Work::CopyIn(_) | Work::CopyOut(_) => {
+                    Work::Writes(_) | Work::CopyIn(_) | Work::CopyOut(_) | Work::Cursor(_) | Work::Explain(_) => {
                         return Err(Failure::Bug("a question that is no query").into());
                     }
                 };

@@ -33,6 +33,8 @@ mod simple;
 mod extended;
 mod finish;
 mod direct;
+mod cursors;
+mod explain;
 mod writes;
 mod schema;
 mod each;

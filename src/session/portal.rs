@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::execute::Fan;
-use crate::plan::{CopyIn, CopyOut, FanOut, Writes};
+use crate::plan::{CopyIn, CopyOut, Explained, FanOut, Writes};
 use crate::session::prepared::Statement;
 use crate::session::track::Tracked;
 use crate::topology::ShardId;
@@ -34,6 +34,13 @@ pub(super) enum Place {
     Fan {
         /// plan
         plan: Arc<FanOut>,
+        /// parameters' formats and values as they came in Bind
+        parameters: Bound,
+    },
+    /// on each of several shards: their plans
+    Explain {
+        /// plan
+        plan: Arc<Explained>,
         /// parameters' formats and values as they came in Bind
         parameters: Bound,
     },

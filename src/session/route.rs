@@ -162,6 +162,8 @@ impl Session {
         self.running.shard = match &plan.work {
             crate::plan::Work::One(shard) => Some(*shard),
             crate::plan::Work::Many(_)
+            | crate::plan::Work::Cursor(_)
+            | crate::plan::Work::Explain(_)
             | crate::plan::Work::Writes(_)
             | crate::plan::Work::CopyIn(_)
             | crate::plan::Work::CopyOut(_) => None,
@@ -191,7 +193,9 @@ impl Session {
     fn allow(&self, plan: &Plan) -> Result<(), Stop> {
         let by_itself = match &plan.work {
             Work::Writes(writes) => matches!(writes.answer, WriteAnswer::Each(_)),
-            Work::One(_) | Work::Many(_) | Work::CopyIn(_) | Work::CopyOut(_) => false,
+            Work::One(_) | Work::Many(_) | Work::Cursor(_) | Work::Explain(_) | Work::CopyIn(_) | Work::CopyOut(_) => {
+                false
+            }
         };
         if self.transparent || (by_itself && self.block.state() == State::Idle) {
             return Ok(());

@@ -117,6 +117,7 @@ impl Session {
             recent: RecentTexts::default(),
             shapes: RecentShapes::default(),
             cursors: HashMap::new(),
+            fan_cursors: HashMap::new(),
             skipping: Skipping::No,
             copying: Copying::No,
             split: None,

@@ -521,6 +521,8 @@ impl Session {
                 self.run_on_one(shard, plan.access, text, tracked).await
             }
             Work::Many(fan) => Box::pin(self.run_fan(&fan, &Bound::default(), &[], described(via))).await,
+            Work::Cursor(fan) => Box::pin(self.declare_fan(&fan, &command, via)).await,
+            Work::Explain(explained) => Box::pin(self.explain_fan(&explained, &Bound::default(), via)).await,
             Work::CopyIn(copy) => Box::pin(self.begin_copy_in(&copy, text, via)).await,
             Work::CopyOut(copy) => Box::pin(self.run_copy_out(&copy, text)).await,
             Work::Writes(writes) => {

@@ -195,6 +195,8 @@ pub(super) struct Session {
     pub(super) drop_left: usize,
     /// which shard holds a cursor of SQL
     pub(super) cursors: HashMap<String, crate::topology::ShardId>,
+    /// cursors of SQL over several shards
+    pub(super) fan_cursors: HashMap<String, crate::session::cursors::FanCursor>,
     /// one shard: everything is forwarded as it is
     pub(super) transparent: bool,
     /// an error was answered in this message or batch

@@ -271,6 +271,7 @@ impl Session {
             (Outcome::RolledBack, None) | (Outcome::Committed, _) => self.end_local(),
         }
         self.portals.clear();
+        self.fan_cursors.clear();
         self.forget_temporary_names();
     }
 

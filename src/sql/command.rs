@@ -331,8 +331,19 @@ pub struct Declare {
     pub name: String,
     /// beyond the transaction?
     pub hold: CursorHold,
+    /// what else it can do
+    pub form: CursorForm,
     /// the query
     pub body: Span,
+}
+
+/// What a cursor is asked to do besides reading on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CursorForm {
+    /// nothing: rows as text, forward (without SCROLL a plan may go backward or not)
+    Plain,
+    /// SCROLL or BINARY
+    Other,
 }
 
 /// Whether a cursor outlives its transaction.
@@ -363,10 +374,23 @@ pub enum Cursor {
 pub struct Fetch {
     /// which
     pub word: FetchWord,
+    /// how far
+    pub motion: Motion,
     /// folded name of the cursor
     pub name: String,
     /// where the name stands
     pub name_span: Span,
+}
+
+/// How far a cursor goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Motion {
+    /// this many rows forward, at least one
+    Forward(u64),
+    /// to the end
+    All,
+    /// anything else: backward, to a place, nowhere
+    Other,
 }
 
 /// FETCH or MOVE.
@@ -459,8 +483,19 @@ pub enum CopyEnd {
 pub struct Explain {
     /// whose plan
     pub kind: ExplainKind,
+    /// what its answer is
+    pub format: ExplainFormat,
     /// the statement explained
     pub body: Span,
+}
+
+/// What EXPLAIN answers with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExplainFormat {
+    /// lines
+    Text,
+    /// one document
+    Document,
 }
 
 /// Whose plan is asked for.

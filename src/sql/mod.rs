@@ -32,9 +32,9 @@ mod copy;
 
 pub use command::{
     Begin, BeginWord, Chain, Characteristics, Command, ConstantOrParameter, Copy, CopyDirection, CopyEnd, CopyOptions,
-    CopySubject, Cursor, CursorHold, Ddl, DeallocateTarget, Declare, Discard, Execute, Explain, ExplainKind, Fetch,
-    FetchWord, Isolation, Maintenance, Prepare, Reset, Savepoint, Scope, Set, SetConfig, SetItem, SetTransaction,
-    SetValue, Show, Temporary, Unknown, Word,
+    CopySubject, Cursor, CursorForm, CursorHold, Ddl, DeallocateTarget, Declare, Discard, Execute, Explain,
+    ExplainFormat, ExplainKind, Fetch, FetchWord, Isolation, Maintenance, Motion, Prepare, Reset, Savepoint, Scope,
+    Set, SetConfig, SetItem, SetTransaction, SetValue, Show, Temporary, Unknown, Word,
 };
 pub use copy::{AtEnd, BINARY_COUNT_BYTES, CopyColumn, CopyHeader, CopyRows, Cut, Forced, KeyField, RowForm};
 pub use directive::{Directive, leading_directives, traceparent};

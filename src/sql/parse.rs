@@ -51,7 +51,15 @@ pub fn parse(text: &[u8], lexing: Lexing) -> Result<ast::Statement, ParseFailure
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(DEPTH_MAX)
         .with_tokens_with_locations(translate(tokens, text, lexing)?);
-    let statement = parser.parse_statement().map_err(failure)?;
+    let bare_table = tokens
+        .first()
+        .is_some_and(|token| token.kind == TokenKind::Word && token.span.of(text).eq_ignore_ascii_case(b"table"));
+    // `TABLE t` is a query to it only inside another.
+    let statement = match bare_table {
+        true => parser.parse_query().map(ast::Statement::Query),
+        false => parser.parse_statement(),
+    };
+    let statement = statement.map_err(failure)?;
     match parser.peek_token().token {
         Theirs::EOF => Ok(statement),
         other => Err(ParseFailure::Unsupported {

@@ -7,9 +7,9 @@
 //! statement that its first tokens look like. Grammar: `gram.y` of Postgres 15.
 
 use super::command::{
-    Begin, BeginWord, Chain, Characteristics, Command, ConstantOrParameter, Cursor, CursorHold, Ddl, DeallocateTarget,
-    Declare, Discard, Execute, Explain, ExplainKind, Fetch, FetchWord, Isolation, Maintenance, Prepare, Savepoint,
-    SetConfig, Temporary, Unknown, Word,
+    Begin, BeginWord, Chain, Characteristics, Command, ConstantOrParameter, Cursor, CursorForm, CursorHold, Ddl,
+    DeallocateTarget, Declare, Discard, Execute, Explain, ExplainFormat, ExplainKind, Fetch, FetchWord, Isolation,
+    Maintenance, Motion, Prepare, Savepoint, SetConfig, Temporary, Unknown, Word,
 };
 use super::error::ScanError;
 use super::identifier::name_of;
@@ -306,10 +306,13 @@ fn deallocate(r: &mut Reader<'_>) -> Option<DeallocateTarget> {
 
 fn declare(r: &mut Reader<'_>) -> Option<Declare> {
     let name = r.name()?;
+    let mut form = CursorForm::Plain;
     loop {
         if r.eat("no") {
             r.word("scroll")?;
-        } else if !(r.eat("scroll") || r.eat("binary") || r.eat("asensitive") || r.eat("insensitive")) {
+        } else if r.eat("scroll") || r.eat("binary") {
+            form = CursorForm::Other;
+        } else if !(r.eat("asensitive") || r.eat("insensitive")) {
             break;
         }
     }
@@ -325,7 +328,7 @@ fn declare(r: &mut Reader<'_>) -> Option<Declare> {
     r.starts(SELECTABLE)?;
     let body = r.rest_span()?;
     r.finish();
-    Some(Declare { name, hold, body })
+    Some(Declare { name, hold, form, body })
 }
 
 /// The cursor's name is the last token; what stands before is a direction, a count, FROM or IN.
@@ -333,17 +336,33 @@ fn fetch(r: &mut Reader<'_>, word: FetchWord) -> Option<Fetch> {
     const BEFORE: &[&str] = &[
         "from", "in", "next", "prior", "first", "last", "absolute", "relative", "all", "forward", "backward",
     ];
+    let (mut words, mut count, mut signs) = (Vec::new(), None, 0usize);
     while !r.is_last() {
         let signed = r.eat_operator(b"-") || r.eat_operator(b"+");
+        signs += usize::from(signed);
+        let word = r.word_here();
         if r.kind_here() == Some(TokenKind::Integer) {
-            r.at += 1;
+            count = r.take_text();
         } else if signed || !r.any(BEFORE) {
             return None;
+        } else if word != "from" && word != "in" {
+            words.push(word);
         }
     }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let motion = match (words.as_slice(), count, signs) {
+        ([] | ["next"] | ["forward"], None, 0) => Motion::Forward(1),
+        ([] | ["forward"], Some(count), 0) => match count.parse() {
+            Ok(0) | Err(_) => Motion::Other,
+            Ok(count) => Motion::Forward(count),
+        },
+        (["all"] | ["forward", "all"], None, 0) => Motion::All,
+        _ => Motion::Other,
+    };
     let name_span = r.span_here();
     Some(Fetch {
         word,
+        motion,
         name: r.name()?,
         name_span,
     })
@@ -352,12 +371,12 @@ fn fetch(r: &mut Reader<'_>, word: FetchWord) -> Option<Fetch> {
 // === EXPLAIN ===
 
 fn explain(r: &mut Reader<'_>) -> Option<Command> {
-    let mut kind = ExplainKind::Plain;
+    let (mut kind, mut format) = (ExplainKind::Plain, ExplainFormat::Text);
     let options = r.punctuation_here(b'(')
         && !matches!(r.word_at(r.at + 1).as_str(), "select" | "values" | "with" | "table")
         && r.kind_at(r.at + 1) != Some(TokenKind::Punctuation(b'('));
     if options {
-        kind = explain_options(r)?;
+        (kind, format) = explain_options(r)?;
     } else {
         if r.any(&["analyze", "analyse"]) {
             kind = ExplainKind::Analyze;
@@ -366,11 +385,11 @@ fn explain(r: &mut Reader<'_>) -> Option<Command> {
     }
     r.starts(EXPLAINABLE)?;
     let body = r.rest_span()?;
-    Some(r.rest(Command::Explain(Explain { kind, body })))
+    Some(r.rest(Command::Explain(Explain { kind, format, body })))
 }
 
-fn explain_options(r: &mut Reader<'_>) -> Option<ExplainKind> {
-    let mut kind = ExplainKind::Plain;
+fn explain_options(r: &mut Reader<'_>) -> Option<(ExplainKind, ExplainFormat)> {
+    let (mut kind, mut format) = (ExplainKind::Plain, ExplainFormat::Text);
     let mut count = 0usize;
     let mut route = 0usize;
     r.eat_punctuation(b'(');
@@ -386,6 +405,14 @@ fn explain_options(r: &mut Reader<'_>) -> Option<ExplainKind> {
         match option.as_str() {
             "route" if value.is_none() => route += 1,
             "route" => return None,
+            "format" => {
+                let text = value.as_deref().is_some_and(|value| value.eq_ignore_ascii_case("text"));
+                format = if text {
+                    ExplainFormat::Text
+                } else {
+                    ExplainFormat::Document
+                };
+            }
             "analyze" | "analyse" => {
                 kind = match value.as_deref() {
                     None => ExplainKind::Analyze,
@@ -404,8 +431,8 @@ fn explain_options(r: &mut Reader<'_>) -> Option<ExplainKind> {
         r.eat_punctuation(b',').then_some(())?;
     }
     match (route, count) {
-        (0, _) => Some(kind),
-        (1, 1) => Some(ExplainKind::Route),
+        (0, _) => Some((kind, format)),
+        (1, 1) => Some((ExplainKind::Route, format)),
         _ => None,
     }
 }

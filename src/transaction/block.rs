@@ -261,6 +261,11 @@ impl<S: Clone> Block<S> {
         }
     }
 
+    /// How many savepoints there are.
+    pub fn savepoints(&self) -> usize {
+        self.savepoints.len()
+    }
+
     /// RELEASE SAVEPOINT.
     pub fn release(&mut self, name: &str, text: &[u8]) -> Result<(), BlockError> {
         self.may_savepoint("RELEASE SAVEPOINT")?;

@@ -175,7 +175,12 @@ fn steps(
     if !more.is_empty() {
         writeln!(out, "{}", more.join(", ")).unwrap();
     }
-    if let Work::Many(fan_out) = &plan.work {
+    let fan_out = match &plan.work {
+        Work::Many(fan_out) | Work::Cursor(fan_out) => Some(fan_out),
+        Work::Explain(explained) => Some(&explained.fan),
+        Work::One(_) | Work::Writes(_) | Work::CopyIn(_) | Work::CopyOut(_) => None,
+    };
+    if let Some(fan_out) = fan_out {
         let text = String::from_utf8_lossy(&fan_out.text);
         if text.as_bytes() != request.text {
             writeln!(out, "sends: {text}").unwrap();

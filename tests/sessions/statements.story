@@ -13,6 +13,50 @@ run dmy
 run mdy
 ? RESET DateStyle
 run dmy
+=== 13 literals of the unnamed are read at Parse
+? SET DateStyle = 'ISO, DMY'
+P |SELECT '01/02/2020'::date, v FROM t WHERE id = 1
+S
+= Z
+B |
+E
+S
+= Z
+P mdy|SET DateStyle = 'ISO, MDY'
+S
+= Z
+run mdy
+B |
+E
+S
+= Z
+P tokyo|SET TimeZone = 'Asia/Tokyo'
+S
+= Z
+run tokyo
+B |
+E
+B |
+E
+S
+= Z
+? SELECT '01/02/2020'::date
+=== 13 EXECUTE runs what was read at PREPARE
+? SET DateStyle = 'ISO, MDY'
+? PREPARE d (int) AS SELECT '01/02/2020'::date, v FROM t WHERE id = $1
+? EXECUTE d (1)
+? SET DateStyle = 'ISO, DMY'
+? EXECUTE d (1)
+? EXECUTE d (2)
+? BEGIN
+? EXECUTE d (3)
+? SELECT '01/02/2020'::date
+? COMMIT
+? DEALLOCATE d
+? PREPARE k AS SELECT '01/02/2020'::date, v FROM h WHERE id = 7
+? SET DateStyle = 'ISO, MDY'
+? EXECUTE k
+? SELECT '01/02/2020'::date
 === 13 two sessions, one name, other texts
 P same|SELECT v FROM t WHERE id = 1
 S

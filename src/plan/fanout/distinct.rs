@@ -4,7 +4,7 @@
 //! ORDER BY beyond its own outputs; `GROUP BY 1, 2` keeps names, types and the equality that DISTINCT has.
 
 use crate::plan::fanout::draft::{Draft, SortedBy};
-use crate::plan::fanout::spec::{Direction, Key, KeyOrder, Method, Nulls, Repeats};
+use crate::plan::fanout::spec::{Direction, Key, KeyOrder, Method, Nulls, Repeats, Ties};
 use crate::plan::fanout::template::{Edit, Template};
 use crate::plan::{Refusal, RefusalId, refuse};
 use crate::sql::Span;
@@ -17,6 +17,9 @@ use super::group::order_by_text;
 pub(super) fn plan(mut draft: Draft<'_, '_>) -> Result<Template, Box<Refusal>> {
     if calls::is_doubtful(draft.resolved) {
         return Err(refuse(RefusalId::FanOutSuspicious, &[]));
+    }
+    if draft.limits.ties == Ties::Kept {
+        return Err(refuse(RefusalId::FanOutTies, &[]));
     }
     if calls::windows(draft.resolved, draft.id, draft.select) {
         return Err(refuse(RefusalId::FanOutWindow, &[]));

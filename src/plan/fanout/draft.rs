@@ -383,8 +383,8 @@ impl<'r, 'a> Draft<'r, 'a> {
         }
     }
 
-    /// Finishes: the hidden columns go behind the target list.
-    pub(super) fn finish(mut self, method: Method) -> Template {
+    /// The hidden columns go behind the target list.
+    pub(super) fn put_hidden(&mut self) {
         if !self.hidden.is_empty() {
             let columns = self
                 .hidden
@@ -397,6 +397,11 @@ impl<'r, 'a> Draft<'r, 'a> {
             self.edits
                 .push((Span::new(end, end), Edit::Fixed(format!("{lead}{columns}"))));
         }
+    }
+
+    /// Finishes what the proxy merges by itself.
+    pub(super) fn finish(mut self, method: Method) -> Template {
+        self.put_hidden();
         if !self.limits.is_none() {
             self.steps.push((
                 "merge: limit".to_string(),

@@ -7,7 +7,7 @@
 use crate::plan::fanout::draft::{Draft, OutputOf, Sort, SortedBy};
 use crate::plan::fanout::having;
 use crate::plan::fanout::spec::{
-    Combine, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, Method, Nulls, Output, Scalar,
+    Combine, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, Method, Nulls, Output, Scalar, Ties,
 };
 use crate::plan::fanout::template::{ConstantSource, Edit, Template};
 use crate::plan::resolve::{FunctionUse, Lookup};
@@ -33,10 +33,10 @@ pub(super) struct Grouped<'d, 'r, 'a> {
 }
 
 /// One GROUP BY key.
-struct GroupKey<'a> {
-    expr: &'a Expr,
-    text: String,
-    typed: Typed,
+pub(super) struct GroupKey<'a> {
+    pub(super) expr: &'a Expr,
+    pub(super) text: String,
+    pub(super) typed: Typed,
     /// set where it is an output: an ordinal, an alias or the same expression
     column: Option<crate::plan::resolve::ColumnRef>,
 }
@@ -49,16 +49,15 @@ pub(super) fn plan(mut draft: Draft<'_, '_>, group: &Group) -> Result<Template, 
     if calls::windows(draft.resolved, draft.id, draft.select) {
         return Err(refuse(RefusalId::FanOutWindow, &[]));
     }
+    if draft.limits.ties == Ties::Kept {
+        return Err(refuse(RefusalId::FanOutTies, &[]));
+    }
     if draft.select.distinct.is_some() {
         return Err(refuse(RefusalId::FanOutDistinctAggregate, &[]));
     }
     let keys = group_keys(&draft)?;
     let sorts = draft.sorts()?;
-    let mut grouped = Grouped {
-        draft: &mut draft,
-        group,
-        folds: Vec::new(),
-    };
+    let mut grouped = Grouped::new(&mut draft, group);
     let outputs = grouped.outputs()?;
     let having = grouped.having()?;
     let (spec_keys, pushed, order) = grouped.order(&keys, &sorts)?;
@@ -120,7 +119,7 @@ pub(super) fn order_by_text(text: &str, typed: Typed, direction: Direction, null
 }
 
 /// GROUP BY, each entry looked up as Postgres does: an input column, else an output's alias, an ordinal, an expression.
-fn group_keys<'a>(draft: &Draft<'_, 'a>) -> Result<Vec<GroupKey<'a>>, Box<Refusal>> {
+pub(super) fn group_keys<'a>(draft: &Draft<'_, 'a>) -> Result<Vec<GroupKey<'a>>, Box<Refusal>> {
     let GroupByExpr::Expressions(exprs, modifiers) = &draft.select.group_by else {
         return Err(refuse(RefusalId::FanOutGroupingSets, &[]));
     };
@@ -158,6 +157,20 @@ fn group_keys<'a>(draft: &Draft<'_, 'a>) -> Result<Vec<GroupKey<'a>>, Box<Refusa
         });
     }
     Ok(keys)
+}
+
+/// GROUP BY entries that name an output.
+pub(super) fn named_keys(draft: &Draft<'_, '_>) -> Result<Vec<usize>, Box<Refusal>> {
+    let GroupByExpr::Expressions(exprs, _) = &draft.select.group_by else {
+        return Err(refuse(RefusalId::FanOutGroupingSets, &[]));
+    };
+    let mut named = Vec::new();
+    for (at, written) in exprs.iter().enumerate() {
+        if key_output(draft, written)?.is_some() {
+            named.push(at);
+        }
+    }
+    Ok(named)
 }
 
 /// The output that a GROUP BY entry means, if it isn't an expression over inputs.
@@ -200,7 +213,15 @@ fn key_output(draft: &Draft<'_, '_>, written: &Expr) -> Result<Option<usize>, Bo
     }
 }
 
-impl<'a> Grouped<'_, '_, 'a> {
+impl<'d, 'r, 'a> Grouped<'d, 'r, 'a> {
+    pub(super) fn new(draft: &'d mut Draft<'r, 'a>, group: &'d Group) -> Grouped<'d, 'r, 'a> {
+        Grouped {
+            draft,
+            group,
+            folds: Vec::new(),
+        }
+    }
+
     /// What the proxy computes of the target list.
     fn outputs(&mut self) -> Result<Vec<(usize, Output)>, Box<Refusal>> {
         let mut computed = Vec::new();
@@ -295,9 +316,8 @@ impl<'a> Grouped<'_, '_, 'a> {
 
     fn beyond(&self, expr: &Expr, place: Place) -> Box<Refusal> {
         match place {
-            Place::Target => refuse(RefusalId::FanOutAggregateExpression, &[]),
+            Place::Target | Place::Order => refuse(RefusalId::FanOutAggregateExpression, &[]),
             Place::Having => refuse(RefusalId::FanOutHaving, &[kind_of(expr)]),
-            Place::Order => refuse(RefusalId::FanOutAggregateOrder, &[]),
         }
     }
 
@@ -305,6 +325,20 @@ impl<'a> Grouped<'_, '_, 'a> {
         let mut calls = self.draft.resolved.uses.functions.iter();
         let found = calls.find(|call| call.call.is_some_and(|written| std::ptr::eq(written, function)));
         found.ok_or_else(bug)
+    }
+
+    /// A call as folds of its partial values, if it is an aggregate.
+    pub(super) fn aggregate_of(
+        &mut self,
+        expr: &'a Expr,
+        function: &'a Function,
+    ) -> Result<Option<Scalar>, Box<Refusal>> {
+        let call = self.call(function)?;
+        if !calls::is_aggregate(call) {
+            return Ok(None);
+        }
+        let name = call.name.clone();
+        self.aggregate(&name, expr, function).map(Some)
     }
 
     /// One aggregate, as folds of its partial values.
@@ -382,7 +416,7 @@ impl<'a> Grouped<'_, '_, 'a> {
 
     /// The keys in merging order, the shards' ORDER BY, and the order of finished groups where that differs.
     #[expect(clippy::type_complexity, reason = "three lists that are made together and used once")]
-    fn order(
+    pub(super) fn order(
         &mut self,
         keys: &[GroupKey<'a>],
         sorts: &[Sort<'a>],
@@ -548,7 +582,7 @@ fn kind_of(expr: &Expr) -> &'static str {
 }
 
 /// Span of a call: from its name to the parenthesis that ends its arguments, or FILTER's.
-fn call_span(draft: &Draft<'_, '_>, function: &Function) -> Option<Span> {
+pub(super) fn call_span(draft: &Draft<'_, '_>, function: &Function) -> Option<Span> {
     let input = draft.resolved.input;
     let name = name_span(function)?;
     let start = input.tokens.iter().position(|token| token.span.start == name.0.start)?;

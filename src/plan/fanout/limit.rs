@@ -3,9 +3,10 @@
 //! Why only constants and parameters: the number must be known before anything is sent, since each shard is asked for
 //! LIMIT + OFFSET rows (saturating: the largest LIMIT with an OFFSET is legal).
 
+use crate::plan::fanout::spec::Ties;
 use crate::plan::resolve::type_name;
 use crate::plan::{Parameters, Refusal, RefusalId, refuse};
-use crate::sql::ast::{DataType, Expr, LimitClause, Query, UnaryOperator, Value};
+use crate::sql::ast::{BinaryOperator, DataType, Expr, LimitClause, Query, UnaryOperator, Value};
 use crate::value::{Format, Oid, decode_int2, decode_int4, decode_int8};
 
 use super::spread::unnested;
@@ -26,9 +27,17 @@ pub(super) enum Count {
 pub(super) struct Limits {
     pub(super) limit: Count,
     pub(super) offset: Count,
+    pub(super) ties: Ties,
 }
 
 impl Limits {
+    /// All rows.
+    pub(super) const NONE: Limits = Limits {
+        limit: Count::None,
+        offset: Count::None,
+        ties: Ties::Cut,
+    };
+
     /// Nothing is cut off.
     pub(super) fn is_none(self) -> bool {
         self.limit == Count::None && self.offset == Count::None
@@ -37,10 +46,7 @@ impl Limits {
 
 /// Reads the clauses of a query.
 pub(super) fn read(query: &Query) -> Result<Limits, Box<Refusal>> {
-    let mut limits = Limits {
-        limit: Count::None,
-        offset: Count::None,
-    };
+    let mut limits = Limits::NONE;
     match &query.limit_clause {
         None => {}
         Some(LimitClause::LimitOffset {
@@ -58,13 +64,17 @@ pub(super) fn read(query: &Query) -> Result<Limits, Box<Refusal>> {
         Some(LimitClause::OffsetCommaLimit { .. }) => return Err(refuse(RefusalId::FanOutLimit, &["LIMIT"])),
     }
     if let Some(fetch) = &query.fetch {
-        if fetch.with_ties {
-            return Err(refuse(RefusalId::FanOutTies, &[]));
-        }
         limits.limit = match &fetch.quantity {
             Some(quantity) => count(quantity, "FETCH FIRST")?,
             None => Count::Fixed(1),
         };
+        if fetch.with_ties {
+            // without an order, or with NULL, it is an error
+            if query.order_by.is_none() || limits.limit == Count::None {
+                return Err(refuse(RefusalId::FanOutTies, &[]));
+            }
+            limits.ties = Ties::Kept;
+        }
     }
     Ok(limits)
 }
@@ -157,7 +167,60 @@ fn count(expr: &Expr, clause: &'static str) -> Result<Count, Box<Refusal>> {
     {
         return Err(negative(clause));
     }
-    Err(refuse(RefusalId::FanOutLimit, &[clause]))
+    match arithmetic(expr, 0).filter(|integer| integer.value <= most) {
+        Some(integer) => u64::try_from(integer.value)
+            .map(Count::Fixed)
+            .map_err(|_| negative(clause)),
+        None => Err(refuse(RefusalId::FanOutLimit, &[clause])),
+    }
+}
+
+/// An integer constant, as wide as Postgres makes it.
+#[derive(Clone, Copy)]
+struct Integer {
+    value: i64,
+    /// the largest of its type
+    most: i64,
+}
+
+/// Constants deeper than this are left alone.
+const DEPTH_MAX: usize = 32;
+
+/// `5 + 5`: sums, differences and products of integer literals. What leaves its type is Postgres's error.
+fn arithmetic(expr: &Expr, depth: usize) -> Option<Integer> {
+    if depth > DEPTH_MAX {
+        return None;
+    }
+    let deeper = depth.saturating_add(1);
+    let fits = |value: Option<i64>, most: i64| {
+        let value = value.filter(|value| *value <= most && *value >= most.saturating_neg().saturating_sub(1));
+        value.map(|value| Integer { value, most })
+    };
+    match unnested(expr) {
+        Expr::Value(_) => {
+            let value = i64::try_from(plain_integer(expr)?).ok();
+            let narrow = value.is_some_and(|value| value <= i64::from(i32::MAX));
+            fits(value, if narrow { i64::from(i32::MAX) } else { i64::MAX })
+        }
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } => {
+            let inner = arithmetic(expr, deeper)?;
+            fits(inner.value.checked_neg(), inner.most)
+        }
+        Expr::BinaryOp { left, op, right } => {
+            let (left, right) = (arithmetic(left, deeper)?, arithmetic(right, deeper)?);
+            let most = left.most.max(right.most);
+            match op {
+                BinaryOperator::Plus => fits(left.value.checked_add(right.value), most),
+                BinaryOperator::Minus => fits(left.value.checked_sub(right.value), most),
+                BinaryOperator::Multiply => fits(left.value.checked_mul(right.value), most),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
 }
 
 /// The largest number of an integer type.

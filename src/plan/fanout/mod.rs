@@ -2,7 +2,8 @@
 //!
 //! Why a rule per file and default deny: every construct that no rule proves is refused with its own id, so a wrong merge
 //! can't come from something that was overlooked. The order of the rules is that of the ladder: what each shard answers
-//! by itself (`union`), then equal rows (`distinct`), then partial aggregates (`group`).
+//! by itself (`union`), then equal rows (`distinct`), then partial aggregates (`group`), then what a server computes over
+//! those (`finish`).
 //! Holds: each shard gets the client's own target list, untouched, hidden columns behind it; text is edited by span;
 //! whatever is asked for twice was parsed again and compared.
 //! Absent: writes over several shards, gather, set operations across shards.
@@ -20,6 +21,7 @@ mod union;
 mod distinct;
 mod group;
 mod having;
+mod finish;
 
 pub(in crate::plan) use calls::{
     Nature, aggregates, builtin_nature, check as check_calls, count_nature, has_set, is_doubtful, nature, repeatable,
@@ -29,7 +31,7 @@ pub(in crate::plan) use clauses::{find as clauses, text_of};
 pub(in crate::plan) use moment::{Moment, find as moments};
 pub use spec::{
     Combine, Comparison, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, MergeForm, MergeSpec, Method,
-    Nulls, Output, Predicate, Repeats, Scalar,
+    Nulls, Output, Predicate, Repeats, Scalar, Ties,
 };
 pub(in crate::plan) use template::Template;
 
@@ -41,7 +43,7 @@ use crate::sql::Span;
 use crate::sql::ast::{Distinct, Select, SelectItem};
 
 use draft::Draft;
-use limit::{Count, Limits};
+use limit::Limits;
 use spread::{Reader, Spread, Spreads, bug};
 use template::{ConstantSource, Edit};
 
@@ -75,16 +77,12 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Template, Box<Ref
             return Err(bug());
         }
         let form = draft::union_form(width(resolved, &node.body)?);
-        let limits = Limits {
-            limit: Count::None,
-            offset: Count::None,
-        };
         return Ok(template_of(
             resolved,
             &moments,
             Vec::new(),
             form,
-            limits,
+            Limits::NONE,
             Vec::new(),
             Vec::new(),
         ));
@@ -99,12 +97,17 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Template, Box<Ref
         return Err(bug());
     };
     check_per_row(resolved, id, select)?;
-    let draft = Draft::new(resolved, query, id, select, moments)?;
+    let draft = Draft::new(resolved, query, id, select, moments.clone())?;
     if group::is_local(&spreads, &draft, &group) {
         return union::plan(draft);
     }
     match (&select.distinct, aggregates) {
-        (_, true) if !spreads.groups_by_key(id, select, &group) => group::plan(draft, &group),
+        (_, true) if !spreads.groups_by_key(id, select, &group) => match group::plan(draft, &group) {
+            Err(refusal) if finish::lifts(&refusal) => {
+                finish::plan(Draft::new(resolved, query, id, select, moments)?, &group)
+            }
+            planned => planned,
+        },
         (_, _) if !spreads.windows_by_key(id, select, &group) => Err(refuse(RefusalId::FanOutWindow, &[])),
         (Some(Distinct::On(_)), _) => Err(refuse(RefusalId::FanOutDistinctOn, &[])),
         (_, true) => Err(refuse(RefusalId::FanOutDistinctAggregate, &[])),
@@ -218,17 +221,7 @@ fn template_of(
     constants: Vec<ConstantSource>,
     steps: Vec<(String, String)>,
 ) -> Template {
-    // a moment inside a clause that is cut out goes with it
-    let cut: Vec<Span> = edits
-        .iter()
-        .map(|(span, _)| *span)
-        .filter(|span| !span.is_empty())
-        .collect();
-    for (index, (span, _)) in moments.iter().enumerate() {
-        if !cut.iter().any(|cut| cut.contains(*span)) {
-            edits.push((*span, Edit::Moment(index)));
-        }
-    }
+    put_moments(moments, &mut edits);
     let parameters = resolved.uses.parameters.iter().copied().max().unwrap_or(0);
     Template {
         text: resolved.input.text.to_vec(),
@@ -239,9 +232,24 @@ fn template_of(
         moments: moments.iter().map(|(_, moment)| *moment).collect(),
         parameters: usize::try_from(parameters).unwrap_or(usize::MAX),
         steps,
+        finish: None,
         row_locks: match resolved.uses.locks {
             0 => RowLocks::No,
             _ => RowLocks::Yes,
         },
+    }
+}
+
+/// Moments become constants. One inside a clause that is cut out goes with it.
+fn put_moments(moments: &[(Span, Moment)], edits: &mut Vec<(Span, Edit)>) {
+    let cut: Vec<Span> = edits
+        .iter()
+        .map(|(span, _)| *span)
+        .filter(|span| !span.is_empty())
+        .collect();
+    for (index, (span, _)) in moments.iter().enumerate() {
+        if !cut.iter().any(|cut| cut.contains(*span)) {
+            edits.push((*span, Edit::Moment(index)));
+        }
     }
 }

@@ -21,6 +21,8 @@ pub struct MergeSpec {
     pub offset: u64,
     /// rows to give after those
     pub limit: Option<u64>,
+    /// what becomes of rows that are equal to the last of them by all keys of [`Method::Ordered`]
+    pub ties: Ties,
     /// values of [`Scalar::Constant`]
     pub constants: Vec<Constant>,
 }
@@ -63,6 +65,15 @@ pub enum Repeats {
     Keep,
     /// the first stays
     Drop,
+}
+
+/// Peers of the last row within a LIMIT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ties {
+    /// they don't count
+    Cut,
+    /// WITH TIES
+    Kept,
 }
 
 /// One sort key over a hidden column.
@@ -248,6 +259,7 @@ impl MergeSpec {
             form,
             offset: 0,
             limit: None,
+            ties: Ties::Cut,
             constants: Vec::new(),
         }
     }

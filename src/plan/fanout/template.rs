@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::plan::fanout::limit::{self, Limits};
 use crate::plan::fanout::moment::Moment;
-use crate::plan::fanout::spec::{Constant, MergeForm, MergeSpec};
-use crate::plan::{Ask, Facts, FanOut, Parameters, Refusal, RefusalId, RowLocks, Verdict, refuse};
-use crate::sql::{Edits, Span};
+use crate::plan::fanout::spec::{Constant, MergeForm, MergeSpec, Ties};
+use crate::plan::{Ask, Facts, FanOut, Finish, Parameters, Refusal, RefusalId, RowLocks, Verdict, refuse};
+use crate::sql::{Edits, PositionMap, Span};
 use crate::topology::ShardSet;
 use crate::value::{Format, Numeric, Oid, decode_int2, decode_int4, decode_int8, decode_numeric};
 
@@ -23,6 +23,15 @@ pub(in crate::plan) struct Template {
     pub(super) parameters: usize,
     pub(super) steps: Vec<(String, String)>,
     pub(super) row_locks: RowLocks,
+    pub(super) finish: Option<FinishTemplate>,
+}
+
+/// How the client's text becomes one over merged groups.
+#[derive(Debug)]
+pub(super) struct FinishTemplate {
+    pub(super) edits: Vec<(Span, Edit)>,
+    /// values of one group
+    pub(super) columns: usize,
 }
 
 /// What comes into the place of a span.
@@ -34,7 +43,12 @@ pub(super) enum Edit {
     Limit,
     /// the moment of this index
     Moment(usize),
+    /// where merged rows go
+    Rows,
 }
+
+/// Stands for [`Edit::Rows`] until the text is cut there; no text of a client's holds it.
+const ROWS_MARK: u8 = 0;
 
 /// Where a constant of the merge comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,17 +89,46 @@ impl Template {
         let offset = offset.unwrap_or(0);
         let constants = self.constants.iter().map(|source| constant(source, parameters, types));
         let constants = constants.collect::<Result<Vec<_>, _>>().map_err(Verdict::Refused)?;
-        let mut edits = Edits::new();
-        for (span, edit) in &self.edits {
+        let rows = limit.map(|limit| limit.saturating_add(offset));
+        let (text, positions) = self.apply(&self.edits, rows, facts)?;
+        let finish = match &self.finish {
+            Some(finish) => Some(Arc::new(self.finish(finish, facts)?)),
+            None => None,
+        };
+        let merge = MergeSpec {
+            form: Arc::clone(&self.form),
+            offset,
+            limit,
+            ties: self.limits.ties,
+            constants,
+        };
+        Ok(Arc::new(FanOut {
+            shards: shards.iter().collect(),
+            text,
+            positions,
+            parameter_types: types.to_vec(),
+            merge: Arc::new(merge),
+            row_locks: self.row_locks,
+            finish,
+        }))
+    }
+
+    /// The client's text with these edits; `rows` is how many each shard must give at most.
+    fn apply(
+        &self,
+        edits: &[(Span, Edit)],
+        rows: Option<u64>,
+        facts: &Facts,
+    ) -> Result<(Vec<u8>, PositionMap), Verdict> {
+        let mut applied = Edits::new();
+        for (span, edit) in edits {
             let text = match edit {
                 Edit::Fixed(text) => text.clone(),
-                Edit::Limit => match limit {
-                    // beyond an int8 there is nothing to cut
-                    Some(limit) => match i64::try_from(limit.saturating_add(offset)) {
-                        Ok(rows) => format!(" LIMIT {rows}"),
-                        Err(_) => String::new(),
-                    },
-                    None => String::new(),
+                // beyond an int8 there is nothing to cut
+                Edit::Limit => match rows.map(i64::try_from) {
+                    Some(Ok(rows)) if self.limits.ties == Ties::Kept => format!(" FETCH FIRST {rows} ROWS WITH TIES"),
+                    Some(Ok(rows)) => format!(" LIMIT {rows}"),
+                    Some(Err(_)) | None => String::new(),
                 },
                 Edit::Moment(index) => {
                     let moment = self
@@ -97,27 +140,27 @@ impl Template {
                     let value = value.ok_or_else(|| Verdict::Refused(refuse(RefusalId::FanOutMoment, &[])))?;
                     moment.constant(&value)
                 }
+                Edit::Rows => char::from(ROWS_MARK).to_string(),
             };
-            edits.replace(*span, text);
+            applied.replace(*span, text);
         }
-        let applied = edits
+        applied
             .apply(&self.text)
-            .ok_or_else(|| Verdict::Refused(super::spread::bug()))?;
-        let (text, positions) = applied;
-        let merge = MergeSpec {
-            form: Arc::clone(&self.form),
-            offset,
-            limit,
-            constants,
-        };
-        Ok(Arc::new(FanOut {
-            shards: shards.iter().collect(),
-            text,
-            positions,
-            parameter_types: types.to_vec(),
-            merge: Arc::new(merge),
-            row_locks: self.row_locks,
-        }))
+            .ok_or_else(|| Verdict::Refused(super::spread::bug()))
+    }
+
+    fn finish(&self, template: &FinishTemplate, facts: &Facts) -> Result<Finish, Verdict> {
+        let (text, _) = self.apply(&template.edits, None, facts)?;
+        let mut halves = text.split(|byte| *byte == ROWS_MARK);
+        match (halves.next(), halves.next(), halves.next()) {
+            (Some(before), Some(behind), None) => Ok(Finish {
+                client_text: self.text.clone(),
+                before_rows: before.to_vec(),
+                behind_rows: behind.to_vec(),
+                columns: template.columns,
+            }),
+            _ => Err(Verdict::Refused(super::spread::bug())),
+        }
     }
 
     /// Steps for EXPLAIN (ROUTE) after the fan-out itself, such as `merge: order by 1`, with a reason each.

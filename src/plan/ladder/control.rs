@@ -3,7 +3,7 @@
 
 use crate::plan::ladder::{Around, Case, Literals, Route, Ruling, copy, objects, words};
 use crate::plan::{Access, Kind, RefusalId, SessionEffect, Verdict, refuse};
-use crate::sql::{Command, CursorHold, ExplainKind, TokenKind};
+use crate::sql::{Command, CursorForm, CursorHold, ExplainKind, TokenKind};
 
 /// First words of Postgres's grammar. Text that begins with another is a syntax error there, whatever follows.
 const FIRST_WORDS: [&str; 53] = [
@@ -101,16 +101,17 @@ pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
         Command::Unlisten(_) => to_home("UNLISTEN", Access::Read, SessionEffect::None),
         Command::Notify(_) => to_home("NOTIFY", Access::Write, SessionEffect::None),
         Command::Load => to_home("LOAD", Access::Read, SessionEffect::Pin("LOAD")),
-        Command::Declare(declare) => inner(
-            declare.body,
-            Around::Cursor,
-            match declare.hold {
-                CursorHold::With => SessionEffect::Pin("holdable cursor"),
-                CursorHold::Without => SessionEffect::None,
-            },
-        ),
+        Command::Declare(declare) => {
+            let (form, effect) = match declare.hold {
+                CursorHold::With => (CursorForm::Other, SessionEffect::Pin("holdable cursor")),
+                CursorHold::Without => (declare.form, SessionEffect::None),
+            };
+            inner(declare.body, Around::Cursor(form), effect)
+        }
         Command::Explain(explain) => match explain.kind {
-            ExplainKind::Plain | ExplainKind::Analyze => inner(explain.body, Around::Explain, SessionEffect::None),
+            ExplainKind::Plain | ExplainKind::Analyze => {
+                inner(explain.body, Around::Explain(explain.format), SessionEffect::None)
+            }
             ExplainKind::Route => refused(RefusalId::SessionStatement, &[]),
         },
         Command::Copy(statement) => copy::rule(case, statement),

@@ -35,7 +35,7 @@ use crate::plan::keys::{Pruning, TypesNeeded, WrittenKey};
 use crate::plan::resolve::Resolved;
 use crate::plan::writes::Split;
 use crate::plan::{Access, Ask, Kind, Purpose, Refusal, SessionEffect, Verdict, Work, WriteAnswer};
-use crate::sql::{Command, Lexing, ParseFailure, Span, Token};
+use crate::sql::{Command, CursorForm, ExplainFormat, Lexing, ParseFailure, Span, Token};
 use crate::topology::{KeyspaceId, ShardId, ShardSet};
 
 /// What all rules see of a statement.
@@ -134,9 +134,9 @@ pub(in crate::plan) enum Texts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::plan) enum Around {
     /// EXPLAIN, also ANALYZE
-    Explain,
-    /// DECLARE … CURSOR FOR
-    Cursor,
+    Explain(ExplainFormat),
+    /// DECLARE … CURSOR FOR; WITH HOLD is another form
+    Cursor(CursorForm),
     /// COPY (…) TO
     Copy,
 }

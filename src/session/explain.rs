@@ -1,0 +1,132 @@
+//! EXPLAIN of a read over several shards: the merge, then each shard's own plan, as Postgres gives it.
+
+use crate::plan::{Access, Explained, FanOut, Method, Repeats};
+use crate::session::error::{Failure, Stop};
+use crate::session::lane::round_trip;
+use crate::session::portal::Bound;
+use crate::session::rows::put_text_columns;
+use crate::session::simple::Via;
+use crate::session::state::Session;
+use crate::transaction::{Sync, Worked};
+use crate::value::Format;
+use crate::wire::{self, DataRow, ErrorFields};
+
+impl Session {
+    /// Runs EXPLAIN on one shard after the other.
+    pub(super) async fn explain_fan(&mut self, explained: &Explained, bound: &Bound, via: Via) -> Result<(), Stop> {
+        self.join_batch().await?;
+        let fan = &explained.fan;
+        let mut text = explained.before.clone();
+        text.extend_from_slice(&fan.text);
+        let mut lines = headings(fan);
+        if fan.finish.is_some() {
+            let first = fan
+                .shards
+                .first()
+                .map_or_else(String::new, |shard| self.world.shard_name(*shard));
+            lines.push(format!("  Finish on shard {first}"));
+        }
+        self.enlist_all(fan.shards(), Access::Read).await?;
+        for shard in &fan.shards {
+            let at = self
+                .participants
+                .find(*shard)
+                .ok_or(Failure::Bug("a lane is missing"))?;
+            let name = self.world.shard_name(*shard);
+            lines.push(format!("  Shard {name}"));
+            let plan = self.explain_on(at, &text, explained, bound).await;
+            self.follow_status(at);
+            match plan {
+                Ok(plan) => lines.extend(plan.iter().map(|line| format!("    {line}"))),
+                Err(Stop::Failed(Failure::Shard(mut fields))) => {
+                    fields.add_where(&format!("shard {name}"));
+                    return Err(Failure::Shard(fields).into());
+                }
+                Err(stop) => return Err(stop),
+            }
+        }
+        let out = &mut self.client.out_buffer;
+        if via == Via::Simple {
+            put_text_columns(out, &["QUERY PLAN"]);
+        }
+        for line in &lines {
+            wire::put_data_row(out, [Some(line.as_bytes())]);
+        }
+        wire::put_command_complete(out, b"EXPLAIN");
+        Ok(())
+    }
+
+    async fn explain_on(
+        &mut self,
+        at: usize,
+        text: &[u8],
+        explained: &Explained,
+        bound: &Bound,
+    ) -> Result<Vec<String>, Stop> {
+        let participant = self.participants.get_mut(at).ok_or(Failure::Bug("a lane is missing"))?;
+        let formats: Vec<wire::Format> = bound
+            .formats
+            .iter()
+            .map(|format| match format {
+                Format::Text => wire::Format::Text,
+                Format::Binary => wire::Format::Binary,
+            })
+            .collect();
+        let out = &mut participant.backend.link.out_buffer;
+        wire::put_parse(out, b"", text, &explained.fan.parameter_types);
+        wire::put_bind(out, b"", b"", &formats, bound.values.iter().map(Option::as_deref), &[]);
+        wire::put_execute(out, b"", 0);
+        wire::put_sync(out);
+        participant.set_unnamed(0);
+        participant.sync = Sync::Owed;
+        participant.worked = Worked::Yes;
+        let (mut lines, mut notices, mut refused) = (Vec::new(), Vec::new(), None);
+        round_trip(participant, |frame| {
+            match frame.tag {
+                b'D' => {
+                    let values = DataRow::parse(frame.body)?.values.map(Option::unwrap_or_default);
+                    lines.extend(values.map(|line| String::from_utf8_lossy(line).into_owned()));
+                }
+                b'N' => notices.extend_from_slice(frame.whole),
+                b'E' => refused = Some(Box::new(ErrorFields::parse(frame.body)?)),
+                _ => {}
+            }
+            Ok(())
+        })
+        .await?;
+        self.client.out_buffer.extend_from_slice(&notices);
+        match refused {
+            Some(mut fields) => {
+                fields.remove(wire::ErrorField::Position);
+                Err(Failure::Shard(fields).into())
+            }
+            None => Ok(lines),
+        }
+    }
+}
+
+/// What the proxy does with the shards' rows.
+fn headings(fan: &FanOut) -> Vec<String> {
+    let merge = &fan.merge;
+    let shards = fan.shards.len();
+    let how = match &merge.form.method {
+        Method::Concatenate => format!("Append over {shards} shards"),
+        Method::Ordered { keys, repeats } => {
+            let how = match repeats {
+                Repeats::Keep => "Merge",
+                Repeats::Drop => "Merge, equal rows once,",
+            };
+            format!("{how} by {} keys over {shards} shards", keys.len())
+        }
+        Method::Grouped(grouping) => {
+            let (keys, folds) = (grouping.keys.len(), grouping.folds.len());
+            format!("Fold {folds} partial values by {keys} keys over {shards} shards")
+        }
+    };
+    let mut lines = vec![how];
+    if merge.offset > 0 {
+        lines.push(format!("  Offset: {} rows", merge.offset));
+    }
+    lines.extend(merge.limit.map(|limit| format!("  Limit: {limit} rows")));
+    lines
+}
