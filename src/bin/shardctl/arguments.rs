@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::demo::DemoOptions;
+use crate::init::InitOptions;
 use crate::top::TopOptions;
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -89,6 +90,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Write a commented configuration from what a running Postgres says of its tables; needs no proxy
+    Init(InitOptions),
     /// Have the proxy read its configuration again
     Reload,
     /// Four local Postgres servers with a trading schema, a proxy and a workload; needs no server
