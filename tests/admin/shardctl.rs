@@ -40,7 +40,8 @@ async fn check(file: &str, fixture: Fixture) {
             .map(str::trim)
             .collect();
         let output = shardctl(Some(&database), &arguments).await;
-        let mut answer = text(&output.stdout);
+        // A blank line ends a case of the file.
+        let mut answer = text(&output.stdout).replace("\n\n", "\n(blank)\n");
         if !output.stderr.is_empty() {
             answer.push_str(&format!("--- standard error\n{}", text(&output.stderr)));
         }
