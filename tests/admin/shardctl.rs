@@ -87,7 +87,12 @@ async fn json_is_an_array_of_objects_keyed_by_the_columns() {
     let output = shardctl(Some(&database), &["buckets", "-o", "json"]).await;
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
-        (&json[8]["keyspace"], &json[8]["bucket"], &json[8]["busy_ratio"], &json[8]["size_bytes"]),
+        (
+            &json[8]["keyspace"],
+            &json[8]["bucket"],
+            &json[8]["busy_ratio"],
+            &json[8]["size_bytes"]
+        ),
         (&"time".into(), &0.into(), &0.into(), &(8 << 20).into())
     );
 }
