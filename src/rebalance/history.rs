@@ -13,7 +13,7 @@ use crate::telemetry::{LoadSnapshot, Moment};
 use crate::topology::{BucketId, Change, KeyspaceId, ShardId, Topology};
 
 /// The 10 s window of a load that is going away lies below this part of the 1 m window: after a spike of 15 s, whatever its
-/// height, within 23 s.
+/// height, within 20 s.
 const FADING: f64 = 0.7;
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
