@@ -160,6 +160,12 @@ impl History {
         })
     }
 
+    /// Has anything been moved since the windows last forgot what was before?
+    pub(super) fn has_just_moved(&self, policy: &Policy, now: Moment) -> bool {
+        let mut moves = self.moves.iter();
+        moves.any(|moved| now.since(moved.at) < policy.keyspace_cooldown)
+    }
+
     /// Bytes of the last hour's moves.
     pub(super) fn bytes_of_hour(&self, now: Moment) -> u64 {
         let recent = self.moves.iter().filter(|moved| now.since(moved.at) < HOUR);

@@ -122,11 +122,17 @@ fn the_cause_of_an_overload_is_named_and_a_remedy_kept_on_home() {
         rows.into_iter().find(|row| row["state"] == "open")
     });
     let row = row.expect("a proposal is made while the overload lasts");
-    assert!(row["reason"].starts_with("fx_major (keyspace instrument) is "), "{row:?}");
+    assert!(
+        row["reason"].starts_with("fx_major (keyspace instrument) is "),
+        "{row:?}"
+    );
     let told = ["keyspace", "from", "to", "subject"].map(|name| row[name].as_str());
     assert_eq!(told, ["instrument", "s0", "s1", "fx_major"], "{row:?}");
     let number = |name: &str| row[name].parse::<f64>().expect("a number");
-    assert!(number("before") > 0.7 && number("after") < number("before") - 0.05, "{row:?}");
+    assert!(
+        number("before") > 0.7 && number("after") < number("before") - 0.05,
+        "{row:?}"
+    );
 
     let id = row["id"].as_str();
     let stored = "SELECT string_agg(id::text, ',') FROM shardgate.proposal WHERE state = 'open'";
