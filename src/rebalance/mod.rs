@@ -30,4 +30,4 @@ pub use history::History;
 pub use judge::{Judgement, propose};
 pub use policy::Policy;
 pub use proposal::{Action, Considered, Evidence, Outlook, Part, Proposal, Sizes, Step, TopKey};
-pub use render::{picture, table_row};
+pub use render::{Headline, picture, table_row};
