@@ -1,4 +1,4 @@
-//! What can go wrong with metrics: only what the crate `prometheus` finds wrong with a definition or a text.
+//! What can go wrong: what the crate `prometheus` finds wrong with a definition or a text, and loads that can't be read.
 
 use thiserror::Error;
 
@@ -17,4 +17,16 @@ pub enum Error {
     /// The text could not be printed.
     #[error("metrics cannot be encoded")]
     Encode(#[source] prometheus::Error),
+    /// A load is not the JSON that it should be.
+    #[error("a load can't be read")]
+    Json(#[source] serde_json::Error),
+    /// A load was written by a version that writes it otherwise.
+    #[error("a load is of version {0}, which is not known here")]
+    Version(u32),
+    /// A key in a load is of no known type, or not of its own.
+    #[error("a key of type \"{0}\" in a load can't be read")]
+    Key(String),
+    /// An index in a load is higher than any can be.
+    #[error("the index of {0} in a load is out of range")]
+    Beyond(&'static str),
 }

@@ -33,6 +33,33 @@ pub struct Windows {
     pub hour: f64,
 }
 
+impl Windows {
+    /// In the order of the fields.
+    pub fn to_array(self) -> [f64; 4] {
+        [self.ten_seconds, self.minute, self.five_minutes, self.hour]
+    }
+
+    /// From values in the order of the fields.
+    pub fn from_array([ten_seconds, minute, five_minutes, hour]: [f64; 4]) -> Windows {
+        Windows {
+            ten_seconds,
+            minute,
+            five_minutes,
+            hour,
+        }
+    }
+
+    /// Both together.
+    pub fn plus(self, other: Windows) -> Windows {
+        Windows {
+            ten_seconds: self.ten_seconds + other.ten_seconds,
+            minute: self.minute + other.minute,
+            five_minutes: self.five_minutes + other.five_minutes,
+            hour: self.hour + other.hour,
+        }
+    }
+}
+
 /// The load of all shards and buckets at one moment, all proxies together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadSnapshot {

@@ -15,14 +15,29 @@ mod table;
 mod series;
 mod record;
 mod load;
+mod rate;
+mod entropy;
+mod heavy;
+mod sample;
+mod cells;
+mod report;
+mod load_json;
+mod meter;
 mod document;
 
+pub use cells::{BucketCost, LoadAccess, LoadCells};
 pub use document::metrics_document;
+pub use entropy::Entropy;
 pub use error::Error;
 pub use labels::{
     BackendState, CacheUse, CancelOutcome, ClientState, Direction, ErrorOrigin, LoginOutcome, Outcome, Recovered,
     ReloadOutcome, StatementKind, TransactionOutcome,
 };
 pub use load::{BucketLoad, HeavyKey, KeyspaceLoad, LoadSnapshot, Moment, SampledKey, ShardLoad, Windows};
+pub use meter::LoadMeter;
+pub use rate::{Ewma, WINDOW_LENGTHS};
 pub use record::{PoolReading, Start, StatementEvent, StatementStats, Telemetry};
+pub use report::{
+    BucketReport, BucketSizes, HEAVY_KEYS, HeavyReport, KeyspaceReport, LoadReport, ShardFacts, ShardReport,
+};
 pub use table::{Definition, Shape, Unit, definitions};

@@ -49,6 +49,13 @@ const STRIPES: usize = 4;
 /// Stacks of threads lie at least 2 MiB apart (tokio's size, and Rust's own).
 const STACK_BITS: u32 = 21;
 
+/// A number by which threads are told apart: by where their stacks lie, which costs nothing; two that fall together are
+/// as right as two that don't, only slower.
+pub(crate) fn own_stripe() -> usize {
+    let on_the_stack = 0_u8;
+    std::ptr::from_ref(&on_the_stack).addr() >> STACK_BITS
+}
+
 /// Cells of one histogram: buckets, overflow, sum.
 const HISTOGRAM_WIDTH: usize = BOUNDS_NANOS.len() + 2;
 
@@ -167,11 +174,9 @@ impl Series {
         at.iter().zip(&self.strides).map(|(index, stride)| index * stride).sum()
     }
 
-    /// Where the calling thread's copy of the cells begins. Threads are told apart by where their stacks lie, which costs
-    /// nothing; two that fall together are as right as two that don't, only slower.
+    /// Where the calling thread's copy of the cells begins.
     fn own_stripe(&self) -> usize {
-        let on_the_stack = 0_u8;
-        (std::ptr::from_ref(&on_the_stack).addr() >> STACK_BITS) % STRIPES * self.stripe
+        own_stripe() % STRIPES * self.stripe
     }
 
     /// One Prometheus metric per combination of label values that can be expected or has been seen.
