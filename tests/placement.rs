@@ -34,6 +34,7 @@ fn hash(name: &str, key_type: KeyType, buckets: u32) -> DeclaredKeyspace {
     DeclaredKeyspace {
         name: name.to_owned(),
         key_type,
+        labels: BTreeMap::new(),
         strategy,
     }
 }
@@ -49,6 +50,7 @@ fn range(name: &str, key_type: KeyType, ranges: &[(&str, &str)]) -> DeclaredKeys
     DeclaredKeyspace {
         name: name.to_owned(),
         key_type,
+        labels: BTreeMap::new(),
         strategy,
     }
 }
@@ -60,6 +62,7 @@ fn category(name: &str, source: CategorySource, categories: &[(&str, &[&str])], 
         .map(|(name, shards)| DeclaredCategory {
             name: (*name).to_owned(),
             shards: named(shards),
+            labels: BTreeMap::new(),
         })
         .collect();
     let strategy = DeclaredStrategy::Category {
@@ -70,6 +73,7 @@ fn category(name: &str, source: CategorySource, categories: &[(&str, &[&str])], 
     DeclaredKeyspace {
         name: name.to_owned(),
         key_type: KeyType::Text,
+        labels: BTreeMap::new(),
         strategy,
     }
 }
@@ -275,6 +279,7 @@ fn all_on_one_shard() {
     let keyspace = DeclaredKeyspace {
         name: "k".to_owned(),
         key_type: KeyType::Int4,
+        labels: BTreeMap::new(),
         strategy,
     };
     let topology = create(&with_keyspace(keyspace, &[1, 1, 1]));
@@ -321,7 +326,7 @@ proptest! {
     #[test]
     fn buckets_partition_the_tokens(buckets in 1_u32..=65_536, tokens in prop::collection::vec(any::<i64>(), 50)) {
         let strategy = DeclaredStrategy::Hash { buckets, start: HashStart::All("s0".to_owned()) };
-        let topology = create(&with_keyspace(DeclaredKeyspace { name: "k".to_owned(), key_type: KeyType::Int8, strategy }, &[1]));
+        let topology = create(&with_keyspace(DeclaredKeyspace { name: "k".to_owned(), key_type: KeyType::Int8, labels: BTreeMap::new(), strategy }, &[1]));
         let keyspace = only_keyspace(&topology);
         let Placing::Hash(placement) = keyspace.strategy() else { panic!() };
         let arc = |index: u32| placement.arc(BucketId::new(index as usize).unwrap());

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::config::nearest::suggestion;
-use crate::config::node::Node;
+use crate::config::node::{Node, Value};
 use crate::config::reader::{Fields, Reader, join};
-use crate::config::shards::{Shards, texts};
+use crate::config::shards::{self, Shards, texts};
 use crate::config::spaces::sql_name;
 use crate::config::{Position, names};
-use crate::topology::{CategorySource, DeclaredCategory, DeclaredStrategy, QualifiedName};
+use crate::topology::{CategorySource, DeclaredCategory, DeclaredStrategy, Labels, QualifiedName};
 
 /// Where a lookup table is named.
 pub(super) type Named = Option<(QualifiedName, Position)>;
@@ -30,10 +30,27 @@ pub(super) fn categories(
         if entry.key.is_empty() {
             reader.wrong(entry.at, format!("{shown}: a category needs a name"));
         }
-        let shards = spread(reader, &entry.node, &shown, shards);
+        let (shards, labels) = match &entry.node.value {
+            Value::Map(_) => {
+                let fields = reader.fields(&entry.node, "keyspaces.*.categories.*", &shown);
+                let labels = shards::labels(reader, &fields);
+                let owners = match fields.get("shards") {
+                    Some(node) => spread(reader, node, &fields.path("shards"), shards),
+                    None => {
+                        reader.wrong(entry.at, format!("{shown} needs shards"));
+                        Vec::new()
+                    }
+                };
+                (owners, labels)
+            }
+            Value::Null | Value::Scalar(_) | Value::List(_) => {
+                (spread(reader, &entry.node, &shown, shards), Labels::new())
+            }
+        };
         categories.push(DeclaredCategory {
             name: entry.key.clone(),
             shards,
+            labels,
         });
     }
     let default = fields

@@ -279,6 +279,13 @@ pub const KEYS: &[Key] = &[
          timestamptz or numeric. A length is allowed and means nothing: each column has its own.",
     ),
     optional(
+        "keyspaces.*.labels",
+        "mapping from text to text",
+        "none",
+        "What the labels of a shard must contain to own a bucket of it, such as a region. No proposal and no move goes against it.",
+    ),
+    optional("keyspaces.*.labels.*", "text", "", "The label's value."),
+    optional(
         "keyspaces.*.buckets",
         "whole number, 1 to 65536",
         "1024",
@@ -337,6 +344,19 @@ pub const KEYS: &[Key] = &[
         "",
         "Its shard; a list spreads the category over them by the hash of the key.",
     ),
+    optional(
+        "keyspaces.*.categories.*.shards",
+        "a shard, or a list of them",
+        "",
+        "Its shards, where the category is written as a mapping.",
+    ),
+    optional(
+        "keyspaces.*.categories.*.labels",
+        "mapping from text to text",
+        "none",
+        "What the labels of a shard must contain to own a part of the category, beyond the keyspace's.",
+    ),
+    optional("keyspaces.*.categories.*.labels.*", "text", "", "The label's value."),
     optional(
         "keyspaces.*.default",
         "a shard",

@@ -7,7 +7,7 @@ use crate::config::node::{Node, Value};
 use crate::config::reader::{Fields, Reader, join};
 use crate::config::scalars::{whole, whole_at};
 use crate::config::{Position, ShardSettings, names};
-use crate::topology::{SHARDS_MAX, Shard};
+use crate::topology::{Labels, SHARDS_MAX, Shard};
 
 /// The shards that could be read, and all names that were written.
 pub(super) struct Shards {
@@ -146,6 +146,15 @@ pub(super) fn texts(reader: &mut Reader<'_>, node: &Node, shown: &str) -> BTreeM
         }
     }
     texts
+}
+
+/// The labels that a mapping demands of shards.
+pub(super) fn labels(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Labels {
+    let labels = fields
+        .get("labels")
+        .map(|node| texts(reader, node, &fields.path("labels")))
+        .unwrap_or_default();
+    labels.into_iter().map(|(label, value)| (label, value.0)).collect()
 }
 
 /// The shard that a key names.

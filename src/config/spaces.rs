@@ -92,6 +92,7 @@ fn keyspace(reader: &mut Reader<'_>, name: &str, node: &Node, shards: &Shards) -
             }
         }
     }
+    let labels = shards::labels(reader, &fields);
     let (strategy, lookup) = match word? {
         Word::Hash => (hash(reader, &fields, shards), None),
         Word::Range => (ranges::ranges(reader, &fields, shards, key_type)?, None),
@@ -101,6 +102,7 @@ fn keyspace(reader: &mut Reader<'_>, name: &str, node: &Node, shards: &Shards) -
         declared: DeclaredKeyspace {
             name: name.to_owned(),
             key_type: key_type?,
+            labels,
             strategy,
         },
         lookup,

@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use super::category::CategoryFault;
+use super::category::{CategoryFault, SpreadOver};
 use super::keyspace::canonical;
 use super::range::RangeFault;
 use super::{
     CategoryPlacement, CategorySource, DeclaredCategory, DeclaredKeyspace, DeclaredRange, DeclaredStrategy,
-    HashPlacement, HashStart, Keyspace, RangePlacement, Shard, ShardId, SpreadOver, Strategy, TopologyError,
+    HashPlacement, HashStart, Keyspace, Labels, RangePlacement, Shard, ShardId, Strategy, TopologyError,
 };
 use crate::value::{Key, KeyType};
 
@@ -45,7 +45,7 @@ pub(super) fn keyspace(
         Some(Strategy::Range(_) | Strategy::Category(_)) | None => None,
     };
     let strategy = match &declared.strategy {
-        DeclaredStrategy::Hash { buckets, start } => hash(&declared.name, *buckets, start, kept, shards)
+        DeclaredStrategy::Hash { buckets, start } => hash(declared, *buckets, start, kept, shards)
             .map(Strategy::Hash)
             .map_err(|error| vec![error])?,
         DeclaredStrategy::Range { ranges } => {
@@ -66,16 +66,18 @@ pub(super) fn keyspace(
             Strategy::Category(category(&unplaced, shards)?)
         }
     };
-    Ok(Keyspace::new(declared.name.clone(), declared.key_type, strategy))
+    let (name, labels) = (declared.name.clone(), declared.labels.clone());
+    Ok(Keyspace::new(name, declared.key_type, labels, strategy))
 }
 
 fn hash(
-    keyspace: &str,
+    declared: &DeclaredKeyspace,
     buckets: u32,
     start: &HashStart,
     kept: Option<&HashPlacement>,
     shards: &Shards<'_>,
 ) -> Result<HashPlacement, TopologyError> {
+    let keyspace = &declared.name;
     let count = usize::try_from(buckets)
         .ok()
         .filter(|_| (1..=HashPlacement::BUCKETS_MAX).contains(&buckets));
@@ -91,11 +93,34 @@ fn hash(
         HashStart::Ring => None,
         HashStart::All(shard) => Some(shards.named(shard, &format!("keyspace {keyspace}"))?),
     };
-    match (kept.filter(|kept| kept.owners().len() == count), all_on) {
+    match (kept.filter(|kept| kept.declared_buckets() == count), all_on) {
         (Some(kept), _) => Ok(kept.clone()),
         (None, Some(owner)) => Ok(HashPlacement::new(vec![owner; count])),
-        (None, None) => HashPlacement::spread(count, &shards.serving),
+        (None, None) => {
+            let able: Vec<_> = shards
+                .serving
+                .iter()
+                .filter(|(_, shard)| shard.has_labels(&declared.labels))
+                .copied()
+                .collect();
+            if able.is_empty() && !shards.serving.is_empty() {
+                return Err(TopologyError::LabelsUnknown {
+                    subject: format!("keyspace {keyspace}"),
+                    wanted: written(&declared.labels),
+                });
+            }
+            HashPlacement::spread(count, &able)
+        }
     }
+}
+
+/// Labels as a config writes them.
+pub(super) fn written(labels: &Labels) -> String {
+    let labels: Vec<String> = labels
+        .iter()
+        .map(|(label, value)| format!("{label}: {value}"))
+        .collect();
+    labels.join(", ")
 }
 
 // === ranges ===
@@ -186,6 +211,8 @@ fn range_fault(keyspace: &str, ranges: &[DeclaredRange], fault: RangeFault) -> T
             until: written(range),
             before: written(range.saturating_sub(1)),
         },
+        // Declared ranges are numbered in order.
+        RangeFault::Misnumbered => TopologyError::RangesEmpty { keyspace },
     }
 }
 
@@ -202,12 +229,15 @@ struct Unplaced<'a> {
 fn category(declared: &Unplaced<'_>, shards: &Shards<'_>) -> Result<CategoryPlacement, Vec<TopologyError>> {
     let mut faults = Vec::new();
     let mut spreads = Vec::new();
-    let listed = declared
-        .categories
-        .iter()
-        .map(|category| (Some(category.name.as_str()), category.shards.as_slice()));
-    let default = Some((None, declared.default)).filter(|(_, shards)| !shards.is_empty());
-    for (name, owners) in listed.chain(default) {
+    let listed = declared.categories.iter().map(|category| {
+        (
+            Some(category.name.as_str()),
+            category.shards.as_slice(),
+            category.labels.clone(),
+        )
+    });
+    let default = Some((None, declared.default, Labels::new())).filter(|(_, shards, _)| !shards.is_empty());
+    for (name, owners, labels) in listed.chain(default) {
         let used_by = format!(
             "keyspace {}, category {}",
             declared.keyspace,
@@ -223,6 +253,7 @@ fn category(declared: &Unplaced<'_>, shards: &Shards<'_>) -> Result<CategoryPlac
         spreads.push(SpreadOver {
             category: name.map(str::to_owned),
             shards: placed,
+            labels,
         });
     }
     let source = match source(declared) {
@@ -235,7 +266,7 @@ fn category(declared: &Unplaced<'_>, shards: &Shards<'_>) -> Result<CategoryPlac
     if !faults.is_empty() {
         return Err(faults);
     }
-    CategoryPlacement::new(source, spreads).map_err(|fault| vec![category_fault(declared.keyspace, fault, shards)])
+    CategoryPlacement::new(source, &spreads).map_err(|fault| vec![category_fault(declared.keyspace, fault, shards)])
 }
 
 /// Checks where categories come from, and puts listed keys into canonical form.
@@ -317,7 +348,8 @@ fn category_fault(keyspace: &str, fault: CategoryFault, shards: &Shards<'_>) -> 
     let keyspace = keyspace.to_owned();
     let named = |category: Option<String>| category.unwrap_or_else(|| "(default)".to_owned());
     match fault {
-        CategoryFault::Empty => TopologyError::CategoriesEmpty { keyspace },
+        // Declared buckets are numbered in order.
+        CategoryFault::Empty | CategoryFault::Misnumbered => TopologyError::CategoriesEmpty { keyspace },
         CategoryFault::Twice(category) => TopologyError::CategoryTwice {
             keyspace,
             category: named(category),

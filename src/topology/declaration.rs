@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{CategorySource, FunctionClass, QualifiedName, Shard};
+use super::{CategorySource, FunctionClass, Labels, QualifiedName, Shard};
 use crate::value::KeyType;
 
 /// A topology as a config declares it: names instead of indices, starts instead of placements.
@@ -29,6 +29,8 @@ pub struct DeclaredKeyspace {
     pub name: String,
     /// of its tables' key columns
     pub key_type: KeyType,
+    /// what a shard's labels must contain to own a bucket of it
+    pub labels: Labels,
     /// how keys are placed
     pub strategy: DeclaredStrategy,
 }
@@ -84,6 +86,8 @@ pub struct DeclaredCategory {
     pub name: String,
     /// owners' names; more than one: spread by the hash of the key
     pub shards: Vec<String>,
+    /// what a shard's labels must contain to own a part of it, beyond its keyspace's
+    pub labels: Labels,
 }
 
 /// One entry of `tables:`.

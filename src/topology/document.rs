@@ -2,6 +2,8 @@
 //!
 //! Why our own written types: the document outlives this program's types, and reading is strict, since a proxy that
 //! overlooks a field would route by half a topology.
+//! What a keyspace has only after changes (splits, labels) is left out where there is none: such a document is as old
+//! programs wrote it, and one with splits is refused by them.
 //! Holds: the same topology gives the same bytes; what is written reads back equal; what contradicts itself is refused.
 
 use std::collections::BTreeMap;
@@ -10,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::document_read::Reader;
 use super::{
-    CategorySource, FunctionClass, Keyspace, QualifiedName, Shard, ShardId, ShardState, Strategy, TablePlacement,
-    Topology, TopologyError,
+    CategorySource, FunctionClass, Keyspace, QualifiedName, RangePlacement, Shard, ShardId, ShardState, Spread,
+    Strategy, TablePlacement, Topology, TopologyError,
 };
 use crate::value::Key;
 
@@ -51,6 +53,8 @@ pub(super) enum WrittenState {
 pub(super) struct WrittenKeyspace {
     pub(super) name: String,
     pub(super) r#type: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) labels: BTreeMap<String, String>,
     pub(super) strategy: WrittenStrategy,
 }
 
@@ -59,6 +63,9 @@ pub(super) struct WrittenKeyspace {
 pub(super) enum WrittenStrategy {
     Hash {
         owners: Vec<usize>,
+        /// where the last buckets begin, which were split off
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        cuts: Vec<i64>,
     },
     Range {
         ranges: Vec<WrittenRange>,
@@ -74,6 +81,9 @@ pub(super) enum WrittenStrategy {
 pub(super) struct WrittenRange {
     pub(super) until: Option<String>,
     pub(super) shard: usize,
+    /// absent in all: numbered in order
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bucket: Option<usize>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -95,6 +105,14 @@ pub(super) enum WrittenSource {
 pub(super) struct WrittenCategory {
     pub(super) name: Option<String>,
     pub(super) shards: Vec<usize>,
+    /// where the last of them begin, which were split off
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) cuts: Vec<i64>,
+    /// absent in all: numbered in order
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) buckets: Option<Vec<usize>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) labels: BTreeMap<String, String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -200,35 +218,47 @@ fn write_keyspace(keyspace: &Keyspace) -> WrittenKeyspace {
     let strategy = match keyspace.strategy() {
         Strategy::Hash(hash) => WrittenStrategy::Hash {
             owners: indices(hash.owners()),
+            cuts: hash.cuts().iter().map(|cut| cut.0).collect(),
         },
         Strategy::Range(range) => WrittenStrategy::Range {
-            ranges: range
-                .owners()
-                .iter()
-                .enumerate()
-                .map(|(index, shard)| WrittenRange {
-                    until: range.bounds().get(index).map(Key::to_text),
-                    shard: shard.index(),
-                })
-                .collect(),
+            ranges: write_ranges(range),
         },
         Strategy::Category(category) => WrittenStrategy::Category {
             source: write_source(category.source()),
-            categories: category
-                .spreads()
-                .iter()
-                .map(|spread| WrittenCategory {
-                    name: spread.category.clone(),
-                    shards: indices(&spread.shards),
-                })
-                .collect(),
+            categories: write_categories(category.spreads()),
         },
     };
     WrittenKeyspace {
         name: keyspace.name().to_owned(),
         r#type: keyspace.key_type().name().to_owned(),
+        labels: keyspace.labels().clone(),
         strategy,
     }
+}
+
+fn write_ranges(range: &RangePlacement) -> Vec<WrittenRange> {
+    let in_order = range.buckets().is_sorted();
+    let owners = range.owners().iter().zip(range.buckets()).enumerate();
+    owners
+        .map(|(index, (shard, bucket))| WrittenRange {
+            until: range.bounds().get(index).map(Key::to_text),
+            shard: shard.index(),
+            bucket: (!in_order).then_some(*bucket),
+        })
+        .collect()
+}
+
+fn write_categories(spreads: &[Spread]) -> Vec<WrittenCategory> {
+    let of = |spread: &Spread| -> Vec<usize> { spread.pieces().iter().map(|piece| piece.bucket.index()).collect() };
+    let in_order = spreads.iter().flat_map(of).is_sorted();
+    let categories = spreads.iter().map(|spread| WrittenCategory {
+        name: spread.category().map(str::to_owned),
+        shards: spread.pieces().iter().map(|piece| piece.shard.index()).collect(),
+        cuts: spread.arcs().cuts().iter().map(|cut| cut.0).collect(),
+        buckets: (!in_order).then(|| of(spread)),
+        labels: spread.labels().clone(),
+    });
+    categories.collect()
 }
 
 fn write_source(source: &CategorySource) -> WrittenSource {

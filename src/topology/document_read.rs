@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::arcs::Arcs;
 use super::build::may_range;
 use super::category::CategoryFault;
 use super::document::{
@@ -10,9 +11,9 @@ use super::document::{
 };
 use super::range::RangeFault;
 use super::{
-    CategoryPlacement, CategorySource, Epoch, FunctionClass, HashPlacement, Keyspace, KeyspaceId, QualifiedName,
-    RangePlacement, SHARDS_MAX, Shard, ShardId, ShardState, SpreadOver, Strategy, TablePlacement, Topology,
-    TopologyError,
+    BucketId, CategoryPlacement, CategorySource, Epoch, FunctionClass, HashPlacement, Keyspace, KeyspaceId,
+    QualifiedName, RangePlacement, SHARDS_MAX, Shard, ShardId, ShardState, Spread, Strategy, TablePlacement, Token,
+    Topology, TopologyError,
 };
 use crate::value::{Key, KeyType};
 
@@ -97,7 +98,7 @@ impl Reader<'_> {
         let key_type = KeyType::from_name(&written.r#type)
             .ok_or_else(|| fault(&format!("keyspace \"{name}\" has key type \"{}\"", written.r#type)))?;
         let strategy = match &written.strategy {
-            WrittenStrategy::Hash { owners } => {
+            WrittenStrategy::Hash { owners, cuts } => {
                 let owners = owners
                     .iter()
                     .map(|owner| self.owner(*owner))
@@ -106,14 +107,16 @@ impl Reader<'_> {
                 if !(1..=HashPlacement::BUCKETS_MAX).contains(&count) {
                     return Err(fault(&format!("keyspace \"{name}\" has {count} buckets")));
                 }
-                Strategy::Hash(HashPlacement::new(owners))
+                let cuts: Vec<Token> = cuts.iter().copied().map(Token).collect();
+                let placement = HashPlacement::cut(owners, &cuts);
+                Strategy::Hash(placement.ok_or_else(|| fault(&misnumbered(name)))?)
             }
             WrittenStrategy::Range { ranges } => Strategy::Range(self.ranges(name, key_type, ranges)?),
             WrittenStrategy::Category { source, categories } => {
                 Strategy::Category(self.categories(name, source, categories)?)
             }
         };
-        Ok(Keyspace::new(name.clone(), key_type, strategy))
+        Ok(Keyspace::new(name.clone(), key_type, written.labels.clone(), strategy))
     }
 
     fn ranges(&self, name: &str, key_type: KeyType, written: &[WrittenRange]) -> Result<RangePlacement, TopologyError> {
@@ -134,11 +137,17 @@ impl Reader<'_> {
             };
             ranges.push((until, self.owner(range.shard)?));
         }
-        RangePlacement::new(ranges).map_err(|range_fault| {
-            let (RangeFault::Empty | RangeFault::OpenBeforeLast(_) | RangeFault::NotAscending(_)) = range_fault;
-            fault(&format!(
+        let numbers: Vec<usize> = written.iter().filter_map(|range| range.bucket).collect();
+        let placed = if numbers.is_empty() {
+            RangePlacement::new(ranges)
+        } else {
+            RangePlacement::numbered(ranges, numbers)
+        };
+        placed.map_err(|range_fault| match range_fault {
+            RangeFault::Misnumbered => fault(&misnumbered(name)),
+            RangeFault::Empty | RangeFault::OpenBeforeLast(_) | RangeFault::NotAscending(_) => fault(&format!(
                 "the ranges of keyspace \"{name}\" are empty, open before the last or don't ascend"
-            ))
+            )),
         })
     }
 
@@ -149,16 +158,33 @@ impl Reader<'_> {
         written: &[WrittenCategory],
     ) -> Result<CategoryPlacement, TopologyError> {
         let mut spreads = Vec::new();
+        let mut next = 0_usize;
+        let is_numbered = written.iter().any(|category| category.buckets.is_some());
         for category in written {
             let shards = category
                 .shards
                 .iter()
                 .map(|shard| self.owner(*shard))
                 .collect::<Result<Vec<_>, _>>()?;
-            spreads.push(SpreadOver {
-                category: category.name.clone(),
-                shards,
-            });
+            let numbers = match &category.buckets {
+                Some(numbers) => numbers.clone(),
+                None if is_numbered => Vec::new(),
+                None => (next..next.saturating_add(shards.len())).collect(),
+            };
+            next = next.saturating_add(shards.len());
+            let buckets = numbers.into_iter().map(BucketId::new).collect::<Option<Vec<_>>>();
+            let cuts: Vec<Token> = category.cuts.iter().copied().map(Token).collect();
+            let arcs = match shards.len().checked_sub(cuts.len()) {
+                // No shard at all is found below.
+                Some(0) if shards.is_empty() => Some(Arcs::equal(0)),
+                Some(0) | None => None,
+                Some(equal) => Arcs::with_cuts(equal, &cuts),
+            };
+            let (Some(buckets), Some(arcs)) = (buckets.filter(|buckets| buckets.len() == shards.len()), arcs) else {
+                return Err(fault(&misnumbered(name)));
+            };
+            let labels = category.labels.clone();
+            spreads.push(Spread::placed(category.name.clone(), labels, arcs, buckets, &shards));
         }
         let source = match source {
             WrittenSource::Lookup {
@@ -174,14 +200,14 @@ impl Reader<'_> {
             WrittenSource::ByKey(listed) => CategorySource::ByKey(listed.clone()),
             WrittenSource::Key {} => CategorySource::Key,
         };
-        CategoryPlacement::new(source, spreads).map_err(|category_fault| {
-            let (CategoryFault::Empty
+        CategoryPlacement::of(source, spreads).map_err(|category_fault| match category_fault {
+            CategoryFault::Misnumbered => fault(&misnumbered(name)),
+            CategoryFault::Empty
             | CategoryFault::Twice(_)
             | CategoryFault::WithoutShard(_)
-            | CategoryFault::ShardTwice(_, _)) = category_fault;
-            fault(&format!(
+            | CategoryFault::ShardTwice(_, _) => fault(&format!(
                 "the categories of keyspace \"{name}\" are missing, doubled or without shards"
-            ))
+            )),
         })
     }
 
@@ -211,6 +237,10 @@ impl Reader<'_> {
         }
         Ok(tables)
     }
+}
+
+fn misnumbered(keyspace: &str) -> String {
+    format!("the buckets of keyspace \"{keyspace}\" are misnumbered, or cut where nothing is to be cut off")
 }
 
 fn functions(written: &[WrittenFunction]) -> Result<BTreeMap<QualifiedName, FunctionClass>, TopologyError> {

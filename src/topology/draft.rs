@@ -68,6 +68,7 @@ impl Draft {
         self.functions
             .extend(declaration.functions.iter().map(|(name, class)| (name.clone(), *class)));
         self.check_lookups();
+        self.check_labels();
     }
 
     /// The topology of this epoch, or all findings.
@@ -280,6 +281,38 @@ impl Draft {
                     .push(TopologyError::LookupNotReference { keyspace, table });
             }
         }
+    }
+
+    /// Whoever owns a bucket carries the labels that it demands.
+    fn check_labels(&mut self) {
+        let mut unmet = BTreeMap::new();
+        for keyspace in &self.keyspaces {
+            if !keyspace.demands_labels() {
+                continue;
+            }
+            for bucket in keyspace.buckets() {
+                let wanted = keyspace.labels_of(bucket.id);
+                let owner = self.shards.get(bucket.shard.index());
+                if owner.is_none_or(|owner| owner.has_labels(&wanted)) {
+                    continue;
+                }
+                let category = keyspace.spread_of(bucket.id).map(|spread| spread.category());
+                let subject = match category {
+                    Some(category) => format!(
+                        "keyspace {}, category {}",
+                        keyspace.name(),
+                        category.unwrap_or("(default)")
+                    ),
+                    None => format!("keyspace {}", keyspace.name()),
+                };
+                let shard = self.shard_name(bucket.shard);
+                unmet.insert((subject, shard), build::written(&wanted));
+            }
+        }
+        let unmet = unmet
+            .into_iter()
+            .map(|((subject, shard), wanted)| TopologyError::LabelsUnmet { subject, wanted, shard });
+        self.findings.extend(unmet);
     }
 
     // === tables ===

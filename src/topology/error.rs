@@ -1,6 +1,6 @@
 //! What can be wrong with a declared or stored topology.
 
-use super::QualifiedName;
+use super::{ChangeFault, QualifiedName};
 use crate::value::{KeyError, KeyType};
 
 /// What can be wrong with a declared or stored topology. Messages name the operator's own names; [`TopologyError::hint`]
@@ -231,6 +231,33 @@ pub enum TopologyError {
         /// the name
         keyspace: String,
     },
+    /// A keyspace or category demands labels that an owner doesn't carry.
+    #[error("{subject} demands a shard with {wanted}, but {shard} is its owner and isn't labelled so")]
+    LabelsUnmet {
+        /// `keyspace user`, `keyspace user, category eu`
+        subject: String,
+        /// `region: eu`
+        wanted: String,
+        /// an owner's name
+        shard: String,
+    },
+    /// No shard carries the labels that a keyspace demands.
+    #[error("{subject} demands a shard with {wanted}, and none is labelled so")]
+    LabelsUnknown {
+        /// `keyspace user`
+        subject: String,
+        /// `region: eu`
+        wanted: String,
+    },
+    /// A change of placement can't be made.
+    #[error("change {index} can't be made: {fault}")]
+    Change {
+        /// its place in the list, from 0
+        index: usize,
+        /// why
+        #[source]
+        fault: ChangeFault,
+    },
     /// The declaration contradicts where rows already lie.
     #[error("{subject}: its {aspect} is {stored} where rows already lie, but the config says {declared}")]
     Contradiction {
@@ -300,10 +327,16 @@ impl TopologyError {
                 Aspect::KeyType | Aspect::Strategy | Aspect::BucketCount | Aspect::CategorySource => {
                     "Declare a new keyspace with the new settings and copy the tables into it, or put the stored value back."
                 }
-                Aspect::RangeBound | Aspect::RangeShard => {
-                    "Ranges may be added after a closed last one; the others stay as they are stored."
+                Aspect::RangeBound => {
+                    "Ranges may be added after a closed last one; the others stay as they are stored, or are left out."
                 }
-                Aspect::CategoryShards | Aspect::CategoryOfKey => "Put the stored value back; only a move changes it.",
+                Aspect::RangeShard => {
+                    "Only a move or a split changes it. After one, write the ranges as they are stored; SHOW BUCKETS lists them."
+                }
+                Aspect::CategoryShards => {
+                    "Only a move or a split changes it. After one, write the shards as they are stored, in order of their arcs."
+                }
+                Aspect::CategoryOfKey => "Put the stored value back; only a move changes it.",
                 Aspect::TablePlacement => {
                     "Create a new table with the new placement and copy the rows, or put it back."
                 }
@@ -320,6 +353,10 @@ impl TopologyError {
             ),
             TopologyError::KeyTypeUnsuited { .. } => Some("Use strategy: hash, or another key type."),
             TopologyError::RingCollision { .. } => Some("Rename one of them."),
+            TopologyError::LabelsUnmet { .. } | TopologyError::LabelsUnknown { .. } => {
+                Some("Label the shard under shards, name another one, or demand less.")
+            }
+            TopologyError::Change { .. } => Some("It was made for another epoch; ask for a new proposal."),
             TopologyError::Document { .. } => {
                 Some("It may come from a newer version, or row and document were changed by hand.")
             }

@@ -1,8 +1,8 @@
 //! How a key becomes a place.
 
 use super::{
-    Bound, Bucket, BucketId, CategoryPlacement, CategorySource, HashPlacement, Place, Placed, RangePlacement, ShardId,
-    ShardSet, Token,
+    Bound, Bucket, BucketId, CategoryPlacement, CategorySource, HashPlacement, Labels, Place, Placed, RangePlacement,
+    ShardId, ShardSet, Spread, Token,
 };
 use crate::value::{Key, KeyType};
 
@@ -27,6 +27,7 @@ impl KeyspaceId {
 pub struct Keyspace {
     name: String,
     key_type: KeyType,
+    labels: Labels,
     strategy: Strategy,
     /// owners of at least one bucket: a question that every fan-out asks
     shards: ShardSet,
@@ -55,15 +56,16 @@ impl Strategy {
 }
 
 impl Keyspace {
-    pub(super) fn new(name: String, key_type: KeyType, strategy: Strategy) -> Keyspace {
+    pub(super) fn new(name: String, key_type: KeyType, labels: Labels, strategy: Strategy) -> Keyspace {
         let shards = match &strategy {
             Strategy::Hash(hash) => hash.owners().iter().copied().collect(),
             Strategy::Range(range) => range.owners().iter().copied().collect(),
-            Strategy::Category(category) => category.buckets().map(|(_, _, shard)| shard).collect(),
+            Strategy::Category(category) => category.owners().collect(),
         };
         Keyspace {
             name,
             key_type,
+            labels,
             strategy,
             shards,
         }
@@ -77,6 +79,58 @@ impl Keyspace {
     /// Type of the key columns of its tables (int2, int4 and int8 may be mixed).
     pub fn key_type(&self) -> KeyType {
         self.key_type
+    }
+
+    /// What the labels of a shard must contain to own a bucket; a category may demand more
+    /// ([`Keyspace::labels_of`]).
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// Does any bucket demand labels?
+    pub(super) fn demands_labels(&self) -> bool {
+        let of_categories = match &self.strategy {
+            Strategy::Hash(_) | Strategy::Range(_) => false,
+            Strategy::Category(category) => category.spreads().iter().any(|spread| !spread.labels().is_empty()),
+        };
+        of_categories || !self.labels.is_empty()
+    }
+
+    /// All that the labels of a shard must contain to own this bucket.
+    pub fn labels_of(&self, bucket: BucketId) -> Labels {
+        let mut labels = self.labels.clone();
+        if let Strategy::Category(category) = &self.strategy
+            && let Some((spread, _)) = category.bucket(bucket)
+        {
+            labels.extend(
+                spread
+                    .labels()
+                    .iter()
+                    .map(|(label, value)| (label.clone(), value.clone())),
+            );
+        }
+        labels
+    }
+
+    /// The tokens of a bucket, both ends inclusive; `None` for ranges. In a category keyspace they count within the
+    /// bucket's category.
+    pub fn arc(&self, bucket: BucketId) -> Option<(Token, Token)> {
+        match &self.strategy {
+            Strategy::Hash(hash) => hash.arc(bucket),
+            Strategy::Range(_) => None,
+            Strategy::Category(category) => {
+                let (spread, piece) = category.bucket(bucket)?;
+                spread.arcs().piece(piece)
+            }
+        }
+    }
+
+    /// The category that a bucket belongs to; `None` for other strategies.
+    pub fn spread_of(&self, bucket: BucketId) -> Option<&Spread> {
+        match &self.strategy {
+            Strategy::Hash(_) | Strategy::Range(_) => None,
+            Strategy::Category(category) => category.bucket(bucket).map(|(spread, _)| spread),
+        }
     }
 
     /// Buckets and their owners.
@@ -95,8 +149,11 @@ impl Keyspace {
                 located(bucket, hash.owners().get(bucket).copied()).unwrap_or(Placed::Mistyped)
             }
             Strategy::Range(range) => {
-                let bucket = range.range_of(key);
-                located(bucket, range.owners().get(bucket).copied()).unwrap_or(Placed::BeyondRanges)
+                let position = range.range_of(key);
+                range
+                    .bucket_at(position)
+                    .and_then(|bucket| located(bucket, range.owners().get(position).copied()))
+                    .unwrap_or(Placed::BeyondRanges)
             }
             Strategy::Category(category) => match category.source() {
                 CategorySource::Lookup { .. } => Placed::CategoryNeeded,
@@ -140,7 +197,7 @@ impl Keyspace {
         match &self.strategy {
             Strategy::Hash(hash) => hash.owners().len(),
             Strategy::Range(range) => range.owners().len(),
-            Strategy::Category(category) => category.buckets().count(),
+            Strategy::Category(category) => category.bucket_count(),
         }
     }
 
@@ -160,10 +217,10 @@ impl Keyspace {
                 let (low, high) = hash.arc(id)?;
                 (index.to_string(), format!("tokens {} to {}", low.0, high.0))
             }
-            Strategy::Range(range) => (index.to_string(), range.describe(index)),
+            Strategy::Range(range) => (index.to_string(), range.describe(range.position(index)?)),
             Strategy::Category(category) => {
-                let (spread, arc, _) = category.buckets().nth(index)?;
-                (spread.bucket_name(arc), spread.describe(arc))
+                let (spread, piece) = category.bucket(id)?;
+                (spread.bucket_name(piece), spread.describe(piece))
             }
         };
         Some(Bucket {
@@ -178,8 +235,11 @@ impl Keyspace {
     pub fn owner(&self, bucket: BucketId) -> Option<ShardId> {
         match &self.strategy {
             Strategy::Hash(hash) => hash.owners().get(bucket.index()).copied(),
-            Strategy::Range(range) => range.owners().get(bucket.index()).copied(),
-            Strategy::Category(category) => category.buckets().nth(bucket.index()).map(|(_, _, shard)| shard),
+            Strategy::Range(range) => range.owners().get(range.position(bucket.index())?).copied(),
+            Strategy::Category(category) => {
+                let (spread, piece) = category.bucket(bucket)?;
+                spread.pieces().get(piece).map(|piece| piece.shard)
+            }
         }
     }
 }

@@ -22,11 +22,13 @@ mod build;
 mod draft;
 mod reconcile;
 mod evolve;
+mod change;
 mod document;
 mod document_read;
 
 pub use bucket::{Bucket, BucketId, Place, Placed, Token};
-pub use category::{CategoryPlacement, CategorySource, SpreadOver};
+pub use category::{CategoryPlacement, CategorySource, Spread};
+pub use change::{Change, ChangeFault, SplitAt, SpreadAt};
 pub use declaration::{
     Declaration, DeclaredCategory, DeclaredKeyspace, DeclaredRange, DeclaredStrategy, DeclaredTable, HashStart,
 };
@@ -37,6 +39,6 @@ pub use keyspace::{Keyspace, KeyspaceId, Strategy};
 pub use name::QualifiedName;
 pub use range::{Bound, RangePlacement};
 pub use ring::HashPlacement;
-pub use shard::{Shard, ShardState};
+pub use shard::{Labels, Shard, ShardState};
 pub use shard_set::{SHARDS_MAX, ShardId, ShardSet};
 pub use snapshot::{FunctionClass, TablePlacement, Topology};

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+/// Names and values: what a shard is (`region: eu-west`), or what one must be to own something.
+pub type Labels = BTreeMap<String, String>;
+
 /// One shard as the topology knows it (its address is configuration, not topology).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shard {
@@ -10,7 +13,7 @@ pub struct Shard {
     /// share of ring points, 1 to [`Shard::WEIGHT_MAX`]
     pub weight: u32,
     /// constraints for the rebalancer
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// still there, or only its index kept
     pub state: ShardState,
 }
@@ -33,8 +36,14 @@ impl Shard {
         Shard {
             name: name.into(),
             weight: 1,
-            labels: BTreeMap::new(),
+            labels: Labels::new(),
             state: ShardState::Serving,
         }
+    }
+    /// Does it carry all of these labels?
+    pub fn has_labels(&self, wanted: &Labels) -> bool {
+        wanted
+            .iter()
+            .all(|(label, value)| self.labels.get(label) == Some(value))
     }
 }

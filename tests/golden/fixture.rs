@@ -284,6 +284,7 @@ fn hash(name: &str, key_type: KeyType) -> DeclaredKeyspace {
     DeclaredKeyspace {
         name: name.to_string(),
         key_type,
+        labels: BTreeMap::new(),
         strategy,
     }
 }
@@ -301,6 +302,7 @@ pub(crate) fn topology(shards: usize, default_shard: Option<String>) -> Topology
         DeclaredCategory {
             name: name.to_string(),
             shards,
+            labels: BTreeMap::new(),
         }
     };
     let keyspaces = vec![
@@ -308,6 +310,7 @@ pub(crate) fn topology(shards: usize, default_shard: Option<String>) -> Topology
         DeclaredKeyspace {
             name: "time".to_string(),
             key_type: KeyType::Timestamptz,
+            labels: BTreeMap::new(),
             strategy: DeclaredStrategy::Range {
                 ranges: vec![
                     range(Some("2026-04-01T00:00:00Z"), 0),
@@ -319,6 +322,7 @@ pub(crate) fn topology(shards: usize, default_shard: Option<String>) -> Topology
         DeclaredKeyspace {
             name: "instrument".to_string(),
             key_type: KeyType::Text,
+            labels: BTreeMap::new(),
             strategy: DeclaredStrategy::Category {
                 source: CategorySource::Lookup {
                     table: QualifiedName::public("instruments"),

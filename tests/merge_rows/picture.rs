@@ -82,6 +82,7 @@ fn declaration(count: usize) -> Declaration {
         keyspaces: vec![DeclaredKeyspace {
             name: "user".to_string(),
             key_type: KeyType::Int8,
+            labels: BTreeMap::new(),
             strategy: DeclaredStrategy::Hash {
                 buckets: 64,
                 start: HashStart::Ring,

@@ -196,10 +196,14 @@ fn keyspace_rows(rows: &mut Rows, keyspace: &DeclaredKeyspace) {
     let DeclaredKeyspace {
         name,
         key_type,
+        labels,
         strategy,
     } = keyspace;
     let key = |what: &str| format!("keyspaces.{name}.{what}");
     put(rows, &key("type"), key_type.name());
+    for (label, value) in labels {
+        put(rows, &key(&format!("labels.{label}")), value);
+    }
     match strategy {
         DeclaredStrategy::Hash { buckets, start } => {
             put(rows, &key("strategy"), "hash");
@@ -248,6 +252,13 @@ fn keyspace_rows(rows: &mut Rows, keyspace: &DeclaredKeyspace) {
                     &key(&format!("categories.{}", category.name)),
                     category.shards.join(", "),
                 );
+                for (label, value) in &category.labels {
+                    put(
+                        rows,
+                        &key(&format!("categories.{}.labels.{label}", category.name)),
+                        value,
+                    );
+                }
             }
             if !default.is_empty() {
                 put(rows, &key("default"), default.join(", "));
