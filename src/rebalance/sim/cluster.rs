@@ -104,6 +104,7 @@ fn users(settled: &Settled, skew: f64, dice: &mut Dice) -> Result<Cluster, Trace
     let keyspace = DeclaredKeyspace {
         name: "user".to_owned(),
         key_type: KeyType::Int8,
+        labels: BTreeMap::new(),
         strategy: DeclaredStrategy::Hash {
             buckets: BUCKETS,
             start: HashStart::Ring,
@@ -185,11 +186,13 @@ fn instruments(settled: &Settled, hot: &[&str], dice: &mut Dice) -> Result<Clust
         DeclaredCategory {
             name: (*category).to_owned(),
             shards,
+            labels: BTreeMap::new(),
         }
     });
     let keyspace = DeclaredKeyspace {
         name: "instrument".to_owned(),
         key_type: KeyType::Text,
+        labels: BTreeMap::new(),
         strategy: DeclaredStrategy::Category {
             source: CategorySource::Lookup {
                 table: QualifiedName::public("instruments"),
@@ -242,6 +245,7 @@ fn tenants(settled: &Settled, dice: &mut Dice) -> Result<Cluster, TraceFault> {
     let keyspace = DeclaredKeyspace {
         name: "tenant".to_owned(),
         key_type: KeyType::Int8,
+        labels: BTreeMap::new(),
         strategy: DeclaredStrategy::Range {
             ranges: ranges.collect(),
         },

@@ -7,13 +7,17 @@
 mod dice;
 mod trace_error;
 mod trace;
-mod synthetic;
 mod cluster;
+mod synthetic;
 mod trace_text;
-mod replay;
+mod observation;
+mod recorder;
 mod optimum;
+mod replay;
 mod picture;
 
+pub use observation::Observation;
+pub use recorder::Recorder;
 pub use synthetic::{Kind, Synthetic};
 pub use trace::{Busy, Silent, TRACE_TICKS_MAX, TRACE_UNITS_MAX, Tick, Trace, Unit};
 pub use trace_error::{TraceError, TraceFault};

@@ -47,7 +47,7 @@ fn a_recording_replays_as_the_load_came() {
             }
         }
         let bytes = |trace: &Trace| trace.units.iter().map(|unit| unit.bytes).sum::<u64>() / 1_000_000;
-        assert_eq!(bytes(&again), bytes(&trace), "{kind:?}");
+        assert!(bytes(&again).abs_diff(bytes(&trace)) <= 1, "{kind:?}");
     }
 }
 

@@ -8,12 +8,9 @@ use std::time::Duration;
 
 use super::trace::{Tick, Trace, Unit};
 use crate::telemetry::{
-    BucketLoad, Ewma, HeavyKey, KeyspaceLoad, LoadSnapshot, Moment, SampledKey, ShardLoad, Windows,
+    BucketLoad, Ewma, HEAVY_KEYS, HeavyKey, KeyspaceLoad, LoadSnapshot, Moment, SampledKey, ShardLoad, Windows,
 };
 use crate::topology::{BucketId, KeyspaceId, Place, ShardId, Topology};
-
-/// As many heavy keys as telemetry keeps per keyspace.
-const HEAVY_MAX: usize = 64;
 
 /// As many sampled keys as telemetry keeps per keyspace.
 const SAMPLES_MAX: usize = 1024;
@@ -282,7 +279,7 @@ struct Weighed<'t> {
 
 fn heavy(heaviest_first: &[Weighed<'_>]) -> Vec<HeavyKey> {
     let total: f64 = heaviest_first.iter().map(|key| key.weight).sum();
-    let heavy = heaviest_first.iter().take(HEAVY_MAX).map(|key| HeavyKey {
+    let heavy = heaviest_first.iter().take(HEAVY_KEYS).map(|key| HeavyKey {
         key: key.unit.key.clone(),
         bucket: key.place.bucket,
         share: key.weight / total,
