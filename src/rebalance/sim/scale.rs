@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::optimum::{Room, lowest_level, optimum, rooms};
 use super::replay::Replay;
-use super::simulate::{Simulation, SimulationError, carried_out, simulate};
+use super::simulate::{Simulation, SimulationError, simulate};
 use super::trace::{Tick, Trace, Unit};
 use crate::rebalance::{History, Policy, Proposal, propose};
 use crate::topology::{Declaration, Evolved, Keyspace, SHARDS_MAX, Shard, ShardState, Topology, TopologyError};
@@ -291,7 +291,8 @@ fn plan(trace: &Trace, tick: Tick, policy: &Policy) -> Result<(Topology, Vec<Pro
         let Some(proposal) = judgement.proposals.into_iter().next() else {
             break;
         };
-        let next = carried_out(&proposal, topology).map_err(|source| SimulationError {
+        let next = proposal.changes(topology).and_then(|changes| topology.changed(&changes));
+        let next = next.map_err(|source| SimulationError {
             number: plan.len().saturating_add(1),
             source,
         })?;

@@ -11,7 +11,7 @@ use super::replay::Replay;
 use super::trace::{Tick, Trace};
 use crate::rebalance::{Finding, History, Policy, Proposal, propose};
 use crate::telemetry::Moment;
-use crate::topology::{ShardId, Topology, TopologyError};
+use crate::topology::{Change, ShardId, Topology, TopologyError};
 
 /// Backends that copying keeps busy, on the shard that gives and on the one that takes.
 const COPY_BACKENDS: f64 = 1.0;
@@ -58,6 +58,8 @@ pub struct Move {
     pub done: Option<Duration>,
     /// what was proposed
     pub proposal: Proposal,
+    /// the same in terms of the topology that it was made for
+    pub changes: Vec<Change>,
 }
 
 /// Something that no move helps against.
@@ -182,10 +184,12 @@ impl Run<'_> {
         let Some(proposal) = judgement.proposals.into_iter().next() else {
             return Ok(());
         };
-        let next = carried_out(&proposal, topology).map_err(|source| SimulationError {
+        let fault = |source| SimulationError {
             number: self.moves.len().saturating_add(1),
             source,
-        })?;
+        };
+        let changes = proposal.changes(topology).map_err(fault)?;
+        let next = topology.changed(&changes).map_err(fault)?;
         self.history.proposed(&proposal, topology);
         let duration = u64::try_from(proposal.duration().as_millis()).unwrap_or(u64::MAX);
         self.under_way = Some(UnderWay {
@@ -198,6 +202,7 @@ impl Run<'_> {
             decided: self.replay.length(),
             done: None,
             proposal,
+            changes,
         });
         Ok(())
     }
@@ -225,11 +230,6 @@ impl Run<'_> {
             *busy = COPY_BACKENDS.min(COPY_SHARE_MAX * capacity);
         }
     }
-}
-
-/// What a topology becomes by a proposal.
-pub(super) fn carried_out(proposal: &Proposal, topology: &Topology) -> Result<Topology, TopologyError> {
-    topology.changed(&proposal.changes(topology)?)
 }
 
 /// Are they about the same thing? Their figures may differ.
