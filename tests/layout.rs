@@ -10,10 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms up to and with this one do no I/O and know neither time nor chance.
-const LAST_PURE_ROOM: &str = "telemetry";
-
-/// Rooms that the house will have later and that are pure too.
-const PURE_LATER: [&str; 1] = ["rebalance"];
+const LAST_PURE_ROOM: &str = "rebalance";
 
 /// What a pure room may not name.
 const IMPURE: [&str; 22] = [
@@ -283,8 +280,7 @@ fn findings(library: &str, files: &[File]) -> Vec<String> {
         if let (Some(room), None) = (&room, position) {
             tell(1, format!("room {room} isn't listed in src/lib.rs"));
         }
-        let pure = room.as_ref().is_some_and(|room| PURE_LATER.contains(&room.as_str()))
-            || position.is_some_and(|position| position <= last_pure);
+        let pure = position.is_some_and(|position| position <= last_pure);
         let depth = file.path.components().count();
         for (number, code) in joined(file.code()) {
             for path in paths(&code) {

@@ -263,7 +263,12 @@ fn spread(
     Ok(Strategy::Category(placement))
 }
 
-/// Where the second and all further arcs of a spread begin.
+/// Where the second and all further arcs of a spread over so many shards begin; `None` if they don't ascend, or aren't as
+/// many.
+pub fn spread_starts(shards: usize, at: &SpreadAt) -> Option<Vec<Token>> {
+    starts(shards, at).ok()
+}
+
 fn starts(shards: usize, at: &SpreadAt) -> Result<Vec<Token>, ChangeFault> {
     let starts = match at {
         SpreadAt::Tokens(tokens) => tokens.clone(),

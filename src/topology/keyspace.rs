@@ -133,6 +133,17 @@ impl Keyspace {
         }
     }
 
+    /// A category's buckets and their owners, in order of tokens; none if it isn't listed.
+    pub fn buckets_of(&self, category: Option<&str>) -> Vec<(BucketId, ShardId)> {
+        let Strategy::Category(placement) = &self.strategy else {
+            return Vec::new();
+        };
+        let spread = placement
+            .position(category)
+            .and_then(|position| placement.spreads().get(position));
+        spread.map(Spread::buckets).unwrap_or_default()
+    }
+
     /// Buckets and their owners.
     pub fn strategy(&self) -> &Strategy {
         &self.strategy

@@ -23,12 +23,14 @@ mod draft;
 mod reconcile;
 mod evolve;
 mod change;
+mod change_document;
 mod document;
 mod document_read;
 
 pub use bucket::{Bucket, BucketId, Place, Placed, Token};
 pub use category::{CategoryPlacement, CategorySource, Spread};
-pub use change::{Change, ChangeFault, SplitAt, SpreadAt};
+pub use change::{Change, ChangeFault, SplitAt, SpreadAt, spread_starts};
+pub use change_document::{WrittenChange, WrittenSplit};
 pub use declaration::{
     Declaration, DeclaredCategory, DeclaredKeyspace, DeclaredRange, DeclaredStrategy, DeclaredTable, HashStart,
 };

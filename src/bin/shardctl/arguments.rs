@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::demo::DemoOptions;
+use crate::init::InitOptions;
 use crate::record::RecordOptions;
 use crate::simulate::SimulateOptions;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -82,6 +83,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Write a commented configuration from what a running Postgres says of its tables; needs no proxy
+    Init(InitOptions),
     /// Have the proxy read its configuration again
     Reload,
     /// Replay a trace of load through the rebalancer, as if each proposal were carried out; needs no server

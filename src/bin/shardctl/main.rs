@@ -12,6 +12,7 @@ mod demo;
 mod duration;
 mod failure;
 mod findings;
+mod init;
 mod json;
 mod offline;
 mod record;
@@ -74,6 +75,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         }
         Command::Record(options) => return record::record(arguments, options).await.map(|()| ExitCode::SUCCESS),
         Command::Demo(options) => return Box::pin(demo::run(options)).await.map(|()| ExitCode::SUCCESS),
+        Command::Init(options) => return init::run(options).await.map(|()| ExitCode::SUCCESS),
         Command::Check { config: None } => ask::ask(arguments, "CHECK").await?,
         Command::Check { config: Some(file) } => offline::check(file).await?,
     };

@@ -14,10 +14,15 @@ mod observation;
 mod recorder;
 mod optimum;
 mod replay;
+mod simulate;
+mod scale;
 mod picture;
+mod report;
 
 pub use observation::Observation;
 pub use recorder::Recorder;
+pub use scale::{Answer, GivesOut, Holding, ScaleError, Scaled, scale};
+pub use simulate::{Course, Figures, Found, Move, Simulation, SimulationError, simulate};
 pub use synthetic::{Kind, Synthetic};
 pub use trace::{Busy, Silent, TRACE_TICKS_MAX, TRACE_UNITS_MAX, Tick, Trace, Unit};
 pub use trace_error::{TraceError, TraceFault};

@@ -2,6 +2,8 @@
 //!
 //! Holds: a column shows the highest value of its time, so that no short peak is lost; no line is wider than 80 columns.
 
+use crate::rebalance::words::percent;
+
 /// Columns of time.
 pub(super) const COLUMNS: usize = 56;
 
@@ -59,11 +61,6 @@ pub(super) fn axis(ticks: usize, minutes: f64) -> String {
         }
     }
     line + "\n"
-}
-
-/// As the text of a percentage.
-pub(super) fn percent(share: f64) -> String {
-    format!("{:.0} %", share * 100.0)
 }
 
 /// At most so many characters, the last one an ellipsis if some are left out.

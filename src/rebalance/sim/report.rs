@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::picture::{axis, clipped, marks, percent, row};
+use super::picture::{axis, clipped, marks, row};
 use super::scale::{Answer, Holding, Scaled};
 use super::simulate::{Course, Figures, Found, Move, Simulation};
 use crate::rebalance::Proposal;
+use crate::rebalance::words::{bytes, percent};
 
 /// Columns of a terminal.
 const WIDTH: usize = 80;
@@ -309,21 +310,6 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 
 fn minutes(time: Duration) -> String {
     format!("{:.1} min", time.as_secs_f64() / 60.0)
-}
-
-fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KB", "MB", "GB", "TB"];
-    let mut value = bytes as f64 / 1000.0;
-    let mut unit = UNITS.iter();
-    let mut name = unit.next().copied().unwrap_or_default();
-    for larger in unit {
-        if value < 1000.0 {
-            break;
-        }
-        value /= 1000.0;
-        name = larger;
-    }
-    format!("{value:.1} {name}")
 }
 
 fn ticks_in(time: Duration, interval: Duration) -> usize {
