@@ -10,7 +10,7 @@ use crate::catalog::Catalog;
 use crate::config::Settings;
 use crate::discovery::{Finding, Health};
 use crate::plan::{Refusal, RouteStep};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{LoadSnapshot, Telemetry};
 use crate::topology::Topology;
 
 /// A future that a source answers with.
@@ -32,6 +32,10 @@ pub trait Sources: Send + Sync + 'static {
     fn registry(&self) -> &Registry;
     /// What was counted.
     fn telemetry(&self) -> &Telemetry;
+    /// The load of all shards and buckets, all proxies together; `None` before there is a topology.
+    fn load(&self) -> Option<Arc<LoadSnapshot>>;
+    /// Proxies whose measurements that load is made of, this one among them.
+    fn load_proxies(&self) -> usize;
     /// When the proxy started.
     fn started(&self) -> Instant;
     /// Now.

@@ -18,7 +18,7 @@ use shardgate::config::{self, Settings, Users};
 use shardgate::discovery::{self, Finding, Health, Severity};
 use shardgate::plan::{Context, Facts, Parameters, Refusal, Request, RouteStep, Verdict, refusal_kinds};
 use shardgate::session::{self, World, WorldParts};
-use shardgate::telemetry::{Start, Telemetry};
+use shardgate::telemetry::{LoadSnapshot, Start, Telemetry};
 use shardgate::topology::{ShardId, Topology};
 use shardgate::transaction::{
     Coordinator, Fault, Recovery, ShardAddress, Shards, Step, Sweeper, Verdict as Decided, forgetting,
@@ -327,6 +327,8 @@ async fn serve(
     }
     let keeper = Arc::clone(world);
     background.spawn(async move { keeper.discovery.run().await });
+    let keeper = Arc::clone(world);
+    background.spawn(async move { keeper.discovery.measure(Rng).await });
     let sweeper = Arc::clone(world);
     background.spawn(async move { sweep(&sweeper).await });
     let ready = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -556,6 +558,14 @@ impl Sources for Desk {
 
     fn telemetry(&self) -> &Telemetry {
         &self.world.telemetry
+    }
+
+    fn load(&self) -> Option<Arc<LoadSnapshot>> {
+        Some(self.world.discovery.load())
+    }
+
+    fn load_proxies(&self) -> usize {
+        self.world.discovery.proxies_heard().saturating_add(1)
     }
 
     fn started(&self) -> Instant {

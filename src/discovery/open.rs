@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::config::{Settings, Users};
 use crate::discovery::categories::{Fixed, Known, derive};
 use crate::discovery::health::Board;
+use crate::discovery::loads::Loads;
 use crate::discovery::reach::Reach;
 use crate::discovery::sequences::Sequences;
 use crate::discovery::shard_catalog::ShardCatalog;
@@ -42,6 +43,7 @@ pub(super) struct Inner {
     pub(super) fixed: Fixed,
     sequences: Sequences,
     pub(super) board: Board,
+    pub(super) loads: Loads,
     /// something differs from the picture
     pub(super) stale: Notify,
     /// counts changes of the list of shards
@@ -80,6 +82,7 @@ pub async fn open(
     let inner = Inner {
         clock,
         picture: Picture::new(live.seen()?),
+        loads: Loads::new(&live.topology),
         live: RwLock::new(Arc::new(live)),
         turn: Mutex::new(()),
         fixed,
@@ -520,6 +523,7 @@ impl Inner {
     /// Swaps both what the room runs under and the picture.
     pub(super) fn replace(&self, live: Live) -> Result<(), Error> {
         let seen = live.seen()?;
+        self.loads.meter.follow(&live.topology);
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
         self.picture.swap(seen);
         Ok(())

@@ -23,7 +23,9 @@ const TABLES: &str = "CREATE SCHEMA IF NOT EXISTS shardgate; \
     CREATE TABLE IF NOT EXISTS shardgate.topology (epoch bigint PRIMARY KEY, document text NOT NULL, \
     stored_at timestamptz NOT NULL DEFAULT now()); \
     CREATE TABLE IF NOT EXISTS shardgate.category (keyspace text NOT NULL, key text COLLATE \"C\" NOT NULL, \
-    category text NOT NULL, fixed_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (keyspace, key))";
+    category text NOT NULL, fixed_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (keyspace, key)); \
+    CREATE UNLOGGED TABLE IF NOT EXISTS shardgate.load (proxy text COLLATE \"C\" PRIMARY KEY, \
+    written_at timestamptz NOT NULL, document text NOT NULL)";
 
 /// One keyspace's name and one key.
 pub(super) type NamedKey = (String, String);
@@ -32,7 +34,8 @@ pub(super) type NamedKey = (String, String);
 /// and any shard may decide a transaction.
 pub(super) async fn create(reach: &Reach) -> Result<(), Error> {
     // A look first: most starts find all of it, and creating takes locks.
-    let seen = "SELECT to_regclass('shardgate.topology') IS NOT NULL AND to_regclass('shardgate.category') IS NOT NULL";
+    let seen = "SELECT to_regclass('shardgate.topology') IS NOT NULL AND to_regclass('shardgate.category') IS NOT NULL \
+        AND to_regclass('shardgate.load') IS NOT NULL";
     let seen = reach.batch(&format!("{seen}; {STORE_IS_THERE}"), STORE_TIMEOUT).await?;
     let is_there = |rows: &Vec<_>| rows.first().is_some_and(|row| Cells::new(row, reach.name()).is(0));
     if seen.iter().all(is_there) {
@@ -149,6 +152,6 @@ pub(super) async fn fix(
 }
 
 /// undefined_table, invalid_schema_name
-fn is_absent(code: &str) -> bool {
+pub(super) fn is_absent(code: &str) -> bool {
     matches!(code, "42P01" | "3F000")
 }

@@ -1,0 +1,49 @@
+//! Reports of load on home: one row per proxy, renewed every few seconds.
+//!
+//! Why unlogged: a report is worth nothing after a crash, and without WAL it costs a server nearly nothing.
+//! Holds: time is home's alone, so clocks of proxies may differ; a row that isn't renewed is neither read nor kept.
+
+use std::time::Duration;
+
+use crate::discovery::cells::Cells;
+use crate::discovery::reach::{Reach, literal};
+use crate::discovery::{Error, store};
+use crate::telemetry::LoadReport;
+
+/// A report that is this old is not counted: its proxy has missed three.
+const FRESH: &str = "interval '20 seconds'";
+/// A row that is this old is deleted.
+const KEPT: &str = "interval '1 minute'";
+
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Leaves this proxy's report and answers those of the others; one that can't be read (of another version) is left out.
+pub(super) async fn exchange(reach: &Reach, proxy: &str, report: &LoadReport) -> Result<Vec<LoadReport>, Error> {
+    let document = report
+        .to_json()
+        .map_err(|_| Error::Bug("a load can't be written as JSON"))?;
+    let (proxy, document) = (literal(proxy), literal(&document));
+    let sql = format!(
+        "SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '1s'; \
+         DELETE FROM shardgate.load WHERE proxy IN (SELECT proxy FROM shardgate.load \
+         WHERE written_at < now() - {KEPT} AND proxy <> {proxy} FOR UPDATE SKIP LOCKED); \
+         INSERT INTO shardgate.load (proxy, written_at, document) VALUES ({proxy}, now(), {document}) \
+         ON CONFLICT (proxy) DO UPDATE SET written_at = excluded.written_at, document = excluded.document; \
+         SELECT document FROM shardgate.load WHERE proxy <> {proxy} AND written_at > now() - {FRESH} ORDER BY proxy"
+    );
+    let rows = match reach.rows(&sql, EXCHANGE_TIMEOUT).await {
+        Err(Error::Server { code, .. }) if store::is_absent(&code) => {
+            store::create(reach).await?;
+            reach.rows(&sql, EXCHANGE_TIMEOUT).await?
+        }
+        answered => answered?,
+    };
+    let mut reports = Vec::new();
+    for row in &rows {
+        match LoadReport::from_json(Cells::new(row, reach.name()).text(0)?) {
+            Ok(report) => reports.push(report),
+            Err(error) => tracing::debug!(%error, "another proxy's load is left out"),
+        }
+    }
+    Ok(reports)
+}

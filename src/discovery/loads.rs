@@ -1,0 +1,280 @@
+//! The loops that keep the picture of load current: this proxy's rates, the other proxies' reports, the shards' own words.
+//!
+//! Why each proxy writes a report of its own and adds up all of them itself: no proxy is special, none waits for another,
+//! and whichever asks sees the whole. Holds: the data path waits for nothing here; questions go over connections of
+//! their own, with deadlines; with home down a proxy shows its own figures; a report that isn't renewed is soon not
+//! counted any more.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior};
+
+use crate::clock::Rng;
+use crate::config::ShardSettings;
+use crate::discovery::Discovery;
+use crate::discovery::load_store;
+use crate::discovery::open::{Inner, Live};
+use crate::discovery::reach::Reach;
+use crate::discovery::stage::by_index;
+use crate::discovery::survey;
+use crate::discovery::together::together;
+use crate::telemetry::{BucketSizes, LoadMeter, LoadReport, LoadSnapshot, Moment, ShardFacts};
+use crate::topology::{ShardId, Topology};
+
+/// How often counters become rates.
+const TICK: Duration = Duration::from_secs(1);
+/// How often reports are exchanged and shards are asked what they run.
+const EXCHANGE: Duration = Duration::from_secs(5);
+/// How often sizes are estimated.
+const SURVEY: Duration = Duration::from_secs(60);
+
+/// What is known of load besides what the meter measures.
+#[derive(Debug)]
+pub(super) struct Loads {
+    /// this proxy's
+    pub(super) meter: LoadMeter,
+    /// guards what others said; held for a clone or a swap
+    heard: Mutex<Heard>,
+    merged: watch::Sender<Arc<LoadSnapshot>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Heard {
+    /// of the other proxies
+    reports: Arc<Vec<LoadReport>>,
+    /// by shard index
+    active: BTreeMap<ShardId, u32>,
+    shard_sizes: BTreeMap<ShardId, u64>,
+    sizes: Arc<BucketSizes>,
+}
+
+// === impl Loads ===
+
+impl Loads {
+    pub(super) fn new(topology: &Topology) -> Loads {
+        let meter = LoadMeter::new(topology);
+        let none = LoadSnapshot::merge(topology, Moment::default(), &[], &[], &BucketSizes::new());
+        Loads {
+            meter,
+            heard: Mutex::default(),
+            merged: watch::Sender::new(Arc::new(none)),
+        }
+    }
+
+    fn heard(&self) -> Heard {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn hear(&self, change: impl FnOnce(&mut Heard)) {
+        change(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Discovery {
+    /// What the data path counts its load in.
+    pub fn load_meter(&self) -> &LoadMeter {
+        &self.inner.loads.meter
+    }
+
+    /// The load of all shards and buckets, all proxies together; about a second old while [`Discovery::measure`] runs.
+    pub fn load(&self) -> Arc<LoadSnapshot> {
+        Arc::clone(&self.inner.loads.merged.borrow())
+    }
+
+    /// The same, with news: a new picture about every second.
+    pub fn watch_load(&self) -> watch::Receiver<Arc<LoadSnapshot>> {
+        self.inner.loads.merged.subscribe()
+    }
+
+    /// Other proxies whose reports are counted in.
+    pub fn proxies_heard(&self) -> usize {
+        self.inner.loads.heard().reports.len()
+    }
+
+    /// Keeps the picture of load current until the future is dropped: the owner awaits it in a task.
+    pub async fn measure(&self, rng: Rng) {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(tick_forever(Arc::clone(&self.inner)));
+        tasks.spawn(ask_forever(Arc::clone(&self.inner)));
+        tasks.spawn(survey_forever(Arc::clone(&self.inner)));
+        match rng.bytes::<8>() {
+            Ok(name) => {
+                let proxy = format!("{:016x}", u64::from_be_bytes(name));
+                tasks.spawn(exchange_forever(Arc::clone(&self.inner), proxy));
+            }
+            Err(error) => tracing::error!(%error, "this proxy has no name: its load is not told to others"),
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+async fn tick_forever(inner: Arc<Inner>) {
+    let mut ticks = every(TICK);
+    ticks.tick().await; // the first is at once
+    let mut before = inner.clock.now();
+    loop {
+        ticks.tick().await;
+        let now = inner.clock.now();
+        inner.loads.meter.tick(now.saturating_duration_since(before));
+        before = now;
+        let merged = merge(&inner);
+        inner.loads.merged.send_replace(Arc::new(merged));
+    }
+}
+
+fn moment(inner: &Inner) -> Moment {
+    let seconds = Duration::try_from_secs_f64(inner.clock.unix_seconds()).unwrap_or_default();
+    Moment(u64::try_from(seconds.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn merge(inner: &Inner) -> LoadSnapshot {
+    let live = inner.live();
+    let heard = inner.loads.heard();
+    let at = moment(inner);
+    let own = inner.loads.meter.report(at);
+    let reports: Vec<&LoadReport> = heard.reports.iter().chain([&own]).collect();
+    let indices = 0..live.topology.shards().len();
+    let facts = indices.filter_map(ShardId::new).map(|shard| ShardFacts {
+        capacity: capacity(&live, shard),
+        active_backends: heard.active.get(&shard).copied(),
+        size_bytes: heard.shard_sizes.get(&shard).copied(),
+    });
+    let facts: Vec<ShardFacts> = facts.collect();
+    LoadSnapshot::merge(&live.topology, at, &reports, &facts, &heard.sizes)
+}
+
+/// Backends that a shard can keep busy: as configured; else this machine's CPUs for a shard on it; else as many as it may
+/// have at all.
+fn capacity(live: &Live, shard: ShardId) -> f64 {
+    let name = live.topology.shard_name(shard);
+    let declared = live.settings.shards.iter().find(|declared| declared.name == name);
+    let cpus = || {
+        declared
+            .filter(|declared| is_here(declared))
+            .and_then(|_| std::thread::available_parallelism().ok())
+            .and_then(|count| u32::try_from(NonZero::get(count)).ok())
+    };
+    match declared.and_then(|declared| declared.capacity) {
+        Some(capacity) => f64::from(capacity),
+        None => f64::from(cpus().unwrap_or(live.settings.pool.size)),
+    }
+}
+
+/// Does a shard run on this machine?
+fn is_here(shard: &ShardSettings) -> bool {
+    let host = shard.primary.host.as_str();
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// Writes this proxy's report to home and reads the others'.
+async fn exchange_forever(inner: Arc<Inner>, proxy: String) {
+    let mut ticks = every(EXCHANGE);
+    let mut connection: Option<Arc<Reach>> = None;
+    let mut silent = false;
+    loop {
+        ticks.tick().await;
+        let live = inner.live();
+        let Some(home) = live.home() else { continue };
+        let reach = match connection.take() {
+            Some(reach) if reach.endpoint() == home.endpoint() => reach,
+            Some(_) | None => home.twin(),
+        };
+        let report = inner.loads.meter.report(moment(&inner));
+        match load_store::exchange(&reach, &proxy, &report).await {
+            Ok(reports) => {
+                if silent {
+                    tracing::info!("load is exchanged with other proxies again");
+                }
+                silent = false;
+                inner.loads.hear(|heard| heard.reports = Arc::new(reports));
+            }
+            Err(error) => {
+                if !silent {
+                    tracing::warn!(%error, "load is not exchanged with other proxies: local figures only");
+                }
+                silent = true;
+                inner.loads.hear(|heard| heard.reports = Arc::default());
+            }
+        }
+        connection = Some(reach);
+    }
+}
+
+/// Connections of their own to all serving shards, kept as long as they lead to the same place.
+#[derive(Default)]
+struct Lines(BTreeMap<ShardId, Arc<Reach>>);
+
+impl Lines {
+    fn to(&mut self, live: &Live) -> Vec<(ShardId, Arc<Reach>)> {
+        let mut before = std::mem::take(&mut self.0);
+        for (index, reach) in by_index(&live.reaches, &live.topology).into_iter().enumerate() {
+            let (Some(shard), Some(reach)) = (ShardId::new(index), reach) else {
+                continue;
+            };
+            let line = match before.remove(&shard) {
+                Some(line) if line.endpoint() == reach.endpoint() => line,
+                Some(_) | None => reach.twin(),
+            };
+            self.0.insert(shard, line);
+        }
+        self.0.iter().map(|(shard, line)| (*shard, Arc::clone(line))).collect()
+    }
+}
+
+/// Asks every shard how many backends run a statement.
+async fn ask_forever(inner: Arc<Inner>) {
+    let mut ticks = every(EXCHANGE);
+    let mut lines = Lines::default();
+    loop {
+        ticks.tick().await;
+        let asked = lines.to(&inner.live());
+        let work = asked.into_iter().map(|(shard, line)| async move {
+            let active = survey::active_backends(&line).await.ok().flatten();
+            Ok(active.map(|active| (shard, active)))
+        });
+        let told = together(work).await.into_iter().filter_map(Result::ok).flatten();
+        let active = told.collect();
+        inner.loads.hear(|heard| heard.active = active);
+    }
+}
+
+/// Estimates the sizes of all buckets. What a shard doesn't say stays as it was.
+async fn survey_forever(inner: Arc<Inner>) {
+    let mut ticks = every(SURVEY);
+    let mut lines = Lines::default();
+    loop {
+        ticks.tick().await;
+        let live = inner.live();
+        let asked = lines.to(&live);
+        let work = asked.into_iter().map(|(shard, line)| {
+            let (topology, fixed) = (Arc::clone(&live.topology), inner.fixed.all());
+            async move { survey::sizes(&line, shard, &topology, &fixed).await }
+        });
+        for told in together(work).await {
+            match told {
+                Ok(sizes) => inner.loads.hear(|heard| {
+                    let mut all = (*heard.sizes).clone();
+                    all.extend(sizes.buckets);
+                    // A bucket that has gone elsewhere is told by its new shard.
+                    heard.sizes = Arc::new(all);
+                    heard.shard_sizes.insert(sizes.shard, sizes.total);
+                }),
+                Err(error) => tracing::debug!(%error, "sizes not estimated"),
+            }
+        }
+    }
+}
