@@ -33,7 +33,12 @@ fn traces() -> Vec<(String, Trace)> {
     let read = |file: &PathBuf| Trace::parse(&std::fs::read_to_string(file).unwrap());
     files
         .iter()
-        .map(|file| (name(file), read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))))
+        .map(|file| {
+            (
+                name(file),
+                read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display())),
+            )
+        })
         .collect()
 }
 
@@ -60,11 +65,21 @@ fn regret_is_small_and_nothing_flaps() {
         let simulation = simulated(&trace);
         let regret = simulation.regret(&simulation.rebalanced);
         let if_left = simulation.regret(&simulation.left_alone);
-        lines.push(format!("{name}: {regret:.3}, {if_left:.3} if left, {} proposals", simulation.moves.len()));
+        lines.push(format!(
+            "{name}: {regret:.3}, {if_left:.3} if left, {} proposals",
+            simulation.moves.len()
+        ));
         assert!(regret >= 1.0 - 1e-9, "{name}: better than the optimum: {regret}");
-        assert!(regret < if_left + 0.01, "{name}: worse than doing nothing: {regret}, {if_left}");
+        assert!(
+            regret < if_left + 0.01,
+            "{name}: worse than doing nothing: {regret}, {if_left}"
+        );
         if name == "noise" {
-            assert!(simulation.moves.is_empty(), "noise moved something:\n{}", simulation.to_text());
+            assert!(
+                simulation.moves.is_empty(),
+                "noise moved something:\n{}",
+                simulation.to_text()
+            );
         } else {
             assert!(!simulation.moves.is_empty(), "{name}: nothing was proposed");
             regrets.push(regret);
@@ -76,7 +91,10 @@ fn regret_is_small_and_nothing_flaps() {
                 let end = done.done.unwrap_or(Duration::MAX);
                 if let Some(before) = last.insert(bucket.clone(), end) {
                     let after = done.decided.saturating_sub(before);
-                    assert!(after >= policy.bucket_cooldown, "{name}: {bucket:?} again after {after:?}");
+                    assert!(
+                        after >= policy.bucket_cooldown,
+                        "{name}: {bucket:?} again after {after:?}"
+                    );
                 }
             }
         }
@@ -86,8 +104,14 @@ fn regret_is_small_and_nothing_flaps() {
     let (with, without) = (mean(&regrets), mean(&left));
     let lines = lines.join("\n");
     assert!(regrets.len() >= 9, "traces are missing:\n{lines}");
-    assert!(without > REGRET_IF_LEFT, "the traces show nothing: {without:.3}\n{lines}");
-    assert!(with <= REGRET_MAX, "mean regret {with:.3}, {without:.3} if left\n{lines}");
+    assert!(
+        without > REGRET_IF_LEFT,
+        "the traces show nothing: {without:.3}\n{lines}"
+    );
+    assert!(
+        with <= REGRET_MAX,
+        "mean regret {with:.3}, {without:.3} if left\n{lines}"
+    );
 }
 
 fn pinned(name: &str, text: &str) {
@@ -99,7 +123,10 @@ fn pinned(name: &str, text: &str) {
         return;
     }
     let golden = std::fs::read_to_string(&file).unwrap_or_default();
-    let line = golden.lines().zip(text.lines()).position(|(golden, text)| golden != text);
+    let line = golden
+        .lines()
+        .zip(text.lines())
+        .position(|(golden, text)| golden != text);
     assert!(
         golden == text,
         "{name} changed, first in line {:?} (UPDATE_GOLDEN=1 rewrites):\n{text}",
@@ -139,13 +166,20 @@ fn shardctl(arguments: &[&str]) -> (String, String, i32) {
         .output()
         .unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (text(&output.stdout), text(&output.stderr), output.status.code().unwrap())
+    (
+        text(&output.stdout),
+        text(&output.stderr),
+        output.status.code().unwrap(),
+    )
 }
 
 #[test]
 fn the_command_needs_no_server() {
     let (text, errors, code) = shardctl(&["simulate", "traces/noise.jsonl"]);
-    assert_eq!((text, errors.as_str(), code), (simulated(&trace("noise")).to_text(), "", 0));
+    assert_eq!(
+        (text, errors.as_str(), code),
+        (simulated(&trace("noise")).to_text(), "", 0)
+    );
     let (text, _, code) = shardctl(&["simulate", "traces/market.jsonl", "-o", "json"]);
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!((json.as_array().unwrap().len(), code), (1, 0));

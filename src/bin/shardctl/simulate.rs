@@ -114,7 +114,9 @@ fn policy(settings: &[String]) -> Result<Policy, Failure> {
         }
     }
     if policy.clear > policy.threshold {
-        return Err(Failure::new("clear lies above threshold: an overload would never begin"));
+        return Err(Failure::new(
+            "clear lies above threshold: an overload would never begin",
+        ));
     }
     Ok(policy)
 }
@@ -161,7 +163,14 @@ mod tests {
 
     #[test]
     fn a_policy_is_read_key_by_key() {
-        let policy = of(&["clear=0.5", "threshold=0.6", "bytes_per_hour=20GB", "hold=1m", "moves_per_day=3"]).unwrap();
+        let policy = of(&[
+            "clear=0.5",
+            "threshold=0.6",
+            "bytes_per_hour=20GB",
+            "hold=1m",
+            "moves_per_day=3",
+        ])
+        .unwrap();
         let expected = Policy {
             clear: 0.5,
             bytes_per_hour: 20_000_000_000,

@@ -82,7 +82,11 @@ impl Observation {
                 })
                 .collect(),
             buckets: snapshot.keyspaces.iter().flat_map(buckets).collect(),
-            keys: snapshot.keyspaces.iter().flat_map(|load| keys(load, topology)).collect(),
+            keys: snapshot
+                .keyspaces
+                .iter()
+                .flat_map(|load| keys(load, topology))
+                .collect(),
         }
     }
 
@@ -119,7 +123,11 @@ fn keys(load: &KeyspaceLoad, topology: &Topology) -> Vec<ObservedKey> {
     let Some(keyspace) = topology.keyspace(load.keyspace) else {
         return Vec::new();
     };
-    let busy: f64 = load.buckets.iter().map(|bucket| BucketLoad::busy(bucket).five_minutes).sum();
+    let busy: f64 = load
+        .buckets
+        .iter()
+        .map(|bucket| BucketLoad::busy(bucket).five_minutes)
+        .sum();
     let heavy = load.heavy.iter().map(|heavy| ObservedKey {
         keyspace: load.keyspace.index(),
         bucket: heavy.bucket.index(),
@@ -129,7 +137,10 @@ fn keys(load: &KeyspaceLoad, topology: &Topology) -> Vec<ObservedKey> {
         own: Some((heavy.share - heavy.error).max(0.0) * busy),
         weight: heavy.share,
     });
-    let others = load.samples.iter().filter(|sampled| !load.heavy.iter().any(|heavy| heavy.key == sampled.key));
+    let others = load
+        .samples
+        .iter()
+        .filter(|sampled| !load.heavy.iter().any(|heavy| heavy.key == sampled.key));
     let sampled = others.map(|sampled| ObservedKey {
         keyspace: load.keyspace.index(),
         bucket: sampled.bucket.index(),

@@ -167,7 +167,11 @@ impl Seen {
         };
         Seen {
             at: Moment(observation.at_ms),
-            shards: observation.shards.iter().map(|shard| shard.unattributed * weight).collect(),
+            shards: observation
+                .shards
+                .iter()
+                .map(|shard| shard.unattributed * weight)
+                .collect(),
             buckets: observation.buckets.iter().map(told).collect(),
         }
     }
@@ -328,7 +332,9 @@ fn weigh(trace: &mut Trace, observation: &Observation, topology: &Topology) {
         }
     }
     for bucket in observation.buckets.iter().filter(|bucket| bucket.bytes > 0) {
-        let units = there.get(&(bucket.keyspace, bucket.bucket)).map_or(&[][..], Vec::as_slice);
+        let units = there
+            .get(&(bucket.keyspace, bucket.bucket))
+            .map_or(&[][..], Vec::as_slice);
         let count = u64::try_from(units.len()).unwrap_or(u64::MAX);
         match (bucket.bytes.checked_div(count), KeyspaceId::new(bucket.keyspace)) {
             (Some(each), _) => {

@@ -24,7 +24,11 @@ fn short(kind: Kind) -> Trace {
         keys: Some(200),
         ..Synthetic::new(kind, 4)
     };
-    Trace::parse(&format!("{{\"trace\":1,\"synthetic\":{}}}", serde_json::to_string(&trace).unwrap())).unwrap()
+    Trace::parse(&format!(
+        "{{\"trace\":1,\"synthetic\":{}}}",
+        serde_json::to_string(&trace).unwrap()
+    ))
+    .unwrap()
 }
 
 /// Utilisation by shard, tick by tick, but for the first tick, which a recording only begins with.
@@ -43,7 +47,10 @@ fn a_recording_replays_as_the_load_came() {
         assert_eq!(wanted.len(), had.len());
         for (tick, (wanted, had)) in wanted.iter().zip(&had).enumerate() {
             for (wanted, had) in wanted.iter().zip(had) {
-                assert!((wanted - had).abs() < 0.005, "{kind:?}, tick {tick}: {had} for {wanted}");
+                assert!(
+                    (wanted - had).abs() < 0.005,
+                    "{kind:?}, tick {tick}: {had} for {wanted}"
+                );
             }
         }
         let bytes = |trace: &Trace| trace.units.iter().map(|unit| unit.bytes).sum::<u64>() / 1_000_000;
@@ -59,7 +66,9 @@ fn a_recording_knows_what_keys_carry() {
     let carried = |trace: &Trace, key: &str| {
         let unit = trace.units.iter().position(|unit| unit.key.to_text() == key).unwrap();
         let busy = trace.ticks.iter().flat_map(|tick| &tick.busy);
-        busy.filter(|busy| busy.unit == unit).map(|busy| busy.sum()).sum::<f64>()
+        busy.filter(|busy| busy.unit == unit)
+            .map(|busy| busy.sum())
+            .sum::<f64>()
     };
     for key in ["EURUSD", "GBPUSD", "AUDJPY", "EQ07"] {
         let (wanted, had) = (carried(&trace, key), carried(&again, key));

@@ -218,7 +218,9 @@ impl Scaled {
                      second, and the largest shard can give {capacity:.1}. A key is never parted: a finer key, or a larger \
                      shard, would help."
                 );
-                wrapped(&why, WIDTH - 2).iter().for_each(|line| text.push_str(&format!("  {line}\n")));
+                wrapped(&why, WIDTH - 2)
+                    .iter()
+                    .for_each(|line| text.push_str(&format!("  {line}\n")));
             }
             Answer::NotFound { added, highest } => text.push_str(&format!(
                 "  No plan was found that holds: with {added} shards more the highest is still {}.\n",
@@ -267,7 +269,10 @@ impl Scaled {
 fn holds(holding: &Holding) -> String {
     let mut text = match holding.added.as_slice() {
         [] => "  The shards that there are can carry it.\n".to_owned(),
-        [one] => format!("  It holds with one shard more: {one}, of capacity {}.\n", holding.capacity),
+        [one] => format!(
+            "  It holds with one shard more: {one}, of capacity {}.\n",
+            holding.capacity
+        ),
         [first, .., last] => format!(
             "  It holds with {} shards more: {first} to {last}, of capacity {} each.\n",
             holding.added.len(),
@@ -295,7 +300,11 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     for word in text.split_whitespace() {
         let word = clipped(word, width);
         let Some(last) = lines.last_mut() else { continue };
-        let together = last.chars().count().saturating_add(1).saturating_add(word.chars().count());
+        let together = last
+            .chars()
+            .count()
+            .saturating_add(1)
+            .saturating_add(word.chars().count());
         if last.is_empty() {
             last.push_str(&word);
         } else if together <= width {

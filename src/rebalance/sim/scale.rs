@@ -136,7 +136,11 @@ fn hottest_key(trace: &Trace) -> Option<Answer> {
     let worst = all.max_by(|a, b| a.sum().total_cmp(&b.sum()))?;
     let unit = trace.units.get(worst.unit).filter(|_| worst.sum() > capacity)?;
     Some(Answer::KeyTooHot {
-        keyspace: trace.topology.keyspace(unit.keyspace).map_or("?", Keyspace::name).to_owned(),
+        keyspace: trace
+            .topology
+            .keyspace(unit.keyspace)
+            .map_or("?", Keyspace::name)
+            .to_owned(),
         key: unit.key.to_text(),
         busy: worst.sum(),
         capacity,
@@ -147,10 +151,7 @@ fn search(trace: &Trace, first: Option<&GivesOut>, policy: &Policy) -> Result<An
     let levels = optimum(trace);
     let worst = trace.ticks.iter().zip(&levels).max_by(|(_, a), (_, b)| a.total_cmp(b));
     let Some((worst, _)) = worst else {
-        return Ok(Answer::NotFound {
-            added: 0,
-            highest: 0.0,
-        });
+        return Ok(Answer::NotFound { added: 0, highest: 0.0 });
     };
     let least = shards_needed(trace, worst, policy.threshold);
     let mut best = f64::INFINITY;
@@ -241,7 +242,9 @@ fn with_shards(trace: &Trace, count: usize, like: Option<&str>) -> Result<(Trace
     };
     let capacities = trace.capacities.iter().copied();
     let larger = Trace {
-        capacities: capacities.chain(added.iter().map(|_| median(&trace.capacities))).collect(),
+        capacities: capacities
+            .chain(added.iter().map(|_| median(&trace.capacities)))
+            .collect(),
         ticks: trace.ticks.iter().map(|tick| reaching(tick, count)).collect(),
         topology,
         ..trace.clone()
@@ -275,7 +278,14 @@ fn plan(trace: &Trace, tick: Tick, policy: &Policy) -> Result<(Topology, Vec<Pro
         // Twice: only what lasts is an overload.
         ticks: vec![tick; 2],
         // Keys that appear later have their rows in the plan too.
-        units: trace.units.iter().map(|unit| Unit { since: 0, ..unit.clone() }).collect(),
+        units: trace
+            .units
+            .iter()
+            .map(|unit| Unit {
+                since: 0,
+                ..unit.clone()
+            })
+            .collect(),
         ..trace.clone()
     };
     let mut plan: Vec<Proposal> = Vec::new();
@@ -291,7 +301,9 @@ fn plan(trace: &Trace, tick: Tick, policy: &Policy) -> Result<(Topology, Vec<Pro
         let Some(proposal) = judgement.proposals.into_iter().next() else {
             break;
         };
-        let next = proposal.changes(topology).and_then(|changes| topology.changed(&changes));
+        let next = proposal
+            .changes(topology)
+            .and_then(|changes| topology.changed(&changes));
         let next = next.map_err(|source| SimulationError {
             number: plan.len().saturating_add(1),
             source,

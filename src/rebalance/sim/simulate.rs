@@ -283,7 +283,9 @@ impl Simulation {
 impl Course {
     /// By tick: of the shard that has most to do.
     pub fn highest(&self) -> impl Iterator<Item = f64> {
-        self.utilisation.iter().map(|shards| shards.iter().copied().fold(0.0, f64::max))
+        self.utilisation
+            .iter()
+            .map(|shards| shards.iter().copied().fold(0.0, f64::max))
     }
 
     /// By tick: of one shard.
