@@ -2,7 +2,8 @@
 //!
 //! Holds: rates go through the same averages as on the data path; a shard's windows remember what lay on it before a move,
 //! as they do in life; a bucket that a split made begins to be measured then.
-//! Absent: errors of measurement. Heavy keys and samples are told exactly, of all keys or of as many as a proxy keeps.
+//! Absent: errors of measurement. Heavy keys are told exactly; samples are as many as a proxy keeps, drawn evenly instead of
+//! by chance.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::trace::{Tick, Trace, Unit};
 use crate::telemetry::{
     BucketLoad, Ewma, HEAVY_KEYS, HeavyKey, KeyspaceLoad, LoadSnapshot, Moment, SampledKey, ShardLoad, Windows,
 };
-use crate::topology::{BucketId, KeyspaceId, Place, ShardId, Topology};
+use crate::topology::{BucketId, KeyspaceId, Place, ShardId, Token, Topology};
 
 /// As many sampled keys as telemetry keeps per keyspace.
 const SAMPLES_MAX: usize = 1024;
@@ -288,26 +289,29 @@ fn heavy(heaviest_first: &[Weighed<'_>]) -> Vec<HeavyKey> {
     heavy.collect()
 }
 
-/// All keys, or a systematic sample of as many as a proxy keeps: every n-th part of the load is one key's.
+/// A systematic sample of as many draws as a proxy keeps: every n-th part of the load is one key's, and a key that carries
+/// several parts is drawn as often, as statements of one key are.
 fn samples(keys: &[Weighed<'_>]) -> Vec<SampledKey> {
-    let sampled = |key: &Weighed<'_>, weight: f64| SampledKey {
-        key: key.unit.key.clone(),
-        token: crate::topology::Token(key.unit.key.hash()),
-        bucket: key.place.bucket,
-        weight,
-    };
-    if keys.len() <= SAMPLES_MAX {
-        return keys.iter().map(|key| sampled(key, key.weight)).collect();
-    }
+    let mut in_order: Vec<(BucketId, Token, &Weighed<'_>)> = keys
+        .iter()
+        .map(|key| (key.place.bucket, Token(key.unit.key.hash()), key))
+        .collect();
+    in_order.sort_by_key(|(bucket, token, _)| (*bucket, *token));
     let part = keys.iter().map(|key| key.weight).sum::<f64>() / SAMPLES_MAX as f64;
     let mut samples = Vec::with_capacity(SAMPLES_MAX);
-    let mut passed = 0.0;
-    for key in keys {
+    // Half a part ahead: the first draw lies in the middle of the first part.
+    let mut passed = part / 2.0;
+    for (bucket, token, key) in in_order {
         passed += key.weight;
-        let hits = ((passed / part) as usize)
+        let draws = ((passed / part) as usize)
             .min(SAMPLES_MAX)
             .saturating_sub(samples.len());
-        samples.extend((0..hits).map(|_| sampled(key, part)));
+        samples.extend((0..draws).map(|_| SampledKey {
+            key: key.unit.key.clone(),
+            token,
+            bucket,
+            weight: part,
+        }));
     }
     samples
 }

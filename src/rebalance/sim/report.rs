@@ -159,7 +159,7 @@ fn findings(findings: &[Found]) -> String {
     let mut text = "\nFindings\n".to_owned();
     for found in findings.iter().take(LISTED_MAX) {
         text.push_str(&format!("  -  {}, {}\n", minutes(found.at), found.finding.kind.name()));
-        let words = format!("{} {}", found.finding.what, found.finding.helps);
+        let words = format!("{}. {}", found.finding.what, found.finding.helps);
         for line in wrapped(&words, WIDTH - 5) {
             text.push_str(&format!("     {line}\n"));
         }
@@ -212,11 +212,12 @@ impl Scaled {
                 key,
                 busy,
                 capacity,
+                needed,
             } => {
                 let why = format!(
                     "No number of shards helps: key {key} of keyspace {keyspace} alone needs {busy:.1} busy seconds per \
-                     second, and the largest shard can give {capacity:.1}. A key is never parted: a finer key, or a larger \
-                     shard, would help."
+                     second, and the largest shard can give {capacity:.1}. A key is never parted: a finer key would help, \
+                     or a shard of capacity {needed:.0}."
                 );
                 wrapped(&why, WIDTH - 2)
                     .iter()
@@ -252,9 +253,16 @@ impl Scaled {
                 key,
                 busy,
                 capacity,
+                needed,
             } => json!({
                 "holds": false,
-                "hot_key": {"keyspace": keyspace, "key": key, "busy": rounded(*busy), "capacity": capacity},
+                "hot_key": {
+                    "keyspace": keyspace,
+                    "key": key,
+                    "busy": rounded(*busy),
+                    "capacity": capacity,
+                    "capacity_needed": needed,
+                },
             }),
             Answer::NotFound { added, highest } => json!({
                 "holds": false,

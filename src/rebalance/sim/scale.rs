@@ -63,6 +63,8 @@ pub enum Answer {
         busy: f64,
         /// of the largest shard
         capacity: f64,
+        /// with which a shard could carry it and stay below the threshold
+        needed: f64,
     },
     /// Nothing that was tried holds.
     NotFound {
@@ -101,7 +103,7 @@ pub enum ScaleError {
 pub fn scale(trace: &Trace, factor: f64, policy: &Policy) -> Result<Scaled, ScaleError> {
     let scaled = trace.scaled(factor);
     let first = gives_out(&scaled);
-    let answer = match hottest_key(&scaled) {
+    let answer = match hottest_key(&scaled, policy.threshold) {
         Some(too_hot) => too_hot,
         None => search(&scaled, first.as_ref(), policy)?,
     };
@@ -130,7 +132,7 @@ fn gives_out(trace: &Trace) -> Option<GivesOut> {
 }
 
 /// The key that no shard can carry, if there is one.
-fn hottest_key(trace: &Trace) -> Option<Answer> {
+fn hottest_key(trace: &Trace, threshold: f64) -> Option<Answer> {
     let capacity = trace.capacities.iter().copied().fold(0.0, f64::max);
     let all = trace.ticks.iter().flat_map(|tick| &tick.busy);
     let worst = all.max_by(|a, b| a.sum().total_cmp(&b.sum()))?;
@@ -144,6 +146,7 @@ fn hottest_key(trace: &Trace) -> Option<Answer> {
         key: unit.key.to_text(),
         busy: worst.sum(),
         capacity,
+        needed: (worst.sum() / threshold).ceil(),
     })
 }
 

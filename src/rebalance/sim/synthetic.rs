@@ -210,7 +210,7 @@ fn tick(kind: Kind, settled: &Settled, cluster: &Cluster, number: usize, dice: &
 fn level(kind: Kind, settled: &Settled, minute: f64) -> f64 {
     let part = minute / settled.minutes as f64;
     match kind {
-        Kind::Growth => settled.load + (0.66 - settled.load).max(0.0) * part,
+        Kind::Growth => settled.load + (0.66 - settled.load).max(0.0) * (part * 1.6).min(1.0),
         // One wave, lowest at the begin and at the end; a parabola, since a sine's last bit differs between machines.
         Kind::Diurnal => settled.load * (0.6 + 3.6 * part * (1.0 - part)),
         Kind::Zipf
@@ -228,7 +228,7 @@ fn level(kind: Kind, settled: &Settled, minute: f64) -> f64 {
 fn surge(kind: Kind, group: usize, minute: f64) -> f64 {
     match kind {
         Kind::FlashCrowd if group > 0 => 0.0,
-        Kind::FlashCrowd => 0.5 * plateau(minute, 15.0, 35.0),
+        Kind::FlashCrowd => 0.7 * plateau(minute, 15.0, 35.0),
         Kind::Market => 0.55 * plateau(minute, 8.0, 24.0) + 0.65 * plateau(minute, 44.0, 56.0),
         Kind::MovingHotSpot => {
             let from = 4.0 + 15.0 * group as f64;
