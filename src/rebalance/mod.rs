@@ -33,7 +33,7 @@ pub use policy::Policy;
 pub use proposal::{Action, Considered, Evidence, Outlook, Part, Proposal, Sizes, Step, TopKey};
 pub use render::{picture, table_row};
 pub use sim::{
-    Answer, Busy, Course, Figures, Found, GivesOut, Holding, Kind, Move, Observation, Recorder, ScaleError, Scaled,
-    Silent, Simulation, SimulationError, Synthetic, TRACE_TICKS_MAX, TRACE_UNITS_MAX, Tick, Trace, TraceError,
+    Answer, Busy, Course, Figures, Found, GivesOut, Holding, HotKey, Kind, Move, Observation, Recorder, ScaleError,
+    Scaled, Silent, Simulation, SimulationError, Synthetic, TRACE_TICKS_MAX, TRACE_UNITS_MAX, Tick, Trace, TraceError,
     TraceFault, Unit, scale, simulate,
 };

@@ -21,7 +21,7 @@ mod report;
 
 pub use observation::Observation;
 pub use recorder::Recorder;
-pub use scale::{Answer, GivesOut, Holding, ScaleError, Scaled, scale};
+pub use scale::{Answer, GivesOut, Holding, HotKey, ScaleError, Scaled, scale};
 pub use simulate::{Course, Figures, Found, Move, Simulation, SimulationError, simulate};
 pub use synthetic::{Kind, Synthetic};
 pub use trace::{Busy, Silent, TRACE_TICKS_MAX, TRACE_UNITS_MAX, Tick, Trace, Unit};

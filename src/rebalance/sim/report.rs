@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::picture::{axis, clipped, marks, row};
 use super::scale::{Answer, Holding, Scaled};
 use super::simulate::{Course, Figures, Found, Move, Simulation};
-use crate::rebalance::Proposal;
-use crate::rebalance::words::{bytes, percent};
+use crate::rebalance::words::{bytes, list, percent};
+use crate::rebalance::{FindingKind, Proposal};
 
 /// Columns of a terminal.
 const WIDTH: usize = 80;
@@ -130,7 +130,7 @@ fn moves(moves: &[Move]) -> String {
             Some(end) => format!("done at {}", minutes(end)),
             None => "not done when the trace ends".to_owned(),
         };
-        let when = format!("{}, {end}", minutes(done.decided));
+        let when = format!("{}, {end}, ", minutes(done.decided));
         text.push_str(&proposal(number, &when, &done.proposal));
     }
     text.push_str(&left_out(moves.len()));
@@ -138,8 +138,16 @@ fn moves(moves: &[Move]) -> String {
 }
 
 fn proposal(number: usize, when: &str, proposal: &Proposal) -> String {
-    let mut text = format!("{number:>3}  {when}, {}\n", bytes(proposal.bytes));
-    for line in wrapped(&proposal.reason, WIDTH - 5) {
+    let mut text = format!("{number:>3}  {when}{}\n", bytes(proposal.bytes));
+    let what = format!(
+        "{} {} from {} to {}: {}",
+        proposal.action.name(),
+        proposal.subject,
+        proposal.from,
+        list(&proposal.to),
+        proposal.reason
+    );
+    for line in wrapped(&what, WIDTH - 5) {
         text.push_str(&format!("     {line}\n"));
     }
     text
@@ -152,19 +160,31 @@ fn left_out(count: usize) -> String {
     }
 }
 
+/// What somebody could do something about; states that pass by themselves are in the JSON.
 fn findings(findings: &[Found]) -> String {
-    if findings.is_empty() {
+    let passes = |found: &&Found| {
+        matches!(
+            found.finding.kind,
+            FindingKind::Spike | FindingKind::Cooling | FindingKind::Warming | FindingKind::OtherEpoch
+        )
+    };
+    let mut lasting = findings.iter().filter(|found| !passes(found)).peekable();
+    if lasting.peek().is_none() {
         return String::new();
     }
     let mut text = "\nFindings\n".to_owned();
-    for found in findings.iter().take(LISTED_MAX) {
-        text.push_str(&format!("  -  {}, {}\n", minutes(found.at), found.finding.kind.name()));
+    let count = lasting.clone().count();
+    for found in lasting.take(LISTED_MAX) {
+        let shard = found.finding.shard.as_ref();
+        let shard = shard.map(|shard| format!(", {shard}")).unwrap_or_default();
+        let kind = found.finding.kind.name();
+        text.push_str(&format!("  -  {}{shard}, {kind}\n", minutes(found.at)));
         let words = format!("{}. {}", found.finding.what, found.finding.helps);
         for line in wrapped(&words, WIDTH - 5) {
             text.push_str(&format!("     {line}\n"));
         }
     }
-    text.push_str(&left_out(findings.len()));
+    text.push_str(&left_out(count));
     text
 }
 
@@ -205,24 +225,18 @@ impl Scaled {
             )),
             None => text.push_str("  no shard gives out.\n"),
         }
+        if let Some(key) = &self.hot_key {
+            let why = format!(
+                "Key {} of keyspace {} alone needs {:.1} busy seconds per second, and the largest shard can give {:.1}. \
+                 A key is never parted: a finer key would help, or a shard of capacity {:.0}.",
+                key.key, key.keyspace, key.busy, key.capacity, key.needed
+            );
+            wrapped(&why, WIDTH - 2)
+                .iter()
+                .for_each(|line| text.push_str(&format!("  {line}\n")));
+        }
         match &self.answer {
             Answer::Holds(holding) => text.push_str(&holds(holding)),
-            Answer::KeyTooHot {
-                keyspace,
-                key,
-                busy,
-                capacity,
-                needed,
-            } => {
-                let why = format!(
-                    "No number of shards helps: key {key} of keyspace {keyspace} alone needs {busy:.1} busy seconds per \
-                     second, and the largest shard can give {capacity:.1}. A key is never parted: a finer key would help, \
-                     or a shard of capacity {needed:.0}."
-                );
-                wrapped(&why, WIDTH - 2)
-                    .iter()
-                    .for_each(|line| text.push_str(&format!("  {line}\n")));
-            }
             Answer::NotFound { added, highest } => text.push_str(&format!(
                 "  No plan was found that holds: with {added} shards more the highest is still {}.\n",
                 percent(*highest)
@@ -248,29 +262,28 @@ impl Scaled {
                 "plan": holding.plan,
                 "replay": holding.replay.object(),
             }),
-            Answer::KeyTooHot {
-                keyspace,
-                key,
-                busy,
-                capacity,
-                needed,
-            } => json!({
-                "holds": false,
-                "hot_key": {
-                    "keyspace": keyspace,
-                    "key": key,
-                    "busy": rounded(*busy),
-                    "capacity": capacity,
-                    "capacity_needed": needed,
-                },
-            }),
             Answer::NotFound { added, highest } => json!({
                 "holds": false,
                 "tried_shards": added,
                 "highest": rounded(*highest),
             }),
         };
-        json!([{"scale": self.factor, "threshold": self.threshold, "gives_out_first": first, "answer": answer}])
+        let hot_key = self.hot_key.as_ref().map(|key| {
+            json!({
+                "keyspace": key.keyspace,
+                "key": key.key,
+                "busy": rounded(key.busy),
+                "capacity": key.capacity,
+                "capacity_needed": key.needed,
+            })
+        });
+        json!([{
+            "scale": self.factor,
+            "threshold": self.threshold,
+            "gives_out_first": first,
+            "hot_key": hot_key,
+            "answer": answer,
+        }])
     }
 }
 
@@ -292,7 +305,7 @@ fn holds(holding: &Holding) -> String {
         text.push_str("     Nothing has to be moved.\n");
     }
     for (number, step) in (1..).zip(&holding.plan).take(LISTED_MAX) {
-        text.push_str(&proposal(number, "in this order", step));
+        text.push_str(&proposal(number, "", step));
     }
     text.push_str(&left_out(holding.plan.len()));
     text.push_str("\nThen, with everything as the policy has it\n");

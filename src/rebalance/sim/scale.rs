@@ -21,6 +21,9 @@ const PLAN_STEPS_MAX: usize = 256;
 /// How many shards more than the bound says are tried, one after the other.
 const TRIES: [usize; 5] = [0, 1, 2, 4, 8];
 
+/// Levels closer than this are alike: they are found by halving.
+const SLACK: f64 = 1e-6;
+
 /// How long the worst tick stands still before the proposer is asked: all windows have seen nothing else.
 const STANDSTILL: Duration = Duration::from_secs(3600);
 
@@ -33,6 +36,8 @@ pub struct Scaled {
     pub threshold: f64,
     /// with the shards that there are and nothing moved; `None` if all can carry it
     pub first: Option<GivesOut>,
+    /// a key that no shard that there is can carry
+    pub hot_key: Option<HotKey>,
     /// what to do
     pub answer: Answer,
 }
@@ -48,24 +53,26 @@ pub struct GivesOut {
     pub utilisation: f64,
 }
 
+/// A key that alone is too much for the largest shard: no split parts it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HotKey {
+    /// of the key
+    pub keyspace: String,
+    /// its text
+    pub key: String,
+    /// busy seconds per second at its worst
+    pub busy: f64,
+    /// of the largest shard
+    pub capacity: f64,
+    /// with which a shard could carry it and stay below the threshold
+    pub needed: f64,
+}
+
 /// What to do.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// A plan that holds.
     Holds(Box<Holding>),
-    /// No number of shards helps: one key alone is too much for the largest.
-    KeyTooHot {
-        /// of the key
-        keyspace: String,
-        /// its text
-        key: String,
-        /// busy seconds per second at its worst
-        busy: f64,
-        /// of the largest shard
-        capacity: f64,
-        /// with which a shard could carry it and stay below the threshold
-        needed: f64,
-    },
     /// Nothing that was tried holds.
     NotFound {
         /// the most shards that were added
@@ -103,14 +110,18 @@ pub enum ScaleError {
 pub fn scale(trace: &Trace, factor: f64, policy: &Policy) -> Result<Scaled, ScaleError> {
     let scaled = trace.scaled(factor);
     let first = gives_out(&scaled);
-    let answer = match hottest_key(&scaled, policy.threshold) {
-        Some(too_hot) => too_hot,
-        None => search(&scaled, first.as_ref(), policy)?,
-    };
+    let hot_key = hottest_key(&scaled, policy.threshold);
+    // A key that is too hot needs a shard of another size.
+    let capacity = hot_key
+        .as_ref()
+        .map_or(0.0, |key| key.needed)
+        .max(median(&trace.capacities));
+    let answer = search(&scaled, first.as_ref(), capacity, policy)?;
     Ok(Scaled {
         factor,
         threshold: policy.threshold,
         first,
+        hot_key,
         answer,
     })
 }
@@ -132,12 +143,12 @@ fn gives_out(trace: &Trace) -> Option<GivesOut> {
 }
 
 /// The key that no shard can carry, if there is one.
-fn hottest_key(trace: &Trace, threshold: f64) -> Option<Answer> {
+fn hottest_key(trace: &Trace, threshold: f64) -> Option<HotKey> {
     let capacity = trace.capacities.iter().copied().fold(0.0, f64::max);
     let all = trace.ticks.iter().flat_map(|tick| &tick.busy);
     let worst = all.max_by(|a, b| a.sum().total_cmp(&b.sum()))?;
     let unit = trace.units.get(worst.unit).filter(|_| worst.sum() > capacity)?;
-    Some(Answer::KeyTooHot {
+    Some(HotKey {
         keyspace: trace
             .topology
             .keyspace(unit.keyspace)
@@ -150,13 +161,13 @@ fn hottest_key(trace: &Trace, threshold: f64) -> Option<Answer> {
     })
 }
 
-fn search(trace: &Trace, first: Option<&GivesOut>, policy: &Policy) -> Result<Answer, ScaleError> {
+fn search(trace: &Trace, first: Option<&GivesOut>, capacity: f64, policy: &Policy) -> Result<Answer, ScaleError> {
     let levels = optimum(trace);
     let worst = trace.ticks.iter().zip(&levels).max_by(|(_, a), (_, b)| a.total_cmp(b));
     let Some((worst, _)) = worst else {
         return Ok(Answer::NotFound { added: 0, highest: 0.0 });
     };
-    let least = shards_needed(trace, worst, policy.threshold);
+    let least = shards_needed(trace, worst, capacity, policy.threshold);
     let mut best = f64::INFINITY;
     let mut tried = 0;
     for more in TRIES {
@@ -165,14 +176,14 @@ fn search(trace: &Trace, first: Option<&GivesOut>, policy: &Policy) -> Result<An
             break;
         }
         tried = count;
-        let (larger, added) = with_shards(trace, count, first.map(|first| first.shard.as_str()))?;
+        let (larger, added) = with_shards(trace, count, capacity, first.map(|first| first.shard.as_str()))?;
         let (topology, plan) = plan(&larger, worst_of(&larger, worst), policy)?;
         let replay = simulate(&Trace { topology, ..larger }, policy)?;
         let highest = replay.rebalanced.highest().fold(0.0, f64::max);
         if highest <= 1.0 {
             return Ok(Answer::Holds(Box::new(Holding {
                 added,
-                capacity: median(&trace.capacities),
+                capacity,
                 plan,
                 replay,
             })));
@@ -185,21 +196,18 @@ fn search(trace: &Trace, first: Option<&GivesOut>, policy: &Policy) -> Result<An
     })
 }
 
-/// Shards to add so that some placement might keep this tick below the threshold (or as low as its heaviest key lets it).
-fn shards_needed(trace: &Trace, tick: &Tick, threshold: f64) -> usize {
+/// Shards of this capacity to add so that some placement might keep this tick below the threshold (or as low as its heaviest
+/// key lets it).
+fn shards_needed(trace: &Trace, tick: &Tick, capacity: f64, threshold: f64) -> usize {
     let keys: Vec<f64> = tick.busy.iter().map(|busy| busy.sum()).collect();
     let mut rooms = rooms(trace, tick);
-    let capacity = rooms.iter().map(|room| room.capacity).fold(0.0, f64::max);
+    let largest = rooms.iter().map(|room| room.capacity).fold(capacity, f64::max);
     let fixed = rooms.iter().map(|room| room.fixed).sum::<f64>() / rooms.len().max(1) as f64;
     let heaviest = keys.iter().copied().fold(0.0, f64::max) + fixed;
-    let target = threshold.max(heaviest / capacity.max(f64::MIN_POSITIVE)).min(1.0);
-    let room = Room {
-        capacity: median(&trace.capacities),
-        fixed,
-    };
+    let target = threshold.max(heaviest / largest.max(f64::MIN_POSITIVE)).min(1.0);
     let mut added = 0;
-    while rooms.len() < SHARDS_MAX && lowest_level(&rooms, keys.clone()) > target {
-        rooms.push(room);
+    while rooms.len() < SHARDS_MAX && lowest_level(&rooms, keys.clone()) > target + SLACK {
+        rooms.push(Room { capacity, fixed });
         added += 1;
     }
     added
@@ -214,7 +222,12 @@ fn median(capacities: &[f64]) -> f64 {
 
 /// The same trace with so many empty shards more, with the labels of the shard that they are to relieve. Load that belongs
 /// to no bucket comes to them as to the others: fan-outs and reference tables reach every shard.
-fn with_shards(trace: &Trace, count: usize, like: Option<&str>) -> Result<(Trace, Vec<String>), ScaleError> {
+fn with_shards(
+    trace: &Trace,
+    count: usize,
+    capacity: f64,
+    like: Option<&str>,
+) -> Result<(Trace, Vec<String>), ScaleError> {
     let known = trace.topology.shards();
     let free = (known.len()..).map(|index| format!("s{index}"));
     let added: Vec<String> = free
@@ -245,9 +258,7 @@ fn with_shards(trace: &Trace, count: usize, like: Option<&str>) -> Result<(Trace
     };
     let capacities = trace.capacities.iter().copied();
     let larger = Trace {
-        capacities: capacities
-            .chain(added.iter().map(|_| median(&trace.capacities)))
-            .collect(),
+        capacities: capacities.chain(added.iter().map(|_| capacity)).collect(),
         ticks: trace.ticks.iter().map(|tick| reaching(tick, count)).collect(),
         topology,
         ..trace.clone()
