@@ -27,6 +27,9 @@ pub(crate) fn refresh(sources: &dyn Sources) {
             ShardState::Retired => "",
         }));
     }
+    if let (Some(view), Some(load)) = (sources.view(), sources.load()) {
+        telemetry.set_load(&view.topology, &load);
+    }
     for health in sources.health() {
         match health.state {
             State::Up => telemetry.set_shard_up(health.shard),

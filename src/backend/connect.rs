@@ -117,6 +117,7 @@ async fn log_in(connector: &Connector, login: &Arc<Login>, address: &Arc<str>) -
                 dialogue.finish()?;
                 let mut link = dialogue.link;
                 link.release_buffers();
+                link.measure(connector.clock);
                 return Ok(Backend {
                     link: Box::new(link),
                     prepared: Box::new(Prepared::new(connector.prepared)),

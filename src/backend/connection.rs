@@ -162,6 +162,7 @@ impl Backend {
             return Err(self);
         }
         self.link.trim_buffers();
+        self.link.forget_busy();
         self.digest = digest;
         Ok(Clean { backend: self })
     }
@@ -218,6 +219,7 @@ impl Backend {
             let whole = frame.whole.len();
             self.link.in_buffer.advance(whole);
             if tag == Some(AnswerTag::ReadyForQuery) {
+                self.link.answered();
                 return Ok(());
             }
         }

@@ -18,6 +18,9 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
+use super::busy::Busy;
+use crate::clock::Clock;
+
 /// First read of a link without a buffer: most messages fit, and an allocator has such pieces at hand.
 const READ_BYTES_FIRST: usize = 1000;
 const READ_BYTES_SMALL: usize = 8 * 1024;
@@ -45,6 +48,8 @@ pub struct Link {
     pub held_bytes: usize,
     /// what is queued and not yet written
     pub out_buffer: BytesMut,
+    /// of a link to a shard, once it has logged in
+    busy: Option<Busy>,
 }
 
 impl Link {
@@ -64,7 +69,34 @@ impl Link {
             in_buffer: BytesMut::new(),
             held_bytes: 0,
             out_buffer: BytesMut::new(),
+            busy: None,
         })
+    }
+
+    /// From now on it is measured how long the other end is occupied.
+    pub(super) fn measure(&mut self, clock: Clock) {
+        self.busy = Some(Busy::new(clock));
+    }
+
+    /// The other end has answered all that was sent, by ReadyForQuery, or never will.
+    #[inline]
+    pub fn answered(&mut self) {
+        if let Some(busy) = &mut self.busy {
+            busy.end();
+        }
+    }
+
+    /// How long the other end was occupied since the last call, up to the last [`Link::answered`].
+    #[inline]
+    pub fn take_busy(&mut self) -> Duration {
+        self.busy.as_mut().map_or(Duration::ZERO, Busy::take)
+    }
+
+    /// What was measured is forgotten.
+    pub(super) fn forget_busy(&mut self) {
+        if let Some(busy) = &mut self.busy {
+            busy.reset();
+        }
     }
 
     /// The other end.
@@ -104,6 +136,11 @@ impl Link {
     /// Writes what is queued; ready once nothing is.
     #[inline]
     pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(busy) = &mut self.busy
+            && !self.out_buffer.is_empty()
+        {
+            busy.begin();
+        }
         while !self.out_buffer.is_empty() {
             let count = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.out_buffer))?;
             if count == 0 {

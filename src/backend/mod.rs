@@ -13,6 +13,7 @@
 mod error;
 mod endpoint;
 mod login;
+mod busy;
 mod link;
 mod prepared;
 mod cancel;

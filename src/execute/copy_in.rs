@@ -793,6 +793,7 @@ impl Lane {
             }
             participant.backend.link.in_buffer.advance(length);
             if self.stage == Stage::Settled {
+                participant.backend.link.answered();
                 return Ok(());
             }
         }

@@ -540,6 +540,9 @@ fn take(at: usize, participants: &mut Participants, sink: &mut dyn Sink) -> Resu
         _ => return Err(ExecuteError::Unexpected { shard }),
     };
     input.advance(length);
+    if let Said::Ready = said {
+        participant.backend.link.answered();
+    }
     Ok(Some(said))
 }
 

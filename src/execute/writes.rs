@@ -382,6 +382,7 @@ fn absorb(
         }
         participant.backend.link.in_buffer.advance(length);
         if lane.settled {
+            participant.backend.link.answered();
             return Ok(());
         }
     }

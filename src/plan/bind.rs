@@ -11,7 +11,7 @@ use crate::plan::ladder::{Around, Everywhere, Keyed, Literals, Route, Ruling, Se
 use crate::plan::writes::Bindings;
 use crate::plan::{
     Access, Counts, Facts, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, SequenceUse, SessionEffect,
-    Snapshot, Verdict, Work, WritePart, Writes, drawn, refuse,
+    Snapshot, Touched, Verdict, Work, WritePart, Writes, drawn, refuse,
 };
 use crate::sql::{Lexing, Literal, PositionMap, Shape, Span, shape};
 use crate::topology::{Epoch, ShardId, ShardSet};
@@ -192,9 +192,9 @@ impl Compiled {
             Route::Inner { span, around } => self.bind_inner(snapshot, request, parameters, facts, (*span, *around)),
             Route::Everywhere(everywhere) => self.bind_everywhere(everywhere, snapshot, request, facts),
             Route::Keyed(keyed) => {
-                let (led, _) = self.led(keyed, snapshot, request, parameters, facts, Reasons::Unwanted)?;
+                let (led, touched, _) = self.led(keyed, snapshot, request, parameters, facts, Reasons::Unwanted)?;
                 match led {
-                    Led::One(shard) => Ok(self.plan(Kind::OneShard, Work::One(shard))),
+                    Led::One(shard) => Ok(self.plan_touching(touched, Kind::OneShard, Work::One(shard))),
                     Led::Many(shards) => self.many(keyed, shards, snapshot, request, parameters, facts),
                 }
             }
@@ -219,9 +219,9 @@ impl Compiled {
             [_, ..] => request.context.lexing(),
         };
         let scanned = (request, lexing, own.literals());
-        let (led, _) = led_by(keyed, snapshot, scanned, parameters, facts, Reasons::Unwanted)?;
+        let (led, touched, _) = led_by(keyed, snapshot, scanned, parameters, facts, Reasons::Unwanted)?;
         match led {
-            Led::One(shard) => Ok(self.plan(Kind::OneShard, Work::One(shard))),
+            Led::One(shard) => Ok(self.plan_touching(touched, Kind::OneShard, Work::One(shard))),
             Led::Many(shards) => self.many(keyed, shards, snapshot, request, parameters, facts),
         }
     }
@@ -272,7 +272,7 @@ impl Compiled {
                 None => Ok(Vec::new()),
             },
             Route::Keyed(keyed) => {
-                let (led, mut reasons) = self.led(keyed, snapshot, request, parameters, facts, Reasons::Wanted)?;
+                let (led, _, mut reasons) = self.led(keyed, snapshot, request, parameters, facts, Reasons::Wanted)?;
                 reasons.dedup();
                 let hidden = reasons.len().saturating_sub(REASONS_MAX);
                 reasons.truncate(REASONS_MAX);
@@ -311,8 +311,14 @@ impl Compiled {
         }
     }
 
+    /// A plan of what its keys don't bound to one bucket.
     fn plan(&self, kind: Kind, work: Work) -> Plan {
+        self.plan_touching(Touched::Several, kind, work)
+    }
+
+    fn plan_touching(&self, touched: Touched, kind: Kind, work: Work) -> Plan {
         Plan {
+            touched,
             epoch: self.epoch,
             kind,
             work,
@@ -399,7 +405,7 @@ impl Compiled {
         parameters: &Parameters<'_>,
         facts: &Facts,
         reasons: Reasons,
-    ) -> Result<(Led, Vec<String>), Verdict> {
+    ) -> Result<(Led, Touched, Vec<String>), Verdict> {
         let lexing = request.context.lexing();
         match self.lifted {
             Lifted::None => return led_by(keyed, snapshot, (request, lexing, &[]), parameters, facts, reasons),
@@ -506,7 +512,7 @@ fn led_by(
     parameters: &Parameters<'_>,
     facts: &Facts,
     reasons: Reasons,
-) -> Result<(Led, Vec<String>), Verdict> {
+) -> Result<(Led, Touched, Vec<String>), Verdict> {
     let values = Values {
         text: request.text,
         lexing,
@@ -532,7 +538,7 @@ fn led_by(
             }
         }
     }
-    let (asks, reasons) = evaluation.finish();
+    let (asks, reasons, touched) = evaluation.finish();
     if let Some(ask) = asks.into_ask() {
         return Err(Verdict::Ask(ask));
     }
@@ -545,7 +551,7 @@ fn led_by(
         (Led::One(shard), Some(what)) if *shard != snapshot.topology().home() => {
             Err(Verdict::Refused(refuse(RefusalId::HomeOnly, &[what])))
         }
-        (Led::One(_) | Led::Many(_), _) => Ok((led, reasons)),
+        (Led::One(_) | Led::Many(_), _) => Ok((led, touched, reasons)),
     }
 }
 

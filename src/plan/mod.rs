@@ -51,6 +51,6 @@ pub use sequences::{Draw, Privilege, Recall, SequenceAsk};
 pub use snapshot::Snapshot;
 pub use verdict::{Ask, Purpose, Verdict};
 pub use work::{
-    Access, Counts, FanOut, InBlock, Kind, Plan, RowLocks, RowOrder, Sameness, SequenceUse, SessionEffect, Work,
-    WriteAnswer, WritePart, Writes,
+    Access, Counts, FanOut, InBlock, Kind, Plan, RowLocks, RowOrder, Sameness, SequenceUse, SessionEffect, Touched,
+    TouchedBucket, Work, WriteAnswer, WritePart, Writes,
 };

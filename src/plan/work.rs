@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::plan::{CopyIn, CopyOut, MergeSpec};
 use crate::sql::PositionMap;
-use crate::topology::{Epoch, QualifiedName, ShardId, ShardSet};
-use crate::value::Oid;
+use crate::topology::{BucketId, Epoch, KeyspaceId, QualifiedName, ShardId, ShardSet};
+use crate::value::{Key, Oid};
 
 /// What a statement may do to rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,28 @@ pub enum SequenceUse {
     UnseenOf(Arc<[QualifiedName]>),
     /// a shard may have drawn from any, or set one
     Unseen,
+}
+
+/// The buckets whose rows a statement may touch, as far as its keys tell.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Touched {
+    /// none
+    Nothing,
+    /// this one
+    One(TouchedBucket),
+    /// more than one, or any
+    Several,
+}
+
+/// The one bucket that a statement touches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TouchedBucket {
+    /// its keyspace
+    pub keyspace: KeyspaceId,
+    /// it
+    pub bucket: BucketId,
+    /// the one key that it touches there, if it is one
+    pub key: Option<Key>,
 }
 
 /// Plan kinds: metric label and first word of `EXPLAIN (ROUTE)`.
@@ -74,6 +96,35 @@ pub struct Plan {
     pub effect: SessionEffect,
     /// what becomes of the session's memory of sequences
     pub sequences: SequenceUse,
+    /// whose load it is
+    pub touched: Touched,
+}
+
+impl Touched {
+    /// Of a statement that touches both.
+    #[must_use]
+    pub fn and(self, other: Touched) -> Touched {
+        match (self, other) {
+            (Touched::Nothing, other) => other,
+            (touched, Touched::Nothing) => touched,
+            (Touched::One(one), Touched::One(other))
+                if one.keyspace == other.keyspace && one.bucket == other.bucket =>
+            {
+                let key = one.key.filter(|key| other.key.as_ref() == Some(key));
+                Touched::One(TouchedBucket { key, ..one })
+            }
+            (Touched::One(_) | Touched::Several, Touched::One(_) | Touched::Several) => Touched::Several,
+        }
+    }
+
+    /// Of a statement whose rows fulfil both conditions: either bounds it.
+    #[must_use]
+    pub fn or_less(self, other: Touched) -> Touched {
+        match (self, other) {
+            (Touched::Several, other) => other,
+            (touched, _) => touched,
+        }
+    }
 }
 
 /// Where a statement runs.

@@ -13,6 +13,7 @@ use crate::backend::Link;
 use crate::execute::{Consistency, Describe, ExecuteError, Fan, FanRequest, Given, Interrupt, Sink};
 use crate::plan::{Access, FanOut, RowLocks, Snapshot};
 use crate::session::error::{Failure, Gone, Stop};
+use crate::session::load::Used;
 use crate::session::portal::{Bound, Place};
 use crate::session::pump::{CLIENT_BUFFER_HIGH, poll_ahead};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
@@ -58,6 +59,7 @@ impl Session {
             sent: 0,
             received: 0,
         };
+        self.used = Used::default();
         self.victim.store(false, Ordering::Release);
         if let Some(named) = self.participants.named() {
             named.set_busy(Some(now));
@@ -81,6 +83,8 @@ impl Session {
             outcome: self.running.outcome,
             cache: self.running.cache,
             elapsed,
+            queue: self.used.queue,
+            backend: self.used.backend,
             rows: self.rows,
             bytes_to_shard: self.running.sent,
             bytes_from_shard: self.running.received,
@@ -232,6 +236,7 @@ impl Session {
             self.keep_whole_datestyle();
         }
         let discarded = self.participants.iter().any(|p| p.settings_kept == SettingsKept::No);
+        self.charge();
         self.release().await;
         if !self.block.is_explicit() {
             // Cursors end with the transaction, but those WITH HOLD, which live on a backend that stays.

@@ -177,9 +177,9 @@ impl Session {
             got = checkout => got,
             () = self.enrolment.cancelled(self.running.mark) => return Err(Failure::Cancelled.into()),
         };
-        world
-            .telemetry
-            .checkout(shard, world.clock.now().saturating_duration_since(since));
+        let waited = world.clock.now().saturating_duration_since(since);
+        world.telemetry.checkout(shard, waited);
+        self.note_wait(shard, waited);
         self.enrolment.set_state(ClientState::Active);
         match got {
             Ok(backend) => Ok(backend),

@@ -16,6 +16,7 @@ mod portal;
 mod recent;
 mod queue;
 mod track;
+mod load;
 mod pump;
 mod lane;
 mod route;

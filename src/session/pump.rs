@@ -413,6 +413,11 @@ impl Session {
                     participant.sync = Sync::Settled;
                 }
                 self.pop();
+                if !self.is_next_owed_by_backend()
+                    && let Some(participant) = self.participants.get_mut(at)
+                {
+                    participant.backend.link.answered();
+                }
             }
             (Kind::Query(_), b'T' | b'n') => {
                 self.relay_columns(at, tag, whole, shown)?;
@@ -715,9 +720,10 @@ impl Session {
 
     /// The connection of the backend at `at` has ended. What it owed is answered here.
     pub(super) async fn lose(&mut self, at: usize, said: Option<Box<ErrorFields>>) -> Result<(), Stop> {
-        let Some(lost) = self.participants.remove(at) else {
+        let Some(mut lost) = self.participants.remove(at) else {
             return Ok(());
         };
+        self.charge_lost(&mut lost);
         let said = said.or_else(|| self.last_words.take());
         let name = self.world.shard_name(lost.shard);
         self.active = None;

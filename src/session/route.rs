@@ -153,7 +153,8 @@ impl Session {
         }
     }
 
-    fn planned(&mut self, plan: Plan) -> Result<Plan, Stop> {
+    fn planned(&mut self, mut plan: Plan) -> Result<Plan, Stop> {
+        self.load.touch(&mut plan);
         self.running.kind = StatementKind::from(plan.kind);
         self.running.shard = match &plan.work {
             crate::plan::Work::One(shard) => Some(*shard),

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::admin::Leave;
 use crate::backend::Link;
 use crate::session::error::{Gone, Stop};
+use crate::session::load::{Load, Used};
 use crate::session::names::Names;
 use crate::session::recent::{RecentShapes, RecentTexts};
 use crate::session::startup::{Parts, say_goodbye, serve_connection};
@@ -85,6 +86,7 @@ impl Session {
             reported.get("client_encoding").map_or("UTF8", String::as_str),
         );
         let mark = parts.enrolment.cancel_mark();
+        let seed = u64::from(parts.enrolment.key().process_id);
         let mut participants = Participants::default();
         if let Some(first) = parts.first {
             let _at = participants.push(first);
@@ -155,6 +157,8 @@ impl Session {
             effective_under: std::sync::Weak::new(),
             rest: None,
             in_batch: false,
+            load: Load::new(world.discovery.load_meter(), seed),
+            used: Used::default(),
             sequences: crate::session::sequences::Memory::default(),
             world,
         }

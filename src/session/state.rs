@@ -225,6 +225,10 @@ pub(super) struct Session {
     pub(super) rest: Option<Rest>,
     /// between a batch's first message and its ReadyForQuery
     pub(super) in_batch: bool,
+    /// whose load its batches are
+    pub(super) load: crate::session::load::Load,
+    /// what the batch under way has used
+    pub(super) used: crate::session::load::Used,
     /// what `currval` and `lastval` tell it
     pub(super) sequences: crate::session::sequences::Memory,
 }

@@ -2,7 +2,7 @@
 //!
 //! Holds: the file in the tree equals this text; `tests/admin.rs` compares, `UPDATE_GOLDEN=1` rewrites.
 
-use super::table::{BOUNDS_NANOS, Definition, Shape, Unit, Values, definitions};
+use super::table::{BOUNDS_NANOS, Definition, Shape, TOP_BUCKETS, Unit, Values, definitions};
 
 /// The whole text of `docs/metrics.md`.
 pub fn metrics_document() -> String {
@@ -44,6 +44,7 @@ fn row(definition: &Definition) -> String {
         Unit::Seconds => "seconds",
         Unit::Bytes => "bytes",
         Unit::Count => "",
+        Unit::Ratio => "ratio",
     };
     let labels: Vec<String> = definition
         .labels
@@ -95,6 +96,9 @@ fn describe(values: Values) -> String {
             .join(" "),
         Values::Shards => "names of the shards; `*` for several or none".to_owned(),
         Values::Constructs => "ids of `docs/unsupported.md`; `other` for one that isn't listed there".to_owned(),
+        Values::TopBuckets => {
+            format!("keyspace and bucket (`user/17`) of the {TOP_BUCKETS} busiest now; `other` for all others together")
+        }
         Values::Version => "this build's version".to_owned(),
     }
 }

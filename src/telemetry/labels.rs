@@ -117,6 +117,32 @@ pub(crate) fn names_a_shard(kind: StatementKind) -> bool {
 }
 
 closed! {
+    /// Where a statement's time went, the label `phase`.
+    Phase {
+        /// In the proxy: reading, planning, merging, writing to the client.
+        Proxy => "proxy",
+        /// Waiting for a backend of a pool.
+        Queue => "queue",
+        /// While a backend was occupied; of several at once, the longest.
+        Backend => "backend",
+    }
+}
+
+closed! {
+    /// What a rate is averaged over, the label `window`.
+    Window {
+        /// 10 s
+        TenSeconds => "10s",
+        /// 1 m
+        Minute => "1m",
+        /// 5 m
+        FiveMinutes => "5m",
+        /// 1 h
+        Hour => "1h",
+    }
+}
+
+closed! {
     /// How a statement ended, the label `outcome`.
     Outcome {
         /// Completed.

@@ -30,8 +30,8 @@ pub use document::metrics_document;
 pub use entropy::Entropy;
 pub use error::Error;
 pub use labels::{
-    BackendState, CacheUse, CancelOutcome, ClientState, Direction, ErrorOrigin, LoginOutcome, Outcome, Recovered,
-    ReloadOutcome, StatementKind, TransactionOutcome,
+    BackendState, CacheUse, CancelOutcome, ClientState, Direction, ErrorOrigin, LoginOutcome, Outcome, Phase,
+    Recovered, ReloadOutcome, StatementKind, TransactionOutcome, Window,
 };
 pub use load::{BucketLoad, HeavyKey, KeyspaceLoad, LoadSnapshot, Moment, SampledKey, ShardLoad, Windows};
 pub use meter::LoadMeter;

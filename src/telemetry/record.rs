@@ -10,12 +10,13 @@ use prometheus::{Registry, TextEncoder};
 
 use super::error::Error;
 use super::labels::{
-    BackendState, CacheUse, CancelOutcome, ClientState, Direction, ErrorOrigin, LoginOutcome, Outcome, Recovered,
-    ReloadOutcome, StatementKind, TransactionOutcome, error_class,
+    BackendState, CacheUse, CancelOutcome, ClientState, Direction, ErrorOrigin, LoginOutcome, Outcome, Phase,
+    Recovered, ReloadOutcome, StatementKind, TransactionOutcome, error_class,
 };
+use super::load::{LoadSnapshot, ShardLoad};
 use super::series::{Names, Series, SeriesCollector};
-use super::table::{BOUNDS_NANOS, Id, NO_SHARD, definitions};
-use crate::topology::{Epoch, ShardId};
+use super::table::{BOUNDS_NANOS, Id, NO_SHARD, RATIO_ONE, TOP_BUCKETS, definitions};
+use crate::topology::{BucketId, Epoch, Keyspace, ShardId, Topology};
 
 /// All metrics of one proxy. Share it in an `Arc`; every method takes `&self`.
 pub struct Telemetry {
@@ -48,6 +49,10 @@ pub struct StatementEvent {
     pub cache: CacheUse,
     /// from its arrival to the last byte of its answer
     pub elapsed: Duration,
+    /// of that, waiting for backends
+    pub queue: Duration,
+    /// of that, while a backend was occupied
+    pub backend: Duration,
     /// as its command tag counts them
     pub rows: u64,
     /// bytes sent to shards for it
@@ -138,6 +143,12 @@ impl Telemetry {
         self.add(Id::Statements, &[kind, shard, event.outcome.index()], 1);
         if let Some(series) = self.series.get(Id::StatementSeconds as usize) {
             series.observe(&[kind, shard], nanos(event.elapsed));
+        }
+        if let Some(series) = self.series.get(Id::StatementPhaseSeconds as usize) {
+            let proxy = event.elapsed.saturating_sub(event.queue).saturating_sub(event.backend);
+            series.observe(&[kind, Phase::Proxy.index()], nanos(proxy));
+            series.observe(&[kind, Phase::Queue.index()], nanos(event.queue));
+            series.observe(&[kind, Phase::Backend.index()], nanos(event.backend));
         }
         self.add(Id::PlanCacheLookups, &[event.cache.index()], 1);
         if event.rows > 0 {
@@ -257,6 +268,38 @@ impl Telemetry {
         self.set(Id::Uptime, &[], nanos(uptime));
     }
 
+    /// Sets the gauges of load: every shard's, and those of the buckets that are busiest now.
+    pub fn set_load(&self, topology: &Topology, load: &LoadSnapshot) {
+        for shard in &load.shards {
+            let at = shard.shard.index();
+            let unattributed = ShardLoad {
+                busy: shard.unattributed,
+                ..shard.clone()
+            };
+            let windows = shard.utilisation().to_array().into_iter();
+            for (window, (all, part)) in windows.zip(unattributed.utilisation().to_array()).enumerate() {
+                self.set(Id::ShardUtilisation, &[at, window], millionths(all));
+                self.set(Id::ShardUnattributed, &[at, window], millionths(part));
+            }
+        }
+        let mut buckets = busiest(topology, load);
+        let loaded = buckets.iter().take(TOP_BUCKETS).take_while(|bucket| bucket.busy > 0.0);
+        let others = buckets.split_off(loaded.count());
+        for (place, bucket) in buckets.iter().enumerate() {
+            self.set(Id::BucketBusy, &[place], millionths(bucket.busy));
+            self.set(Id::BucketSize, &[place], bucket.size);
+        }
+        let busy: f64 = others.iter().map(|bucket| bucket.busy).sum();
+        let size = others.iter().map(|bucket| bucket.size);
+        self.set(Id::BucketBusy, &[TOP_BUCKETS], millionths(busy));
+        self.set(Id::BucketSize, &[TOP_BUCKETS], size.fold(0, u64::saturating_add));
+        let names = buckets.iter().map(|bucket| {
+            let name = bucket.keyspace.bucket(bucket.id).map(|bucket| bucket.name);
+            format!("{}/{}", bucket.keyspace.name(), name.unwrap_or_default())
+        });
+        self.names.name_top_buckets(names.collect());
+    }
+
     /// Everything in Prometheus' text format.
     pub fn render(&self) -> Result<String, Error> {
         TextEncoder::new()
@@ -325,6 +368,48 @@ impl std::fmt::Debug for Telemetry {
             .field("series", &self.series.len())
             .finish_non_exhaustive()
     }
+}
+
+/// A bucket as its gauges want it.
+struct Gauged<'a> {
+    keyspace: &'a Keyspace,
+    id: BucketId,
+    /// share of its shard's capacity
+    busy: f64,
+    size: u64,
+}
+
+/// Every bucket, the busiest first.
+fn busiest<'a>(topology: &'a Topology, load: &LoadSnapshot) -> Vec<Gauged<'a>> {
+    let keyspaces = load.keyspaces.iter();
+    let described = keyspaces.filter_map(|keyspace| Some((topology.keyspace(keyspace.keyspace)?, keyspace)));
+    let buckets = described.flat_map(|(keyspace, measured)| {
+        measured.buckets.iter().filter_map(move |bucket| {
+            let capacity = load.shards.get(keyspace.owner(bucket.bucket)?.index())?.capacity;
+            Some(Gauged {
+                keyspace,
+                id: bucket.bucket,
+                busy: if capacity > 0.0 {
+                    bucket.busy().minute / capacity
+                } else {
+                    0.0
+                },
+                size: bucket.size_bytes.unwrap_or(0),
+            })
+        })
+    });
+    let mut buckets: Vec<Gauged<'_>> = buckets.collect();
+    buckets.sort_by(|a, b| b.busy.total_cmp(&a.busy));
+    buckets
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a cast of a float is bounded by the integer's ends"
+)]
+fn millionths(ratio: f64) -> u64 {
+    (ratio * RATIO_ONE).round() as u64
 }
 
 fn place(shard: Option<ShardId>) -> usize {

@@ -20,6 +20,8 @@ fn event(kind: StatementKind, shard: Option<usize>, elapsed: Duration) -> Statem
         outcome: Outcome::Done,
         cache: CacheUse::Hit,
         elapsed,
+        queue: Duration::ZERO,
+        backend: elapsed / 2,
         rows: 2,
         bytes_to_shard: 10,
         bytes_from_shard: 300,

@@ -12,7 +12,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::labels::{StatementKind, names_a_shard};
-use super::table::{BOUNDS_NANOS, Definition, Label, NO_SHARD, Shape, Values};
+use super::table::{BOUNDS_NANOS, Definition, Label, NO_SHARD, Shape, TOP_BUCKETS, Values};
 use crate::topology::SHARDS_MAX;
 
 /// What label values are called where they don't come from a closed enum.
@@ -22,6 +22,8 @@ pub(crate) struct Names {
     shards: Mutex<Vec<String>>,
     constructs: Vec<&'static str>,
     version: String,
+    /// the busiest buckets, as they are called; guarded, since each scrape finds others
+    top_buckets: Mutex<Vec<String>>,
 }
 
 /// One metric.
@@ -70,7 +72,13 @@ impl Names {
             shards: Mutex::new(Vec::new()),
             constructs,
             version: version.to_owned(),
+            top_buckets: Mutex::default(),
         }
+    }
+
+    /// Names the busiest buckets by their place among them.
+    pub(crate) fn name_top_buckets(&self, names: Vec<String>) {
+        *self.top_buckets.lock().unwrap_or_else(PoisonError::into_inner) = names;
     }
 
     /// Names shards in the order of their ids, an empty name for one that isn't shown; what is beyond [`SHARDS_MAX`] is left out.
@@ -275,6 +283,11 @@ impl Series {
             Values::Shards => shards.get(index).filter(|name| !name.is_empty()).cloned(),
             Values::Constructs if index == self.names.constructs() => Some("other".to_owned()),
             Values::Constructs => self.names.constructs.get(index).map(|id| (*id).to_owned()),
+            Values::TopBuckets if index == TOP_BUCKETS => Some("other".to_owned()),
+            Values::TopBuckets => {
+                let names = self.names.top_buckets.lock().unwrap_or_else(PoisonError::into_inner);
+                names.get(index).cloned()
+            }
             Values::Version => (index == 0).then(|| self.names.version.clone()),
         }
     }
@@ -287,7 +300,7 @@ impl Series {
             match label.values {
                 Values::Shards => shard = Some(*index),
                 Values::Closed(list) if list == StatementKind::LABELS => kind = StatementKind::from_index(*index),
-                Values::Closed(_) | Values::Constructs | Values::Version => {}
+                Values::Closed(_) | Values::Constructs | Values::TopBuckets | Values::Version => {}
             }
         }
         match (kind, shard) {

@@ -6,7 +6,7 @@
 
 use super::labels::{
     BackendState, CacheUse, CancelOutcome, ClientState, Direction, ERROR_CLASSES, ErrorOrigin, LoginOutcome, Outcome,
-    Recovered, ReloadOutcome, StatementKind, TransactionOutcome,
+    Phase, Recovered, ReloadOutcome, StatementKind, TransactionOutcome, Window,
 };
 use crate::topology::SHARDS_MAX;
 
@@ -30,6 +30,8 @@ pub enum Unit {
     Bytes,
     /// Things.
     Count,
+    /// A share of a whole; kept in millionths.
+    Ratio,
 }
 
 impl Unit {
@@ -37,10 +39,17 @@ impl Unit {
     pub(crate) fn divisor(self) -> f64 {
         match self {
             Unit::Seconds => 1e9,
+            Unit::Ratio => RATIO_ONE,
             Unit::Bytes | Unit::Count => 1.0,
         }
     }
 }
+
+/// What a kept integer of a ratio of 1 is.
+pub(crate) const RATIO_ONE: f64 = 1e6;
+
+/// Buckets that are shown by name: the busiest; the others are one together.
+pub(crate) const TOP_BUCKETS: usize = 50;
 
 /// Where a label's values come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +60,8 @@ pub enum Values {
     Shards,
     /// Ids of refusals (`docs/unsupported.md`).
     Constructs,
+    /// The buckets that are busiest now, `other` for all others.
+    TopBuckets,
     /// The version of this build.
     Version,
 }
@@ -62,6 +73,7 @@ impl Values {
             Values::Closed(list) => list.len(),
             Values::Shards => SHARDS_MAX + 1,
             Values::Constructs => constructs + 1,
+            Values::TopBuckets => TOP_BUCKETS + 1,
             Values::Version => 1,
         }
     }
@@ -110,6 +122,7 @@ pub(crate) enum Id {
     Cancels,
     Statements,
     StatementSeconds,
+    StatementPhaseSeconds,
     StatementRows,
     RelayBytes,
     PlanCacheLookups,
@@ -124,6 +137,10 @@ pub(crate) enum Id {
     Transactions,
     TransactionsRecovered,
     TransactionParts,
+    ShardUtilisation,
+    ShardUnattributed,
+    BucketBusy,
+    BucketSize,
 }
 
 /// Every metric, in the order of `docs/metrics.md`.
@@ -163,6 +180,15 @@ const SHARD: Label = Label {
 const OUTCOME: Label = Label {
     name: "outcome",
     values: Values::Closed(Outcome::LABELS),
+};
+
+const WINDOW: Label = Label {
+    name: "window",
+    values: Values::Closed(Window::LABELS),
+};
+const BUCKET: Label = Label {
+    name: "bucket",
+    values: Values::TopBuckets,
 };
 
 const OUTCOME_OF_TRANSACTION: Label = Label {
@@ -273,6 +299,20 @@ const TABLE: &[Definition] = &[
         unit: Unit::Seconds,
         help: "Time from a statement's arrival to the last byte of its answer, whatever its outcome.",
         labels: &[PLAN, SHARD],
+    },
+    Definition {
+        id: Id::StatementPhaseSeconds,
+        name: "shardgate_statement_phase_seconds",
+        shape: Shape::Histogram,
+        unit: Unit::Seconds,
+        help: "Where the time of statements went: in the proxy, waiting for a backend, while a backend was occupied.",
+        labels: &[
+            PLAN,
+            Label {
+                name: "phase",
+                values: Values::Closed(Phase::LABELS),
+            },
+        ],
     },
     Definition {
         id: Id::StatementRows,
@@ -416,6 +456,38 @@ const TABLE: &[Definition] = &[
         help: "Prepared parts of transactions over several shards that a shard holds now.",
         labels: &[SHARD],
     },
+    Definition {
+        id: Id::ShardUtilisation,
+        name: "shardgate_shard_utilisation_ratio",
+        shape: Shape::Gauge,
+        unit: Unit::Ratio,
+        help: "Busy seconds per second of a shard's backends over its capacity, all proxies together.",
+        labels: &[SHARD, WINDOW],
+    },
+    Definition {
+        id: Id::ShardUnattributed,
+        name: "shardgate_shard_unattributed_ratio",
+        shape: Shape::Gauge,
+        unit: Unit::Ratio,
+        help: "The part of a shard's utilisation that no bucket asked for: fan-outs, scans, other tables.",
+        labels: &[SHARD, WINDOW],
+    },
+    Definition {
+        id: Id::BucketBusy,
+        name: "shardgate_bucket_busy_ratio",
+        shape: Shape::Gauge,
+        unit: Unit::Ratio,
+        help: "Busy seconds per second of the busiest buckets over their shards' capacity, over a minute.",
+        labels: &[BUCKET],
+    },
+    Definition {
+        id: Id::BucketSize,
+        name: "shardgate_bucket_size_bytes",
+        shape: Shape::Gauge,
+        unit: Unit::Bytes,
+        help: "Estimated size of the busiest buckets' rows and indexes; 0 while not known.",
+        labels: &[BUCKET],
+    },
 ];
 
 #[cfg(test)]
@@ -444,6 +516,7 @@ mod tests {
                 Unit::Seconds => "_seconds",
                 Unit::Bytes => "_bytes",
                 Unit::Count => "",
+                Unit::Ratio => "_ratio",
             };
             assert!(row.name.trim_end_matches("_total").ends_with(unit), "{}", row.name);
         }

@@ -72,6 +72,7 @@ pub(super) async fn await_ready(
             Some(length) => {
                 participant.backend.link.in_buffer.advance(length);
                 if readies == 0 {
+                    participant.backend.link.answered();
                     participant.sync = Sync::Settled;
                     return Ok(());
                 }

@@ -13,14 +13,17 @@ use shardgate::config::{self, Settings};
 use shardgate::discovery::{Finding, Health, Severity, State};
 use shardgate::plan::{Refusal, RouteStep};
 use shardgate::telemetry::{
-    BackendState, CacheUse, ClientState, Outcome, Start, StatementEvent, StatementKind, Telemetry,
+    BackendState, BucketCost, BucketSizes, CacheUse, ClientState, Entropy, LoadAccess, LoadMeter, LoadSnapshot, Moment,
+    Outcome, ShardFacts, Start, StatementEvent, StatementKind, Telemetry,
 };
-use shardgate::topology::{ShardId, ShardSet, Topology};
+use shardgate::topology::{BucketId, KeyspaceId, ShardId, ShardSet, Topology};
+use shardgate::value::Key;
 
 /// Sources that stand still.
 pub(crate) struct Fixture {
     settings: Arc<Settings>,
     topology: Option<Arc<Topology>>,
+    load: Option<Arc<LoadSnapshot>>,
     health: Vec<Health>,
     registry: Registry,
     telemetry: Telemetry,
@@ -95,6 +98,7 @@ impl Fixture {
         };
         Fixture {
             settings: Arc::new(settings),
+            load: topology.as_deref().map(|topology| Arc::new(load(topology, scene))),
             topology,
             health: health(scene),
             registry,
@@ -170,6 +174,14 @@ impl Sources for Fixture {
 
     fn telemetry(&self) -> &Telemetry {
         &self.telemetry
+    }
+
+    fn load(&self) -> Option<Arc<LoadSnapshot>> {
+        self.load.clone()
+    }
+
+    fn load_proxies(&self) -> usize {
+        2
     }
 
     fn started(&self) -> Instant {
@@ -323,6 +335,8 @@ fn telemetry(scene: Scene) -> Telemetry {
         outcome,
         cache: CacheUse::Hit,
         elapsed: Duration::from_micros(micros),
+        queue: Duration::ZERO,
+        backend: Duration::from_micros(micros / 2),
         rows,
         bytes_to_shard: 100,
         bytes_from_shard: 1000,
@@ -362,4 +376,52 @@ fn findings() -> Vec<Finding> {
             hint: String::new(),
         },
     ]
+}
+
+/// Ninety seconds during which s0 works for fx_major above all.
+fn load(topology: &Topology, scene: Scene) -> LoadSnapshot {
+    let meter = LoadMeter::new(topology);
+    let (cells, mut entropy) = (meter.cells(), Entropy::new(7));
+    let at = |keyspace, bucket| (KeyspaceId::new(keyspace).unwrap(), BucketId::new(bucket).unwrap());
+    let cost = |(keyspace, bucket), on, access, statements, busy_ms: u64| BucketCost {
+        keyspace,
+        bucket,
+        shard: shard(on),
+        access,
+        statements,
+        rows: statements * 2,
+        bytes: statements * 150,
+        errors: 0,
+        busy: Duration::from_millis(busy_ms),
+        waiting: Duration::from_millis(busy_ms / 10),
+    };
+    for second in 0..90 {
+        if scene == Scene::Running {
+            let fx_major = at(2, 0);
+            cells.bucket(&cost(fx_major, 0, LoadAccess::Write, 800, 900));
+            cells.bucket(&cost(fx_major, 0, LoadAccess::Read, 400, 500));
+            cells.bucket(&cost(at(0, 3), 1, LoadAccess::Read, 100, 110));
+            cells.bucket(&cost(at(1, 1), 2, LoadAccess::Read, 10, 40));
+            cells.unattributed(shard(0), Duration::from_millis(200), Duration::ZERO);
+            for (key, busy) in [("EURUSD", 60), ("USDJPY", 30), ("GBPUSD", 10)] {
+                let busy = Duration::from_millis(busy);
+                cells.key(fx_major, &Key::Text(key.into()), busy, entropy.draw());
+            }
+            let user = Key::Int(1000 + second);
+            cells.key(at(0, 3), &user, Duration::from_millis(100), entropy.draw());
+        }
+        meter.tick(Duration::from_secs(1));
+    }
+    let facts = [
+        (2.0, Some(3), Some(48 << 20)),
+        (4.0, Some(0), Some(12 << 20)),
+        (20.0, None, None),
+    ];
+    let facts = facts.map(|(capacity, active_backends, size_bytes)| ShardFacts {
+        capacity,
+        active_backends,
+        size_bytes,
+    });
+    let sizes = BucketSizes::from([(at(2, 0), 40 << 20), (at(1, 0), 8 << 20), (at(0, 3), 3 << 20)]);
+    LoadSnapshot::merge(topology, Moment(0), &[&meter.report(Moment(0))], &facts, &sizes)
 }

@@ -3,7 +3,6 @@
 
 /// Words of commands that this version doesn't have.
 pub(crate) const LATER: &[&str] = &[
-    "SHOW LOAD",
     "SHOW PROPOSALS",
     "SHOW MOVES",
     "DRAIN",

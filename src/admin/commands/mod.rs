@@ -14,6 +14,9 @@ mod show_backends;
 mod show_keyspaces;
 mod show_tables;
 mod show_buckets;
+mod show_load;
+mod show_keys;
+mod show_trace;
 mod show_transactions;
 mod show_config;
 mod config_rows;
@@ -41,6 +44,9 @@ pub(super) const COMMANDS: &[Command] = &[
     show_keyspaces::COMMAND,
     show_tables::COMMAND,
     show_buckets::COMMAND,
+    show_load::COMMAND,
+    show_keys::COMMAND,
+    show_trace::COMMAND,
     show_transactions::COMMAND,
     show_config::COMMAND,
     show_stats::COMMAND,

@@ -30,6 +30,16 @@ pub(super) fn seconds(value: Duration) -> Option<String> {
     Some(text.trim_end_matches('0').trim_end_matches('.').to_owned())
 }
 
+/// A number with at most so many digits behind the point, without trailing zeros.
+pub(super) fn decimal(value: f64, digits: usize) -> Option<String> {
+    let text = format!("{value:.digits$}");
+    let trimmed = match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.'),
+        false => &text,
+    };
+    value.is_finite().then(|| trimmed.to_owned())
+}
+
 /// A boolean's text forms.
 pub(super) const TRUE: &str = "t";
 /// See [`TRUE`].

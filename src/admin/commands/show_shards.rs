@@ -1,9 +1,10 @@
 //! `SHOW SHARDS`: each shard, whether it answers and what it owns.
 
 use super::command::{Argument, Command, Rows, Run};
-use super::row::{FALSE, TRUE, number, seconds, text, text_or_null};
+use super::row::{FALSE, TRUE, decimal, number, seconds, text, text_or_null};
 use crate::admin::{AdminError, Column, Sources, View};
 use crate::discovery::{Health, State};
+use crate::telemetry::LoadSnapshot;
 use crate::topology::{BucketId, Keyspace, ShardId, ShardState};
 
 pub(super) const COMMAND: Command = Command {
@@ -15,7 +16,7 @@ pub(super) const COMMAND: Command = Command {
         Column::text("role"),
         Column::text("state"),
         Column::text("address"),
-        // Measured by the rebalancer; NULL in this version.
+        // Busy seconds per second over its capacity, over a minute.
         Column::float("utilisation"),
         Column::boolean("home"),
         Column::integer("weight"),
@@ -31,15 +32,15 @@ pub(super) const COMMAND: Command = Command {
 /// Before there is a topology the shards of the configuration are shown: that is when an operator needs to know which
 /// of them answers.
 fn rows(sources: &dyn Sources) -> Result<Rows, AdminError> {
-    let view = sources.view();
+    let (view, load) = (sources.view(), sources.load());
     Ok(sources
         .health()
         .iter()
-        .map(|health| row(view.as_ref(), health))
+        .map(|health| row(view.as_ref(), load.as_deref(), health))
         .collect())
 }
 
-fn row(view: Option<&View>, health: &Health) -> Vec<Option<String>> {
+fn row(view: Option<&View>, load: Option<&LoadSnapshot>, health: &Health) -> Vec<Option<String>> {
     let shard = view.and_then(|view| view.topology.shard(health.shard));
     let is_retired = shard.is_some_and(|shard| shard.state == ShardState::Retired);
     let (state, reason) = match &health.state {
@@ -53,7 +54,7 @@ fn row(view: Option<&View>, health: &Health) -> Vec<Option<String>> {
         text("primary"),
         text(state),
         text(health.address.as_str()),
-        None,
+        load.and_then(|load| decimal(load.shards.get(health.shard.index())?.utilisation().minute, 4)),
         view.and_then(|view| {
             text(if view.topology.home() == health.shard {
                 TRUE

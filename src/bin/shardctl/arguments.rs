@@ -6,6 +6,7 @@ use crate::demo::DemoOptions;
 use crate::init::InitOptions;
 use crate::record::RecordOptions;
 use crate::simulate::SimulateOptions;
+use crate::top::TopOptions;
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Where the proxy is looked for when nobody says.
@@ -60,6 +61,14 @@ pub(crate) enum Command {
         /// Only those of this keyspace
         keyspace: Option<String>,
     },
+    /// How busy each shard, keyspace and the busiest buckets are, all proxies together
+    Load {
+        /// The keys that carry most load instead
+        #[arg(long)]
+        keys: bool,
+    },
+    /// The same, drawn anew every few seconds
+    Top(TopOptions),
     /// Where a statement would run, and why; it does not run
     Route {
         /// The statement; words are joined by blanks

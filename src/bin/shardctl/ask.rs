@@ -13,37 +13,27 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs one admin command.
 pub(crate) async fn ask(arguments: &Arguments, command: &str) -> Result<Answer, Failure> {
-    Asker::connect(arguments).await?.ask(command).await
+    let client = connect(arguments).await?;
+    run(&client, command)
+        .await
+        .map_err(|error| Failure::from_control(&error))
 }
 
 /// A connection to the admin database, for several commands.
-pub(crate) struct Asker {
-    client: ControlClient,
-}
-
-impl Asker {
-    pub(crate) async fn connect(arguments: &Arguments) -> Result<Asker, Failure> {
-        let url = arguments.url();
-        let client = Control::connect_url(&with_password(&url), CONNECT_TIMEOUT)
-            .await
-            .map_err(|error| match error.sqlstate() {
-                Some(_) => Failure::from_control(&error),
-                None => Failure::new(format!("{}: {error}", place_of(&url)))
-                    .with_hint("Is the proxy running there? --url or $SHARDGATE_URL names another place."),
-            })?;
-        Ok(Asker { client })
-    }
-
-    pub(crate) async fn ask(&self, command: &str) -> Result<Answer, Failure> {
-        run(&self.client, command)
-            .await
-            .map_err(|error| Failure::from_control(&error))
-    }
+pub(crate) async fn connect(arguments: &Arguments) -> Result<ControlClient, Failure> {
+    let url = arguments.url();
+    Control::connect_url(&with_password(&url), CONNECT_TIMEOUT)
+        .await
+        .map_err(|error| match error.sqlstate() {
+            Some(_) => Failure::from_control(&error),
+            None => Failure::new(format!("{}: {error}", place_of(&url)))
+                .with_hint("Is the proxy running there? --url or $SHARDGATE_URL names another place."),
+        })
 }
 
 /// The simple protocol carries values as text and no types, so these are asked for first; a proxy that describes nothing
 /// still answers, with texts.
-async fn run(client: &ControlClient, command: &str) -> Result<Answer, ControlError> {
+pub(crate) async fn run(client: &ControlClient, command: &str) -> Result<Answer, ControlError> {
     let kinds: Vec<(String, Kind)> = match client.prepare(command).await {
         Ok(statement) => {
             let columns = statement.columns().iter();

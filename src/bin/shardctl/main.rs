@@ -14,11 +14,13 @@ mod failure;
 mod findings;
 mod init;
 mod json;
+mod load;
 mod offline;
 mod record;
 mod simulate;
 mod style;
 mod table;
+mod top;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -27,6 +29,7 @@ use clap::Parser as _;
 
 use arguments::{Arguments, Command, Output, Resolution, Transactions};
 use failure::Failure;
+use load::View;
 use style::Style;
 
 fn main() -> ExitCode {
@@ -50,6 +53,9 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Buckets { keyspace } => ask::ask(arguments, "SHOW BUCKETS")
             .await?
             .of_keyspace(keyspace.as_deref())?,
+        Command::Load { keys: false } => ask::ask(arguments, "SHOW LOAD").await?,
+        Command::Load { keys: true } => ask::ask(arguments, "SHOW KEYS").await?,
+        Command::Top(options) => return top::run(arguments, options).await.map(|()| ExitCode::SUCCESS),
         Command::Route { sql } => ask::ask(arguments, &format!("ROUTE {}", sql.join(" "))).await?,
         Command::Transactions { act: None } => ask::ask(arguments, "SHOW TRANSACTIONS").await?,
         Command::Transactions {
@@ -82,6 +88,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let text = match (arguments.output, &arguments.command) {
         (Output::Json, _) => json::print(&answer)?,
         (Output::Table, Command::Check { .. }) => findings::print(&answer, Style::of_stdout()),
+        (Output::Table, Command::Load { keys: false }) => load::frame(&answer, None, View::whole(Style::of_stdout())),
         (Output::Table, Command::Status) => table::print_record(&answer, Style::of_stdout()),
         (Output::Table, _) => table::print(&answer, Style::of_stdout()),
     };

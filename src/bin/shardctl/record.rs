@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use shardgate::backend::ControlClient;
 use shardgate::rebalance::{Observation, Recorder};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::MissedTickBehavior;
 
 use crate::arguments::Arguments;
-use crate::ask::Asker;
+use crate::ask;
 use crate::duration;
 use crate::failure::Failure;
 
@@ -40,10 +41,10 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
 
 /// Records until the time is over.
 pub(crate) async fn record(arguments: &Arguments, options: &RecordOptions) -> Result<(), Failure> {
-    let asker = Asker::connect(arguments).await?;
+    let client = ask::connect(arguments).await?;
     let mut recorder = Recorder::new(options.interval);
-    // Asked before there is a file: a proxy that can't answer leaves nothing behind.
-    observe(&asker, &mut recorder).await?;
+    // Asked before there is a file: a proxy that can't be reached leaves nothing behind.
+    observe(&client, &mut recorder).await?;
     let mut file = File::create_new(&options.file)
         .await
         .with_context(|| format!("{} cannot be made", options.file.display()))?;
@@ -59,7 +60,7 @@ pub(crate) async fn record(arguments: &Arguments, options: &RecordOptions) -> Re
                 break;
             }
         }
-        let lines = observe(&asker, &mut recorder).await?;
+        let lines = observe(&client, &mut recorder).await?;
         let written = file.write_all(lines.as_bytes()).await;
         written.with_context(|| format!("{} cannot be written", options.file.display()))?;
     }
@@ -75,10 +76,12 @@ pub(crate) async fn record(arguments: &Arguments, options: &RecordOptions) -> Re
 }
 
 /// The lines that one look at the proxy adds.
-async fn observe(asker: &Asker, recorder: &mut Recorder) -> Result<String, Failure> {
-    let answer = asker.ask("SHOW TRACE").await?;
+async fn observe(client: &ControlClient, recorder: &mut Recorder) -> Result<String, Failure> {
+    let answer = ask::run(client, "SHOW TRACE").await;
+    let answer = answer.map_err(|error| Failure::from_control(&error))?;
     let cell = answer.rows.first().and_then(|row| row.first()).cloned().flatten();
-    let text = cell.ok_or_else(|| Failure::new("the proxy has measured no load yet"))?;
+    // Nothing is told for a moment where the topology has just changed: what is missed comes with the next.
+    let Some(text) = cell else { return Ok(String::new()) };
     let lines = Observation::parse(&text).and_then(|observation| recorder.observe(&observation));
     lines.map_err(|fault| {
         Failure::new(format!("the recording ends: {fault}"))

@@ -2,8 +2,8 @@
 
 use crate::plan::keys::pruning::ArrayConstant;
 use crate::plan::keys::{Constant, Outcome, Value, Values, constant};
-use crate::plan::{Ask, Category, Purpose};
-use crate::topology::{Bound, KeyspaceId, Placed, ShardSet, Strategy, Topology};
+use crate::plan::{Ask, Category, Purpose, Touched, TouchedBucket};
+use crate::topology::{Bound, BucketId, Keyspace, KeyspaceId, Place, Placed, ShardSet, Strategy, Topology};
 use crate::value::{Format, Key, KeyType, Oid};
 
 /// State of one evaluation.
@@ -14,6 +14,7 @@ pub(in crate::plan) struct Evaluation<'v> {
     purpose: Purpose,
     asks: Asks,
     trace: Trace,
+    touched: Touched,
 }
 
 /// What had to be asked.
@@ -54,6 +55,7 @@ impl<'v> Evaluation<'v> {
             purpose: Purpose::Read,
             asks: Asks::default(),
             trace: Trace::Off,
+            touched: Touched::Nothing,
         }
     }
 
@@ -68,13 +70,41 @@ impl<'v> Evaluation<'v> {
         self.purpose = purpose;
     }
 
-    /// What had to be asked, and the reasons.
-    pub(in crate::plan) fn finish(self) -> (Asks, Vec<String>) {
+    /// What had to be asked, the reasons, and whose load it is.
+    pub(in crate::plan) fn finish(self) -> (Asks, Vec<String>, Touched) {
         let reasons = match self.trace {
             Trace::Off => Vec::new(),
             Trace::On(reasons) => reasons,
         };
-        (self.asks, reasons)
+        (self.asks, reasons, self.touched)
+    }
+
+    /// Any bucket may be touched.
+    pub(in crate::plan) fn touch_any(&mut self) {
+        self.touched = Touched::Several;
+    }
+
+    /// A key of this place is touched.
+    pub(in crate::plan) fn touch(&mut self, keyspace: KeyspaceId, place: Place, key: Key) {
+        let one = Touched::One(TouchedBucket {
+            keyspace,
+            bucket: place.bucket,
+            key: Some(key),
+        });
+        self.touched = match std::mem::replace(&mut self.touched, Touched::Nothing) {
+            Touched::Nothing => one,
+            before => before.and(one),
+        };
+    }
+
+    /// What is touched from here on is collected apart; answers what was before.
+    pub(in crate::plan) fn take_touched(&mut self) -> Touched {
+        std::mem::replace(&mut self.touched, Touched::Nothing)
+    }
+
+    /// This is touched.
+    pub(in crate::plan) fn set_touched(&mut self, touched: Touched) {
+        self.touched = touched;
     }
 
     /// All shards of a keyspace.
@@ -143,18 +173,23 @@ impl<'v> Evaluation<'v> {
     }
 
     /// Shards that may hold rows with this key.
-    pub(in crate::plan) fn place(&mut self, keyspace: KeyspaceId, key: &Key) -> ShardSet {
-        let all = self.all(keyspace);
-        match self.locate(keyspace, key) {
-            Ok(set) => set,
+    pub(in crate::plan) fn place(&mut self, keyspace: KeyspaceId, key: Key) -> ShardSet {
+        match self.locate(keyspace, &key) {
+            Ok(place) => {
+                self.touch(keyspace, place, key);
+                ShardSet::only(place.shard)
+            }
             // No row can have such a key.
             Err(Unplaced::BeyondRanges(_)) => ShardSet::EMPTY,
-            Err(Unplaced::Asked | Unplaced::Unclear | Unplaced::Category(_)) => all,
+            Err(Unplaced::Asked | Unplaced::Unclear | Unplaced::Category(_)) => {
+                self.touch_any();
+                self.all(keyspace)
+            }
         }
     }
 
-    /// The one shard of this key.
-    pub(in crate::plan) fn locate(&mut self, id: KeyspaceId, key: &Key) -> Result<ShardSet, Unplaced> {
+    /// The one place of this key.
+    pub(in crate::plan) fn locate(&mut self, id: KeyspaceId, key: &Key) -> Result<Place, Unplaced> {
         let keyspace = self.topology.keyspace(id).ok_or(Unplaced::Unclear)?;
         let mut placed = keyspace.place(key);
         let mut category = None;
@@ -182,7 +217,7 @@ impl<'v> Evaluation<'v> {
                         place.bucket.index()
                     ));
                 }
-                Ok(ShardSet::only(place.shard))
+                Ok(place)
             }
             Placed::CategoryNeeded | Placed::Mistyped => Err(Unplaced::Unclear),
             Placed::CategoryUnknown => Err(Unplaced::Category(key.to_text())),
@@ -193,8 +228,18 @@ impl<'v> Evaluation<'v> {
     /// Shards that may hold keys between two ends.
     pub(in crate::plan) fn between(&mut self, id: KeyspaceId, lower: Bound<'_>, upper: Bound<'_>) -> ShardSet {
         let Some(keyspace) = self.topology.keyspace(id) else {
+            self.touch_any();
             return self.topology.all_shards();
         };
+        let touched = match range_between(keyspace, lower, upper) {
+            Some(bucket) => Touched::One(TouchedBucket {
+                keyspace: id,
+                bucket,
+                key: None,
+            }),
+            None => Touched::Several,
+        };
+        self.touched = self.take_touched().and(touched);
         if let (Strategy::Range(_), Trace::On(reasons)) = (keyspace.strategy(), &mut self.trace) {
             reasons.push(format!("{} {}", keyspace.name(), interval(lower, upper)));
         }
@@ -204,6 +249,32 @@ impl<'v> Evaluation<'v> {
     /// Notes a constant that only a server can evaluate.
     pub(in crate::plan) fn ask_constant(&mut self, expression: String) {
         self.asks.constants.push(expression);
+    }
+}
+
+/// The one range that all keys between two ends lie in, if that is easily seen.
+fn range_between(keyspace: &Keyspace, lower: Bound<'_>, upper: Bound<'_>) -> Option<BucketId> {
+    let Strategy::Range(range) = keyspace.strategy() else {
+        return None;
+    };
+    let bucket_of = |key: &Key| match keyspace.place(key) {
+        Placed::At(place) => Some(place.bucket),
+        Placed::CategoryNeeded | Placed::CategoryUnknown | Placed::BeyondRanges | Placed::Mistyped => None,
+    };
+    let is_below = |key: &Key, bound: &Key| key.compare(bound) == Some(std::cmp::Ordering::Less);
+    match (lower, upper) {
+        (Bound::Inclusive(lower) | Bound::Exclusive(lower), Bound::Inclusive(upper) | Bound::Exclusive(upper)) => {
+            bucket_of(lower).filter(|bucket| bucket_of(upper) == Some(*bucket))
+        }
+        (Bound::Inclusive(lower) | Bound::Exclusive(lower), Bound::Open) => {
+            let last = range.bounds().last();
+            bucket_of(lower).filter(|_| last.is_none_or(|last| !is_below(lower, last)))
+        }
+        (Bound::Open, Bound::Inclusive(upper) | Bound::Exclusive(upper)) => {
+            let first = range.bounds().first();
+            bucket_of(upper).filter(|_| first.is_none_or(|first| is_below(upper, first)))
+        }
+        (Bound::Open, Bound::Open) => None,
     }
 }
 

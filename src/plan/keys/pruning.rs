@@ -1,5 +1,6 @@
 //! What a statement leaves of a keyspace's shards: a tree of tests on constants, evaluated at bind.
 
+use crate::plan::Touched;
 use crate::plan::keys::{Constant, Evaluation, Outcome};
 use crate::topology::{Bound, KeyspaceId, ShardSet};
 use crate::value::{Key, KeyType, Oid};
@@ -96,12 +97,23 @@ impl Pruning {
     /// The shards, of those of the keyspace.
     pub(in crate::plan) fn evaluate(&self, keyspace: KeyspaceId, evaluation: &mut Evaluation<'_>) -> ShardSet {
         match self {
-            Pruning::All => evaluation.all(keyspace),
+            Pruning::All => {
+                evaluation.touch_any();
+                evaluation.all(keyspace)
+            }
             Pruning::Never => ShardSet::EMPTY,
             Pruning::Test(test) => test.evaluate(keyspace, evaluation),
-            Pruning::And(all) => all.iter().fold(evaluation.all(keyspace), |set, one| {
-                set.intersect(one.evaluate(keyspace, evaluation))
-            }),
+            Pruning::And(all) => {
+                let before = evaluation.take_touched();
+                let mut least = Touched::Several;
+                let set = all.iter().fold(evaluation.all(keyspace), |set, one| {
+                    let set = set.intersect(one.evaluate(keyspace, evaluation));
+                    least = std::mem::replace(&mut least, Touched::Several).or_less(evaluation.take_touched());
+                    set
+                });
+                evaluation.set_touched(before.and(least));
+                set
+            }
             Pruning::Or(any) => any.iter().fold(ShardSet::EMPTY, |set, one| {
                 set.union(one.evaluate(keyspace, evaluation))
             }),
@@ -122,7 +134,7 @@ impl Test {
                 Ok(keys) => keys
                     .into_iter()
                     .flatten()
-                    .fold(ShardSet::EMPTY, |set, key| set.union(evaluation.place(keyspace, &key))),
+                    .fold(ShardSet::EMPTY, |set, key| set.union(evaluation.place(keyspace, key))),
                 Err(outcome) => failed(outcome, keyspace, evaluation),
             },
             Test::Between { column, lower, upper } => {
@@ -142,7 +154,7 @@ impl Test {
 
 fn one(keyspace: KeyspaceId, column: KeyType, constant: &Constant, evaluation: &mut Evaluation<'_>) -> ShardSet {
     match evaluation.compared(column, constant) {
-        Ok(Some(key)) => evaluation.place(keyspace, &key),
+        Ok(Some(key)) => evaluation.place(keyspace, key),
         // `= NULL` is never true
         Ok(None) => ShardSet::EMPTY,
         Err(outcome) => failed(outcome, keyspace, evaluation),
@@ -153,7 +165,10 @@ fn failed(outcome: Outcome, keyspace: KeyspaceId, evaluation: &mut Evaluation<'_
     match outcome {
         // Any shard raises Postgres's own error.
         Outcome::Rejected => ShardSet::EMPTY,
-        Outcome::Unclear => evaluation.all(keyspace),
+        Outcome::Unclear => {
+            evaluation.touch_any();
+            evaluation.all(keyspace)
+        }
         Outcome::Ask(expression) => {
             evaluation.ask_constant(expression);
             evaluation.all(keyspace)

@@ -3,7 +3,7 @@
 use crate::plan::Purpose;
 use crate::plan::keys::evaluate::Unplaced;
 use crate::plan::keys::{Constant, Evaluation, Outcome, Pruning};
-use crate::topology::{KeyspaceId, ShardId, ShardSet};
+use crate::topology::{KeyspaceId, Place, ShardId, ShardSet};
 use crate::value::{Key, KeyType};
 
 /// Rows written to one sharded table, and where their key comes from.
@@ -51,7 +51,11 @@ impl WrittenKey {
         evaluation.set_purpose(Purpose::Write);
         let mut shards = ShardSet::EMPTY;
         for row in &self.rows {
-            shards = shards.union(self.row(row, evaluation)?.0);
+            let (set, located) = self.row(row, evaluation)?;
+            shards = shards.union(set);
+            if let Some((place, key)) = located {
+                evaluation.touch(self.keyspace, place, key);
+            }
         }
         Ok(shards)
     }
@@ -61,17 +65,24 @@ impl WrittenKey {
         evaluation.set_purpose(Purpose::Write);
         let mut owners = Vec::with_capacity(self.rows.len());
         for row in &self.rows {
-            let (shards, key) = self.row(row, evaluation)?;
+            let (shards, located) = self.row(row, evaluation)?;
             let shard = shards.single();
             if shard.is_none() && !shards.is_empty() {
                 return Err(Unplaced::Unclear);
             }
-            owners.push(Owner { shard, key });
+            owners.push(Owner {
+                shard,
+                key: located.map(|(_, key)| key),
+            });
         }
         Ok(owners)
     }
 
-    fn row(&self, row: &WrittenRow, evaluation: &mut Evaluation<'_>) -> Result<(ShardSet, Option<Key>), Unplaced> {
+    fn row(
+        &self,
+        row: &WrittenRow,
+        evaluation: &mut Evaluation<'_>,
+    ) -> Result<(ShardSet, Option<(Place, Key)>), Unplaced> {
         let constant = match row {
             WrittenRow::Constant(constant) => constant,
             WrittenRow::Selected(pruning) => return Ok((pruning.evaluate(self.keyspace, evaluation), None)),
@@ -80,7 +91,8 @@ impl WrittenKey {
         match evaluation.written(self.key_type, self.typmod, constant) {
             Ok(Some(key)) => match evaluation.locate(self.keyspace, &key) {
                 Err(Unplaced::Asked) => Ok((ShardSet::EMPTY, None)),
-                located => Ok((located?, Some(key))),
+                Err(unplaced) => Err(unplaced),
+                Ok(place) => Ok((ShardSet::only(place.shard), Some((place, key)))),
             },
             // A NULL key, or a value that Postgres rejects: any shard raises its error.
             Ok(None) | Err(Outcome::Rejected) => Ok((ShardSet::EMPTY, None)),

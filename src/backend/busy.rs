@@ -1,0 +1,56 @@
+//! How long a backend is occupied: from the first byte of a batch that is sent to its ReadyForQuery.
+//!
+//! Why here: whatever is sent to a backend goes through its link, so the beginning is found in one place; the end is told
+//! by whoever reads ReadyForQuery. Time between batches, idle in a transaction or in the pool, isn't counted.
+
+use std::time::{Duration, Instant};
+
+use crate::clock::Clock;
+
+/// One link's meter.
+#[derive(Debug)]
+pub(super) struct Busy {
+    clock: Clock,
+    since: Option<Instant>,
+    sum: Duration,
+}
+
+impl Busy {
+    pub(super) fn new(clock: Clock) -> Busy {
+        Busy {
+            clock,
+            since: None,
+            sum: Duration::ZERO,
+        }
+    }
+
+    /// Something is sent.
+    #[inline]
+    pub(super) fn begin(&mut self) {
+        if self.since.is_none() {
+            self.since = Some(self.clock.now());
+        }
+    }
+
+    /// ReadyForQuery was read, or nothing more will be.
+    #[inline]
+    pub(super) fn end(&mut self) {
+        if let Some(since) = self.since.take() {
+            self.sum = self
+                .sum
+                .saturating_add(self.clock.now().saturating_duration_since(since));
+        }
+    }
+
+    /// What has been counted since the last call.
+    #[inline]
+    pub(super) fn take(&mut self) -> Duration {
+        std::mem::take(&mut self.sum)
+    }
+
+    /// Nothing was counted.
+    pub(super) fn reset(&mut self) {
+        self.since = None;
+        self.sum = Duration::ZERO;
+    }
+}
