@@ -284,3 +284,7 @@ fn starts(shards: usize, at: &SpreadAt) -> Result<Vec<Token>, ChangeFault> {
         Err(ChangeFault::BadArcs)
     }
 }
+
+#[cfg(test)]
+#[path = "change_tests.rs"]
+mod tests;
