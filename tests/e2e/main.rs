@@ -26,6 +26,7 @@ mod pgbench;
 pub mod proxy;
 mod psql;
 mod schema;
+mod record;
 mod sequences;
 pub mod servers;
 mod sessions;

@@ -171,15 +171,16 @@ impl Run<'_> {
         let (snapshot, now) = (self.replay.snapshot(), self.replay.now());
         let topology = self.replay.topology();
         self.history.observe(&snapshot, topology, self.policy);
+        // Nothing else is begun meanwhile, so nothing is asked.
+        if self.under_way.is_some() {
+            return Ok(());
+        }
         let judgement = propose(&snapshot, topology, self.policy, &self.history, now);
         for finding in judgement.findings {
             if !self.findings.iter().any(|known| is_same(&known.finding, &finding)) {
                 let at = self.replay.length();
                 self.findings.push(Found { at, finding });
             }
-        }
-        if self.under_way.is_some() {
-            return Ok(());
         }
         let Some(proposal) = judgement.proposals.into_iter().next() else {
             return Ok(());

@@ -13,7 +13,7 @@ use super::synthetic::Synthetic;
 use super::trace::{Busy, Silent, TRACE_TICKS_MAX, TRACE_UNITS_MAX, Tick, Trace, Unit};
 use super::trace_error::{TraceError, TraceFault};
 use crate::telemetry::Moment;
-use crate::topology::{Keyspace, KeyspaceId, Topology};
+use crate::topology::{Keyspace, KeyspaceId, ShardState, Topology};
 use crate::value::Key;
 
 const VERSION: u64 = 1;
@@ -202,13 +202,13 @@ fn read_header(header: WrittenHeader) -> Result<Trace, TraceFault> {
     let topology =
         Topology::from_json(&header.topology.to_string()).map_err(|error| TraceFault::Topology(error.to_string()))?;
     one_per_shard("capacities", header.capacities.len(), &topology)?;
-    for capacity in &header.capacities {
-        number(
-            "a capacity",
-            *capacity,
-            f64::MIN_POSITIVE..=CAPACITY_MAX,
-            "above 0, up to 100000",
-        )?;
+    for (capacity, shard) in header.capacities.iter().zip(topology.shards()) {
+        match shard.state {
+            ShardState::Serving => {
+                number("a capacity", *capacity, f64::MIN_POSITIVE..=CAPACITY_MAX, "above 0, up to 100000")?;
+            }
+            ShardState::Retired => number("a capacity", *capacity, 0.0..=CAPACITY_MAX, "from 0 to 100000")?,
+        }
     }
     let interval = header.interval_seconds;
     number("interval_seconds", interval, 0.1..=INTERVAL_MAX, "from 0.1 to 60")?;
