@@ -407,7 +407,7 @@ fn load(topology: &Topology, scene: Scene) -> LoadSnapshot {
                 let busy = Duration::from_millis(busy);
                 cells.key(fx_major, &Key::Text(key.into()), busy, entropy.draw());
             }
-            let user = Key::Int(1000 + second);
+            let user = Key::Int(1000 + second % 3);
             cells.key(at(0, 3), &user, Duration::from_millis(100), entropy.draw());
         }
         meter.tick(Duration::from_secs(1));

@@ -66,7 +66,17 @@ async fn what_goes_wrong_is_said_with_an_exit_code() {
 #[tokio::test]
 async fn json_is_an_array_of_objects_keyed_by_the_columns() {
     let database = Database::start(Fixture::new(Scene::Running)).await;
-    for command in ["status", "shards", "keyspaces", "tables", "buckets", "check", "reload"] {
+    for command in [
+        "status",
+        "shards",
+        "keyspaces",
+        "tables",
+        "buckets",
+        "load",
+        "top",
+        "check",
+        "reload",
+    ] {
         let output = shardctl(Some(&database), &["-o", "json", command]).await;
         let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert!(
@@ -77,8 +87,13 @@ async fn json_is_an_array_of_objects_keyed_by_the_columns() {
     let output = shardctl(Some(&database), &["buckets", "-o", "json"]).await;
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
-        (&json[8]["keyspace"], &json[8]["bucket"], &json[8]["busy_ratio"]),
-        (&"time".into(), &0.into(), &().into())
+        (
+            &json[8]["keyspace"],
+            &json[8]["bucket"],
+            &json[8]["busy_ratio"],
+            &json[8]["size_bytes"]
+        ),
+        (&"time".into(), &0.into(), &0.into(), &(8 << 20).into())
     );
 }
 

@@ -20,6 +20,7 @@ pub mod client;
 pub mod differential;
 mod faults;
 pub mod layout;
+mod load;
 pub mod messages;
 pub mod pair;
 mod pgbench;

@@ -78,6 +78,9 @@ pub(crate) async fn run(arguments: &Arguments, options: &TopOptions) -> Result<(
             }
         };
         draw(is_live, &text)?;
+        if !is_live && left != Some(1) && arguments.output == Output::Table {
+            crate::write("\n")?; // frames apart
+        }
         left = left.map(|left| left.saturating_sub(1));
         if left == Some(0) {
             return Ok(());
