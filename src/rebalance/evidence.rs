@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::cluster::{Cluster, PartId};
-use super::search::{Plan, Search};
+use super::search::{Plan, Reach, Search};
 use super::words::{self, percent};
 use super::{Action, Considered, Evidence, Outlook, Part, Proposal, Sizes, Step, TopKey};
 use crate::telemetry::{Moment, Windows};
@@ -55,8 +55,8 @@ pub(super) fn proposal(search: &Search<'_>, plan: &Plan, single: &[Plan], create
         bytes: plan.merit.bytes,
         sizes: if is_measured { Sizes::Measured } else { Sizes::Guessed },
         duration_seconds: duration(cluster, plan).as_secs(),
-        before: cluster.used(search.hot, search.busy),
-        after: plan.merit.after,
+        before: digits(cluster.used(search.hot, search.busy)),
+        after: digits(plan.merit.after),
         shards: outlook(search, plan),
         risk: risk(cluster, plan, &evidence),
         evidence,
@@ -65,6 +65,11 @@ pub(super) fn proposal(search: &Search<'_>, plan: &Plan, single: &[Plan], create
         created_ms: created.0,
         expires_ms: expires,
     }
+}
+
+/// Six digits: more are noise, and these survive JSON.
+fn digits(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
 }
 
 fn milliseconds(duration: Duration) -> u64 {
@@ -145,12 +150,23 @@ fn reason(search: &Search<'_>, plan: &Plan, subject: &str) -> String {
 }
 
 fn steps(cluster: &Cluster<'_>, plan: &Plan) -> Vec<Step> {
-    let changes = plan.changes.iter().zip(&plan.bytes);
+    let changes = plan.changes.iter().zip(&plan.bytes).zip(told(cluster, plan));
     changes
-        .map(|(change, bytes)| Step {
+        .map(|((change, bytes), words)| Step {
             change: change.written(cluster.topology),
-            words: words::change(cluster, change, *bytes),
+            words,
             bytes: *bytes,
+        })
+        .collect()
+}
+
+/// Each change in words.
+fn told(cluster: &Cluster<'_>, plan: &Plan) -> Vec<String> {
+    let changes = plan.changes.iter().zip(&plan.bytes).enumerate();
+    changes
+        .map(|(index, (change, bytes))| {
+            let before = plan.changes.get(..index).unwrap_or_default();
+            words::change(cluster, before, change, *bytes)
         })
         .collect()
 }
@@ -172,8 +188,8 @@ fn outlook(search: &Search<'_>, plan: &Plan) -> Vec<Outlook> {
         .map(|shard| Outlook {
             shard: cluster.topology.shard_name(*shard).to_owned(),
             capacity: cluster.capacity(*shard),
-            before: cluster.used(*shard, search.busy),
-            after: cluster.used(*shard, &plan.busy),
+            before: digits(cluster.used(*shard, search.busy)),
+            after: digits(cluster.used(*shard, &plan.busy)),
         })
         .collect()
 }
@@ -195,9 +211,9 @@ fn evidence(cluster: &Cluster<'_>, shard: ShardId) -> Evidence {
             keyspace: cluster.keyspace_name(part.0).to_owned(),
             bucket: part.1.index(),
             name: cluster.name(part),
-            share: part_busy / busy,
-            reads: bucket.load.reads.minute,
-            writes: bucket.load.writes.minute,
+            share: digits(part_busy / busy),
+            reads: digits(bucket.load.reads.minute),
+            writes: digits(bucket.load.writes.minute),
         })
     });
     let keys = cluster.heavy_keys(shard).into_iter().take(KEYS);
@@ -206,39 +222,36 @@ fn evidence(cluster: &Cluster<'_>, shard: ShardId) -> Evidence {
         .map(|(part, key, key_busy)| TopKey {
             keyspace: cluster.keyspace_name(part.0).to_owned(),
             key: key.to_text(),
-            share: key_busy / busy,
+            share: digits(key_busy / busy),
         });
     Evidence {
-        ten_seconds: used.ten_seconds,
-        minute: used.minute,
-        five_minutes: used.five_minutes,
-        hour: used.hour,
-        // The mean ages of the two windows' contents are one and five minutes.
-        trend_per_minute: (used.minute - used.five_minutes) / 4.0,
-        unattributed: load.map_or(0.0, |load| load.unattributed.minute) / busy,
+        ten_seconds: digits(used.ten_seconds),
+        minute: digits(used.minute),
+        five_minutes: digits(used.five_minutes),
+        hour: digits(used.hour),
+        trend_per_minute: digits(trend(used.minute, used.five_minutes)),
+        unattributed: digits(load.map_or(0.0, |load| load.unattributed.minute) / busy),
         parts: parts.collect(),
         keys: keys.collect(),
     }
+}
+
+/// The slope between the two windows, per minute: the mean ages of their contents are one and five minutes.
+pub(super) fn trend(minute: f64, five_minutes: f64) -> f64 {
+    (minute - five_minutes) / 4.0
 }
 
 fn considered(cluster: &Cluster<'_>, chosen: &Plan, single: &[Plan]) -> Vec<Considered> {
     let others = single.iter().filter(|plan| plan.action != chosen.action);
     others
         .map(|plan| {
-            let told: Vec<String> = plan
-                .changes
-                .iter()
-                .zip(&plan.bytes)
-                .take(1)
-                .map(|(change, bytes)| words::change(cluster, change, *bytes))
-                .collect();
             let words = match plan.action {
                 Action::Shift => format!("shift {}", subject(cluster, plan)),
-                Action::Move | Action::Split | Action::Spread | Action::Combine => words::list(&told),
+                Action::Move | Action::Split | Action::Spread | Action::Combine => told(cluster, plan).join("; "),
             };
             Considered {
                 words,
-                after: plan.merit.after,
+                after: digits(plan.merit.after),
                 bytes: plan.merit.bytes,
             }
         })
@@ -271,7 +284,7 @@ fn risk(cluster: &Cluster<'_>, plan: &Plan, evidence: &Evidence) -> Vec<String> 
             percent(evidence.trend_per_minute)
         ));
     }
-    if !plan.merit.resolves {
+    if plan.merit.reach == Reach::Eases {
         risk.push(format!(
             "It doesn't bring all shards below {}: more will be needed.",
             percent(cluster.policy.clear)
@@ -307,7 +320,7 @@ fn rollback(cluster: &Cluster<'_>, plan: &Plan) -> String {
 }
 
 /// How many of the steps are told in words.
-pub(super) fn told(proposal: &Proposal) -> usize {
+pub(super) fn steps_told(proposal: &Proposal) -> usize {
     if proposal.action == Action::Shift {
         0
     } else {

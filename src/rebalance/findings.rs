@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::cluster::{Cluster, PartId};
-use super::search::{Found, Plan};
+use super::search::{Found, Plan, Reach};
 use super::tail::Drift;
 use super::words::percent;
 use super::{Finding, FindingKind};
@@ -103,7 +103,7 @@ pub(super) fn of(trouble: &Trouble<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(trouble.scans());
     findings.extend(trouble.tails());
-    if trouble.chosen.is_some_and(|plan| plan.merit.resolves) {
+    if trouble.chosen.is_some_and(|plan| plan.merit.reach > Reach::Eases) {
         return findings;
     }
     findings.extend(trouble.hot_key());
@@ -118,6 +118,14 @@ pub(super) fn of(trouble: &Trouble<'_>) -> Vec<Finding> {
         findings.push(trouble.nothing_helps());
     }
     findings
+}
+
+/// A bucket with much of a shard's load that has just moved, or whose keyspace has: what is measured now is half of then.
+pub(super) fn resting(cluster: &Cluster<'_>, shard: ShardId, load: f64) -> Option<PartId> {
+    let mut parts = cluster.parts.iter();
+    let found =
+        parts.find(|(part, bucket)| bucket.owner == shard && bucket.busy >= MUCH * load && !cluster.is_free(**part));
+    found.map(|(part, _)| *part)
 }
 
 impl Trouble<'_> {
@@ -205,14 +213,11 @@ impl Trouble<'_> {
     }
 
     fn cooling(&self) -> Option<Finding> {
-        let mut parts = self.cluster.parts.iter();
-        let (part, _) = parts.find(|(part, bucket)| {
-            bucket.owner == self.shard && bucket.busy >= MUCH * self.load() && !self.cluster.is_free(**part)
-        })?;
-        let name = self.cluster.name(*part);
+        let part = resting(self.cluster, self.shard, self.load())?;
+        let name = self.cluster.name(part);
         Some(self.finding(
             FindingKind::Cooling,
-            Some(*part),
+            Some(part),
             format!("{name} is left alone for a while: buckets of its keyspace have just moved"),
             "Wait until the load after that move has been measured.".to_owned(),
         ))
@@ -267,11 +272,10 @@ impl Trouble<'_> {
         if mean < self.cluster.policy.clear {
             return None;
         }
-        Some(self.finding(
+        Some(bare(
             FindingKind::ClusterFull,
-            None,
             format!("all shards together are at {} of their capacity", percent(mean)),
-            "Add a shard, or capacity; moving load between full shards doesn't last.".to_owned(),
+            "Add a shard, or capacity; moving load between full shards doesn't last.",
         ))
     }
 

@@ -64,7 +64,9 @@ pub fn propose(load: &LoadSnapshot, topology: &Topology, policy: &Policy, histor
             densities: &densities,
         };
         let found = search.run();
-        let chosen = choose(&search, &found);
+        let load = busy.get(shard.index()).copied().unwrap_or(0.0);
+        let is_resting = findings::resting(&cluster, shard, load).is_some();
+        let chosen = choose(&search, &found).filter(|_| !is_resting);
         let trouble = Trouble {
             cluster: &cluster,
             shard,
@@ -87,6 +89,7 @@ pub fn propose(load: &LoadSnapshot, topology: &Topology, policy: &Policy, histor
         let order = a.shard.cmp(&b.shard).then(a.kind.cmp(&b.kind));
         order.then_with(|| a.what.cmp(&b.what))
     });
+    judgement.findings.dedup();
     judgement
 }
 
@@ -129,7 +132,7 @@ fn choose(search: &Search<'_>, found: &Found) -> Option<(Plan, Moment)> {
             && parts_free(&plan)
             && search.fits_budget(&plan)
             && plan.touched.intersect(search.hot_all).without(search.hot).is_empty()
-            && plan.merit.resolves == best.merit.resolves
+            && plan.merit.reach == best.merit.reach
             && plan.merit.score >= STICKY * best.merit.score;
         holds.then_some((plan, standing.created))
     });

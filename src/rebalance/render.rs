@@ -2,7 +2,7 @@
 //!
 //! Holds: no line is longer than [`WIDTH`] columns, words longer than that excepted.
 
-use super::evidence::told;
+use super::evidence::steps_told;
 use super::words::{bytes, list, percent, span};
 use super::{Finding, Proposal, Sizes};
 
@@ -54,7 +54,7 @@ impl Proposal {
     }
 
     fn steps_text(&self, text: &mut String) {
-        let told = told(self);
+        let told = steps_told(self);
         for (number, step) in self.steps.iter().take(told).enumerate() {
             let name = format!("step {}", number.saturating_add(1));
             entry(text, &name, &step.words);

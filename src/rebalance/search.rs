@@ -1,10 +1,11 @@
 //! The search for the changes that lower an overloaded shard's utilisation most per byte moved.
 //!
 //! A plan's *gain* is the shard's utilisation now, less the highest that any touched shard would have. Its *cost* is the
-//! bytes that move, and as much for each step as a move costs beyond its bytes. A plan *resolves* if every touched shard
-//! ends below the policy's clear mark. Plans that resolve come before those that don't; among the first the higher gain per
-//! cost wins, among the second the higher gain, where differences below a hundredth are left to the cost. Ties go to fewer
-//! steps, then fewer bytes, then to the changes' ids.
+//! bytes that move, and as much for each step that moves any as a move costs beyond its bytes. A plan *lasts* if every
+//! touched shard would still be below the policy's clear mark in five minutes, should load go on rising as it does; it
+//! *resolves* if they are below it now. Plans that last come first, then those that resolve; among plans that last the
+//! higher gain per cost wins, among the others the higher gain, where differences below a hundredth are left to the cost.
+//! Ties go to fewer steps, then fewer bytes, then to the changes' ids.
 //!
 //! Why a beam: plans of several steps are many, and the best of one step is nearly always a part of the best of two.
 //! Bounded: [`DEPTH`] steps of the [`WIDTH`] best plans, over the [`PARTS_MAX`] heaviest buckets and [`TARGETS_MAX`] emptiest
@@ -24,6 +25,10 @@ const DEPTH: usize = 6;
 const WIDTH: usize = 4;
 const PARTS_MAX: usize = 16;
 const TARGETS_MAX: usize = 6;
+/// A plan lasts if it would in so many minutes.
+const FORESEEN_MINUTES: f64 = 5.0;
+/// No more growth than this is foreseen: the windows of a load that has just begun look as if it went on rising for ever.
+const GROWTH_MAX: f64 = 1.4;
 /// Buckets whose load is below this part of the capacity aren't looked at one by one.
 const CRUMB: f64 = 0.005;
 
@@ -41,10 +46,21 @@ pub(super) struct Plan {
     pub(super) merit: Merit,
 }
 
+/// How far a plan gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reach {
+    /// some touched shard stays above the clear mark
+    Eases,
+    /// all end below it
+    Resolves,
+    /// all end below it, and would in five minutes
+    Lasts,
+}
+
 /// How good a plan is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Merit {
-    pub(super) resolves: bool,
+    pub(super) reach: Reach,
     pub(super) gain: f64,
     /// highest utilisation of the touched shards
     pub(super) after: f64,
@@ -57,8 +73,8 @@ pub(super) struct Merit {
 impl Merit {
     fn compare(&self, other: &Merit) -> Ordering {
         let hundredths = |merit: &Merit| (merit.gain * 100.0).round();
-        let tier = self.resolves.cmp(&other.resolves);
-        let within = if self.resolves && other.resolves {
+        let tier = self.reach.cmp(&other.reach);
+        let within = if self.reach == Reach::Lasts && other.reach == Reach::Lasts {
             self.score.total_cmp(&other.score)
         } else {
             let gains = hundredths(self).total_cmp(&hundredths(other));
@@ -142,7 +158,7 @@ impl Search<'_> {
             found.plans.extend(next.iter().cloned());
             // A shift is a plan of its own.
             front = next.into_iter().filter(|plan| plan.action != Action::Shift).collect();
-            if found.plans.iter().any(|plan| plan.merit.resolves) && depth > 0 {
+            if found.plans.iter().any(|plan| plan.merit.reach == Reach::Lasts) && depth > 0 {
                 break;
             }
         }
@@ -213,7 +229,7 @@ impl Search<'_> {
         let touched = all_touched.union(touched);
         all_parts.extend(parts);
         let action = action_of(&all, &all_parts, self.cluster);
-        let merit = self.merit(&all, &all_bytes, &busy, touched, action)?;
+        let merit = self.merit(&all_bytes, &busy, touched, action)?;
         Some(Plan {
             changes: all,
             bytes: all_bytes,
@@ -225,14 +241,7 @@ impl Search<'_> {
         })
     }
 
-    fn merit(
-        &self,
-        changes: &[Change],
-        bytes: &[u64],
-        busy: &[f64],
-        touched: ShardSet,
-        action: Action,
-    ) -> Option<Merit> {
+    fn merit(&self, bytes: &[u64], busy: &[f64], touched: ShardSet, action: Action) -> Option<Merit> {
         let now = self.cluster.used(self.hot, self.busy);
         let after = touched
             .with(self.hot)
@@ -243,12 +252,14 @@ impl Search<'_> {
         if gain <= 0.0 {
             return None;
         }
-        let bytes = bytes.iter().copied().fold(0, u64::saturating_add);
         let steps = match action {
             // One job per pair of shards.
             Action::Shift => touched.len().saturating_sub(1),
-            Action::Move | Action::Split | Action::Spread | Action::Combine => changes.len(),
+            Action::Move | Action::Split | Action::Spread | Action::Combine => {
+                bytes.iter().filter(|bytes| **bytes > 0).count().max(1)
+            }
         };
+        let bytes = bytes.iter().copied().fold(0, u64::saturating_add);
         let overhead = self
             .cluster
             .policy
@@ -257,13 +268,31 @@ impl Search<'_> {
         let cost = bytes.saturating_add(overhead).max(1);
         let cost = super::density::float(i64::try_from(cost).unwrap_or(i64::MAX));
         Some(Merit {
-            resolves: after <= self.cluster.policy.clear,
+            reach: if after * self.growth() <= self.cluster.policy.clear {
+                Reach::Lasts
+            } else if after <= self.cluster.policy.clear {
+                Reach::Resolves
+            } else {
+                Reach::Eases
+            },
             gain,
             after,
             bytes,
             steps,
             score: gain / cost,
         })
+    }
+
+    /// By how much the shard's load will have grown in five minutes, should it go on as it does; never less than one.
+    fn growth(&self) -> f64 {
+        let Some(load) = self.cluster.shards.get(&self.hot) else {
+            return 1.0;
+        };
+        let (minute, five_minutes) = (load.busy.minute, load.busy.five_minutes);
+        if minute <= 0.0 {
+            return 1.0;
+        }
+        (1.0 + FORESEEN_MINUTES * super::evidence::trend(minute, five_minutes) / minute).clamp(1.0, GROWTH_MAX)
     }
 
     pub(super) fn fits_budget(&self, plan: &Plan) -> bool {

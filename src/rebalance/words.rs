@@ -52,14 +52,18 @@ pub(super) fn list(names: &[String]) -> String {
     }
 }
 
-/// One change, and the bytes that it moves.
-pub(super) fn change(cluster: &Cluster<'_>, change: &Change, moved: u64) -> String {
+/// One change, made after those before it, and the bytes that it moves.
+pub(super) fn change(cluster: &Cluster<'_>, before: &[Change], change: &Change, moved: u64) -> String {
     let shard = |id| cluster.topology.shard_name(id);
     let moved = bytes(moved);
     match change {
         Change::MoveBucket { keyspace, bucket, to } => {
             let name = cluster.name((*keyspace, *bucket));
-            format!("move {name} to {} ({moved})", shard(*to))
+            let was_split = before.iter().any(|before| {
+                matches!(before, Change::SplitBucket { keyspace: of, bucket: split, .. } if of == keyspace && split == bucket)
+            });
+            let part = if was_split { "the lower part of " } else { "" };
+            format!("move {part}{name} to {} ({moved})", shard(*to))
         }
         Change::SplitBucket {
             keyspace,
@@ -74,7 +78,7 @@ pub(super) fn change(cluster: &Cluster<'_>, change: &Change, moved: u64) -> Stri
                 SplitAt::Key(key) => format!("key {key}"),
             };
             if cluster.parts.get(&part).is_some_and(|bucket| bucket.owner == *to) {
-                format!("split {name} at {at}; both parts stay on {}", shard(*to))
+                format!("split {name} at {at}")
             } else {
                 format!(
                     "split {name} at {at}; from there on it goes to {} ({moved})",

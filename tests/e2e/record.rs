@@ -73,7 +73,11 @@ fn a_recording_tells_which_key_the_load_was_for_and_can_be_simulated() {
     let all: f64 = of_key.iter().sum();
     let hot = trace.units.iter().position(|unit| unit.key.to_text() == HOT);
     let hot = hot.unwrap_or_else(|| panic!("key {HOT} isn't in the trace:\n{text}"));
-    assert!(of_key[hot] > 0.8 * all, "{} of {all} busy seconds per second are key {HOT}'s", of_key[hot]);
+    assert!(
+        of_key[hot] > 0.8 * all,
+        "{} of {all} busy seconds per second are key {HOT}'s",
+        of_key[hot]
+    );
     assert!(shardctl(&["simulate", &name], &world).contains("highest utilisation"));
     std::fs::remove_file(&file).expect("the trace can be removed");
 }

@@ -205,7 +205,12 @@ fn read_header(header: WrittenHeader) -> Result<Trace, TraceFault> {
     for (capacity, shard) in header.capacities.iter().zip(topology.shards()) {
         match shard.state {
             ShardState::Serving => {
-                number("a capacity", *capacity, f64::MIN_POSITIVE..=CAPACITY_MAX, "above 0, up to 100000")?;
+                number(
+                    "a capacity",
+                    *capacity,
+                    f64::MIN_POSITIVE..=CAPACITY_MAX,
+                    "above 0, up to 100000",
+                )?;
             }
             ShardState::Retired => number("a capacity", *capacity, 0.0..=CAPACITY_MAX, "from 0 to 100000")?,
         }
