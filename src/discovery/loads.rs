@@ -167,7 +167,7 @@ fn capacity(live: &Live, shard: ShardId) -> f64 {
             .and_then(|count| u32::try_from(NonZero::get(count)).ok())
     };
     match declared.and_then(|declared| declared.capacity) {
-        Some(capacity) => f64::from(capacity),
+        Some(capacity) => capacity,
         None => f64::from(cpus().unwrap_or(live.settings.pool.size)),
     }
 }

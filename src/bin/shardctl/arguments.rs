@@ -69,6 +69,16 @@ pub(crate) enum Command {
     },
     /// The same, drawn anew every few seconds
     Top(TopOptions),
+    /// What the rebalancer proposes and why, and what it has found that no move helps
+    Proposals {
+        /// Only this one, whole: steps, evidence, every shard's load after it
+        id: Option<u64>,
+    },
+    /// Judge load now instead of within seconds, and show what is proposed
+    Propose {
+        /// Only what is proposed for this keyspace
+        keyspace: Option<String>,
+    },
     /// Where a statement would run, and why; it does not run
     Route {
         /// The statement; words are joined by blanks

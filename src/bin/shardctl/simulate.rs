@@ -21,7 +21,7 @@ const SCALE_MAX: f64 = 1_000_000.0;
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct SimulateOptions {
-    /// The trace, JSON lines (docs/rebalancing.md)
+    /// The trace, JSON lines (docs/simulator.md)
     trace: PathBuf,
     /// Ask what N times the load and the bytes would do: which shard gives out first, and what plan holds
     #[arg(long, value_parser = parse_scale, value_name = "N")]
@@ -69,7 +69,7 @@ fn read(options: &SimulateOptions) -> Result<Trace, Failure> {
     }
     let text = std::fs::read_to_string(&options.trace).with_context(unread)?;
     Trace::parse(&text).map_err(|error| {
-        Failure::new(format!("{name}: {error}")).with_hint("docs/rebalancing.md describes the format of traces.")
+        Failure::new(format!("{name}: {error}")).with_hint("docs/simulator.md describes the format of traces.")
     })
 }
 

@@ -1,4 +1,4 @@
-//! The written form of a trace: JSON lines, version 1 (docs/rebalancing.md, "Traces").
+//! The written form of a trace: JSON lines, version 1 (docs/simulator.md, "Traces").
 //!
 //! Why lines: a recorder appends while it records, and a file that was cut off is still a trace.
 //! Holds: reading is strict; a fault names its line; what is written reads back, to the four decimals that are written.
