@@ -23,6 +23,8 @@ const STATEMENT_SECONDS: f64 = 0.001;
 pub(super) struct Replay<'t> {
     trace: &'t Trace,
     topology: Topology,
+    /// by unit
+    tokens: Vec<Token>,
     /// of each unit that has appeared; units of a trace always lie somewhere
     places: Vec<Option<Place>>,
     shards: Vec<ShardWindows>,
@@ -53,6 +55,7 @@ impl<'t> Replay<'t> {
         let mut replay = Replay {
             trace,
             topology: trace.topology.clone(),
+            tokens: trace.units.iter().map(|unit| Token(unit.key.hash())).collect(),
             places: Vec::new(),
             shards: vec![ShardWindows::default(); trace.topology.shards().len()],
             buckets: Vec::new(),
@@ -228,13 +231,14 @@ impl<'t> Replay<'t> {
             .trace
             .units
             .iter()
-            .zip(&self.places)
+            .zip(self.places.iter().zip(&self.tokens))
             .zip(&self.keys)
             .filter(|((unit, _), _)| unit.keyspace == keyspace && unit.since <= self.ticks)
-            .filter_map(|((unit, place), windows)| {
+            .filter_map(|((unit, (place, token)), windows)| {
                 let weight = windows.windows().five_minutes;
                 Some(Weighed {
                     unit,
+                    token: *token,
                     place: (*place)?,
                     weight,
                 })
@@ -274,6 +278,7 @@ fn per_statement(busy: Windows) -> Windows {
 /// A key and its busy seconds per second over the minutes that telemetry's sketches of keys remember.
 struct Weighed<'t> {
     unit: &'t Unit,
+    token: Token,
     place: Place,
     weight: f64,
 }
@@ -292,24 +297,21 @@ fn heavy(heaviest_first: &[Weighed<'_>]) -> Vec<HeavyKey> {
 /// A systematic sample of as many draws as a proxy keeps: every n-th part of the load is one key's, and a key that carries
 /// several parts is drawn as often, as statements of one key are.
 fn samples(keys: &[Weighed<'_>]) -> Vec<SampledKey> {
-    let mut in_order: Vec<(BucketId, Token, &Weighed<'_>)> = keys
-        .iter()
-        .map(|key| (key.place.bucket, Token(key.unit.key.hash()), key))
-        .collect();
-    in_order.sort_by_key(|(bucket, token, _)| (*bucket, *token));
+    let mut in_order: Vec<&Weighed<'_>> = keys.iter().collect();
+    in_order.sort_by_key(|key| (key.place.bucket, key.token));
     let part = keys.iter().map(|key| key.weight).sum::<f64>() / SAMPLES_MAX as f64;
     let mut samples = Vec::with_capacity(SAMPLES_MAX);
     // Half a part ahead: the first draw lies in the middle of the first part.
     let mut passed = part / 2.0;
-    for (bucket, token, key) in in_order {
+    for key in in_order {
         passed += key.weight;
         let draws = ((passed / part) as usize)
             .min(SAMPLES_MAX)
             .saturating_sub(samples.len());
         samples.extend((0..draws).map(|_| SampledKey {
             key: key.unit.key.clone(),
-            token,
-            bucket,
+            token: key.token,
+            bucket: key.place.bucket,
             weight: part,
         }));
     }
