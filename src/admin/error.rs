@@ -64,6 +64,12 @@ pub enum AdminError {
         /// why
         why: String,
     },
+    /// `SHOW PROPOSAL` of a number that none has (42704).
+    #[error("proposal {id} does not exist")]
+    UnknownProposal {
+        /// as asked for
+        id: u64,
+    },
     /// `PROPOSE` for a keyspace that isn't there (42704).
     #[error("keyspace \"{name}\" does not exist")]
     UnknownKeyspace {
@@ -89,6 +95,7 @@ impl AdminError {
             | AdminError::NotAnAdminCommand
             | AdminError::UnknownSetting { .. }
             | AdminError::NoProposals { .. }
+            | AdminError::UnknownProposal { .. }
             | AdminError::UnknownKeyspace { .. }
             | AdminError::Unreadable(_) => None,
         }
@@ -121,6 +128,7 @@ impl AdminError {
                 "They are kept on the home shard, and made under rebalancer: {policy: propose} in the configuration."
                     .to_owned(),
             ),
+            AdminError::UnknownProposal { .. } => Some("SHOW PROPOSALS lists them.".to_owned()),
             AdminError::UnknownKeyspace { .. } => Some("SHOW KEYSPACES lists them.".to_owned()),
             AdminError::NoTopology => Some("SHOW SHARDS says which shards answer.".to_owned()),
         }

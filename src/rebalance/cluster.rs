@@ -99,6 +99,20 @@ impl<'a> Cluster<'a> {
         busy
     }
 
+    /// Does a shard still carry what its window says? Just after a move the window holds load of buckets that have gone;
+    /// theirs have gone with them.
+    pub(super) fn still_carries(&self, shard: ShardId) -> bool {
+        if !self.history.has_just_moved(self.policy, self.now) {
+            return true;
+        }
+        let Some(load) = self.shards.get(&shard) else {
+            return false;
+        };
+        let owned = self.parts.values().filter(|bucket| bucket.owner == shard);
+        let carried = load.unattributed.minute + owned.map(|bucket| bucket.busy).sum::<f64>();
+        carried > self.policy.threshold * load.capacity
+    }
+
     pub(super) fn capacity(&self, shard: ShardId) -> f64 {
         self.shards.get(&shard).map_or(0.0, |load| load.capacity)
     }

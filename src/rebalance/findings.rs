@@ -106,8 +106,11 @@ pub(super) fn of(trouble: &Trouble<'_>) -> Vec<Finding> {
     if trouble.chosen.is_some_and(|plan| plan.merit.reach > Reach::Eases) {
         return findings;
     }
+    if let Some(cooling) = trouble.cooling() {
+        findings.push(cooling);
+        return findings;
+    }
     findings.extend(trouble.hot_key());
-    findings.extend(trouble.cooling());
     findings.extend(trouble.labels());
     findings.extend(trouble.few_samples());
     findings.extend(trouble.full());
@@ -120,12 +123,19 @@ pub(super) fn of(trouble: &Trouble<'_>) -> Vec<Finding> {
     findings
 }
 
-/// A bucket with much of a shard's load that has just moved, or whose keyspace has: what is measured now is half of then.
+/// The heaviest bucket of a shard of whose load much rests: it has just moved, or its keyspace has, and the windows still
+/// hold half of what was before.
 pub(super) fn resting(cluster: &Cluster<'_>, shard: ShardId, load: f64) -> Option<PartId> {
-    let mut parts = cluster.parts.iter();
-    let found =
-        parts.find(|(part, bucket)| bucket.owner == shard && bucket.busy >= MUCH * load && !cluster.is_free(**part));
-    found.map(|(part, _)| *part)
+    let resting = cluster
+        .parts
+        .iter()
+        .filter(|(part, bucket)| bucket.owner == shard && !cluster.is_free(**part));
+    let busy: f64 = resting.clone().map(|(_, bucket)| bucket.busy).sum();
+    if busy < MUCH * load {
+        return None;
+    }
+    let heaviest = resting.max_by(|a, b| a.1.busy.total_cmp(&b.1.busy).then(b.0.cmp(a.0)));
+    heaviest.map(|(part, _)| *part)
 }
 
 impl Trouble<'_> {
@@ -269,7 +279,10 @@ impl Trouble<'_> {
             .map(|shard| self.busy.get(shard.index()).copied().unwrap_or(0.0))
             .sum();
         let mean = if capacity > 0.0 { busy / capacity } else { 0.0 };
-        if mean < self.cluster.policy.clear {
+        let is_helped = self
+            .chosen
+            .is_some_and(|plan| plan.merit.after <= self.cluster.policy.threshold);
+        if mean < self.cluster.policy.clear || is_helped {
             return None;
         }
         Some(bare(

@@ -13,7 +13,7 @@ use crate::telemetry::{LoadSnapshot, Moment};
 use crate::topology::{BucketId, Change, KeyspaceId, ShardId, Topology};
 
 /// The 10 s window of a load that is going away lies below this part of the 1 m window: after a spike of 15 s, whatever its
-/// height, within 23 s.
+/// height, within 20 s.
 const FADING: f64 = 0.7;
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -158,6 +158,12 @@ impl History {
             (ago < policy.keyspace_cooldown && moved.buckets.iter().any(|(known, _)| *known == keyspace))
                 || (ago < policy.bucket_cooldown && moved.buckets.contains(&(keyspace, bucket)))
         })
+    }
+
+    /// Has anything been moved since the windows last forgot what was before?
+    pub(super) fn has_just_moved(&self, policy: &Policy, now: Moment) -> bool {
+        let mut moves = self.moves.iter();
+        moves.any(|moved| now.since(moved.at) < policy.keyspace_cooldown)
     }
 
     /// Bytes of the last hour's moves.

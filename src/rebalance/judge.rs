@@ -102,6 +102,7 @@ fn hot(cluster: &Cluster<'_>) -> Vec<ShardId> {
             let used = load.utilisation();
             let pressed = cluster.history.pressed_for(**shard, cluster.now);
             pressed >= Some(cluster.policy.hold)
+                && cluster.still_carries(**shard)
                 && used.minute > cluster.policy.threshold
                 && used.ten_seconds > cluster.policy.threshold
         })

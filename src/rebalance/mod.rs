@@ -31,7 +31,7 @@ pub use history::History;
 pub use judge::{Judgement, propose};
 pub use policy::Policy;
 pub use proposal::{Action, Considered, Evidence, Outlook, Part, Proposal, Sizes, Step, TopKey};
-pub use render::{picture, table_row};
+pub use render::{Headline, picture, table_row};
 pub use sim::{
     Answer, Busy, Course, Figures, Found, GivesOut, Holding, HotKey, Kind, Move, Observation, Recorder, ScaleError,
     Scaled, Silent, Simulation, SimulationError, Synthetic, TRACE_TICKS_MAX, TRACE_UNITS_MAX, Tick, Trace, TraceError,

@@ -2,6 +2,8 @@
 //!
 //! Holds: no line is longer than [`WIDTH`] columns, words longer than that excepted.
 
+use std::time::Duration;
+
 use super::evidence::steps_told;
 use super::words::{bytes, list, percent, span};
 use super::{Finding, Proposal, Sizes};
@@ -50,29 +52,6 @@ impl Proposal {
             let words = format!("{}: {} at most", other.words, percent(other.after));
             entry(&mut text, "instead", &words);
         }
-        text
-    }
-
-    /// The proposal in a paragraph, for a list.
-    pub fn to_summary(&self, id: &str, state: &str) -> String {
-        let mut text = String::new();
-        let title = format!(
-            "proposal {id}, {state}: {} {} from {} to {}",
-            self.action.name(),
-            self.subject,
-            self.from,
-            list(&self.to)
-        );
-        paragraph(&mut text, &title, "", "  ");
-        paragraph(&mut text, &format!("{}.", self.reason), "  ", "  ");
-        let cost = format!(
-            "Highest utilisation {} -> {}; {} to move, about {}.",
-            percent(self.before),
-            percent(self.after),
-            bytes(self.bytes),
-            span(self.duration())
-        );
-        paragraph(&mut text, &cost, "  ", "  ");
         text
     }
 
@@ -143,6 +122,55 @@ impl Proposal {
     /// Reads its JSON document, strictly.
     pub fn from_json(document: &str) -> Result<Proposal, serde_json::Error> {
         serde_json::from_str(document)
+    }
+}
+
+/// What a list says of a proposal.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Headline<'a> {
+    /// the store's
+    pub id: &'a str,
+    /// `open` …
+    pub state: &'a str,
+    /// what it does
+    pub action: &'a str,
+    /// what it is about
+    pub subject: &'a str,
+    /// the overloaded shard
+    pub from: &'a str,
+    /// shards that get something
+    pub to: &'a str,
+    /// one sentence without its full stop
+    pub reason: &'a str,
+    /// highest utilisation of the shards that it touches, now
+    pub before: f64,
+    /// and afterwards
+    pub after: f64,
+    /// bytes that move
+    pub bytes: u64,
+    /// how long the copying takes
+    pub duration: Duration,
+}
+
+impl Headline<'_> {
+    /// A paragraph, for a terminal of 80 columns.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        let title = format!(
+            "proposal {}, {}: {} {} from {} to {}",
+            self.id, self.state, self.action, self.subject, self.from, self.to
+        );
+        paragraph(&mut text, &title, "", "  ");
+        paragraph(&mut text, &format!("{}.", self.reason), "  ", "  ");
+        let cost = format!(
+            "Highest utilisation {} -> {}; {} to move, about {}.",
+            percent(self.before),
+            percent(self.after),
+            bytes(self.bytes),
+            span(self.duration)
+        );
+        paragraph(&mut text, &cost, "  ", "  ");
+        text
     }
 }
 

@@ -292,7 +292,9 @@ impl Search<'_> {
         if minute <= 0.0 {
             return 1.0;
         }
-        (1.0 + FORESEEN_MINUTES * super::evidence::trend(minute, five_minutes) / minute).clamp(1.0, GROWTH_MAX)
+        let trend = 1.0 + FORESEEN_MINUTES * super::evidence::trend(minute, five_minutes) / minute;
+        // What the last seconds show is there already.
+        trend.max(load.busy.ten_seconds / minute).clamp(1.0, GROWTH_MAX)
     }
 
     pub(super) fn fits_budget(&self, plan: &Plan) -> bool {

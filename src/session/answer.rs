@@ -433,7 +433,9 @@ fn admin_fields(admin: &crate::admin::AdminError) -> ErrorFields {
             SqlState::SYNTAX_ERROR
         }
         AdminError::NotInThisVersion { .. } | AdminError::NotAnAdminCommand => SqlState::FEATURE_NOT_SUPPORTED,
-        AdminError::UnknownSetting { .. } | AdminError::UnknownKeyspace { .. } => SqlState::UNDEFINED_OBJECT,
+        AdminError::UnknownSetting { .. } | AdminError::UnknownKeyspace { .. } | AdminError::UnknownProposal { .. } => {
+            SqlState::UNDEFINED_OBJECT
+        }
         AdminError::Refused(refusal) => {
             SqlState::parse(refusal.code.as_bytes()).unwrap_or(SqlState::FEATURE_NOT_SUPPORTED)
         }

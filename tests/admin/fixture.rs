@@ -10,7 +10,7 @@ use shardgate::admin::{
 use shardgate::backend::{BackendGauge, PoolGauge};
 use shardgate::catalog::Catalog;
 use shardgate::config::{self, Settings};
-use shardgate::discovery::{Finding, Health, Severity, State};
+use shardgate::discovery::{Finding, Health, Proposals, Severity, State, StoredProposal};
 use shardgate::plan::{Refusal, RouteStep};
 use shardgate::telemetry::{
     BackendState, BucketCost, BucketSizes, CacheUse, ClientState, Entropy, LoadAccess, LoadMeter, LoadSnapshot, Moment,
@@ -277,7 +277,8 @@ impl Sources for Fixture {
 
 /// One that is open, one that has ended, and a finding.
 fn proposals() -> Proposals {
-    let document = include_str!("../golden/admin/proposal.json");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/admin/proposal.json");
+    let document = std::fs::read_to_string(path).unwrap();
     let proposal = shardgate::rebalance::Proposal::from_json(document.trim()).unwrap();
     let stored = |id, state: &str| StoredProposal {
         id,

@@ -38,10 +38,17 @@ pub(crate) fn settle(relative: &str, cases: &[Case], answers: &[String]) {
         .zip(answers)
         .map(|(case, answer)| {
             let comments: String = case.comments.iter().map(|line| format!("{line}\n")).collect();
-            format!("{comments}{}\n----\n{}\n", case.input, answer.trim_end())
+            format!("{comments}{}\n----\n{}\n", case.input, without_empty_lines(answer))
         })
         .collect();
     settle_text(relative, &text.join("\n"));
+}
+
+/// An empty line parts cases, so one of an answer is written otherwise.
+fn without_empty_lines(answer: &str) -> String {
+    let lines = answer.trim_end().lines();
+    let lines: Vec<&str> = lines.map(|line| if line.is_empty() { "⏎" } else { line }).collect();
+    lines.join("\n")
 }
 
 /// Compares a whole file with its text now, or writes it.

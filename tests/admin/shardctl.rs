@@ -74,6 +74,8 @@ async fn json_is_an_array_of_objects_keyed_by_the_columns() {
         "buckets",
         "load",
         "top",
+        "proposals",
+        "propose",
         "check",
         "reload",
     ] {
@@ -122,14 +124,14 @@ async fn a_wrong_command_line_is_exit_code_2() {
         &["route"],
         &["shards", "-o", "xml"],
         &[],
-        &["propose"],
+        &["apply"],
         &["demo2"],
     ] {
         assert_eq!(shardctl(None, arguments).await.status.code(), Some(2), "{arguments:?}");
     }
     let help = shardctl(None, &["--help"]).await;
     assert_eq!(help.status.code(), Some(0));
-    for later in ["propose", "drain", "moves", "verify"] {
+    for later in ["apply", "drain", "moves", "verify"] {
         assert!(
             !text(&help.stdout).contains(later),
             "{later} belongs to a later version"

@@ -25,6 +25,7 @@ pub mod messages;
 pub mod pair;
 mod pgbench;
 pub mod proxy;
+mod proposals;
 mod psql;
 mod schema;
 mod record;

@@ -17,6 +17,7 @@ mod show_buckets;
 mod show_load;
 mod show_keys;
 mod show_proposals;
+mod show_proposal;
 mod show_findings;
 mod propose;
 mod show_trace;
@@ -50,6 +51,7 @@ pub(super) const COMMANDS: &[Command] = &[
     show_load::COMMAND,
     show_keys::COMMAND,
     show_proposals::COMMAND,
+    show_proposal::COMMAND,
     show_findings::COMMAND,
     show_trace::COMMAND,
     show_transactions::COMMAND,

@@ -32,8 +32,6 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::integer("duration_seconds"),
     Column::text("created_at"),
     Column::text("expires_at"),
-    // All of it, as JSON: steps, evidence, every shard before and after, risk, rollback.
-    Column::text("document"),
 ];
 
 fn run<'a>(sources: &'a dyn Sources, _: &'a str) -> Pending<'a, Result<Answer, AdminError>> {
@@ -70,7 +68,6 @@ pub(super) fn rows<'a>(stored: impl Iterator<Item = &'a StoredProposal>) -> Rows
                 number(proposal.duration_seconds),
                 text(&stored.created_at),
                 text(&stored.expires_at),
-                proposal.to_json().ok(),
             ]
         })
         .collect()

@@ -106,8 +106,8 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
 fn tell(arguments: &Arguments, told: &proposals::Told) -> Result<ExitCode, Failure> {
     let text = match arguments.output {
-        Output::Json => json::print(&told.proposals)?,
-        Output::Table => proposals::print(told)?,
+        Output::Json => json::print(told.answer())?,
+        Output::Table => proposals::print(told),
     };
     write(&text).map(|()| ExitCode::SUCCESS)
 }

@@ -1,6 +1,8 @@
 //! Proposals for people: a paragraph each, or one of them whole with its bars; then what was found that none helps.
 
-use shardgate::rebalance::{Finding, Proposal};
+use std::time::Duration;
+
+use shardgate::rebalance::{Finding, Headline};
 
 use crate::answer::Answer;
 use crate::arguments::Arguments;
@@ -9,98 +11,105 @@ use crate::failure::Failure;
 use crate::table::printable;
 
 /// What was asked, and what the proxy answered.
-pub(crate) struct Told {
-    /// rows of SHOW PROPOSALS
-    pub(crate) proposals: Answer,
-    findings: Answer,
-    is_one: bool,
+pub(crate) enum Told {
+    /// rows of SHOW PROPOSALS, and those of SHOW FINDINGS
+    List(Answer, Answer),
+    /// the row of SHOW PROPOSAL
+    One(Answer),
 }
 
 /// Asks for proposals: all, or the one of this number.
 pub(crate) async fn ask(arguments: &Arguments, id: Option<u64>) -> Result<Told, Failure> {
-    let mut proposals = ask::ask(arguments, "SHOW PROPOSALS").await?;
-    if let Some(id) = id {
-        let wanted = id.to_string();
-        let rows = std::mem::take(&mut proposals.rows);
-        proposals.rows = rows
-            .into_iter()
-            .filter(|row| proposals.value(row, "id") == Some(wanted.as_str()))
-            .collect();
-        if proposals.rows.is_empty() {
-            return Err(
-                Failure::new(format!("there is no proposal {id}")).with_hint("`shardctl proposals` lists them.")
-            );
+    Ok(match id {
+        Some(id) => Told::One(ask::ask(arguments, &format!("SHOW PROPOSAL {id}")).await?),
+        None => {
+            let proposals = ask::ask(arguments, "SHOW PROPOSALS").await?;
+            Told::List(proposals, ask::ask(arguments, "SHOW FINDINGS").await?)
         }
-    }
-    Ok(Told {
-        proposals,
-        findings: ask::ask(arguments, "SHOW FINDINGS").await?,
-        is_one: id.is_some(),
     })
 }
 
 /// Has load judged now.
 pub(crate) async fn propose(arguments: &Arguments, keyspace: Option<&str>) -> Result<Told, Failure> {
     let keyspace = keyspace.map_or_else(String::new, |keyspace| format!(" '{}'", keyspace.replace('\'', "")));
-    Ok(Told {
-        proposals: ask::ask(arguments, &format!("PROPOSE{keyspace}")).await?,
-        findings: ask::ask(arguments, "SHOW FINDINGS").await?,
-        is_one: false,
-    })
+    let proposals = ask::ask(arguments, &format!("PROPOSE{keyspace}")).await?;
+    Ok(Told::List(proposals, ask::ask(arguments, "SHOW FINDINGS").await?))
+}
+
+impl Told {
+    /// What scripts get.
+    pub(crate) fn answer(&self) -> &Answer {
+        let (Told::List(answer, _) | Told::One(answer)) = self;
+        answer
+    }
 }
 
 /// For a terminal of 80 columns.
-pub(crate) fn print(told: &Told) -> Result<String, Failure> {
+pub(crate) fn print(told: &Told) -> String {
     let mut text = String::new();
-    for row in &told.proposals.rows {
-        let value = |name: &str| told.proposals.value(row, name).unwrap_or_default();
-        let proposal = Proposal::from_json(value("document"))
-            .map_err(|error| Failure::new(format!("proposal {} can't be read: {error}", value("id"))))?;
-        if told.is_one {
-            text.push_str(&proposal.to_text(value("id")));
-            text.push_str(&format!(
-                "  {:<10}{}; made {}, holds until {}\n",
-                "state",
-                value("state"),
-                value("created_at"),
-                value("expires_at")
-            ));
-        } else {
-            text.push_str(&proposal.to_summary(value("id"), value("state")));
-            text.push('\n');
+    match told {
+        Told::One(answer) => {
+            for row in &answer.rows {
+                let value = |name: &str| answer.value(row, name).unwrap_or_default();
+                text.push_str(value("text"));
+                let (state, made, until) = (value("state"), value("created_at"), value("expires_at"));
+                text.push_str(&format!("  state     {state}; made {made}, until {until}\n"));
+            }
+        }
+        Told::List(proposals, findings) => {
+            for row in &proposals.rows {
+                text.push_str(&headline(proposals, row));
+                text.push('\n');
+            }
+            text.push_str(if proposals.rows.is_empty() {
+                "no proposals\n"
+            } else {
+                "shardctl proposals ID shows one whole: steps, evidence, every shard after it.\n"
+            });
+            for row in &findings.rows {
+                text.push('\n');
+                text.push_str(&finding(findings, row));
+            }
         }
     }
-    if told.is_one {
-        return Ok(shown(&text));
-    }
-    if told.proposals.rows.is_empty() {
-        text.push_str("no proposals\n");
-    } else {
-        text.push_str("shardctl proposals ID shows one whole: steps, evidence, every shard's load after it.\n");
-    }
-    for row in &told.findings.rows {
-        let value = |name: &str| told.findings.value(row, name).unwrap_or_default();
-        // A kind of a later version is shown by its words alone.
-        let kind = serde_json::from_value(serde_json::Value::from(value("kind")));
-        let Ok(kind) = kind else {
-            text.push_str(&format!("\n{}\n{}\n", value("seen"), value("helps")));
-            continue;
-        };
-        let finding = Finding {
+    // Keys are the clients' own: none of their control characters reaches the terminal.
+    text.lines().map(|line| format!("{}\n", printable(line))).collect()
+}
+
+fn headline(answer: &Answer, row: &[Option<String>]) -> String {
+    let value = |name: &str| answer.value(row, name).unwrap_or_default();
+    let float = |name: &str| value(name).parse().unwrap_or(0.0);
+    let whole = |name: &str| value(name).parse().unwrap_or(0);
+    let headline = Headline {
+        id: value("id"),
+        state: value("state"),
+        action: value("action"),
+        subject: value("subject"),
+        from: value("from"),
+        to: value("to"),
+        reason: value("reason"),
+        before: float("before"),
+        after: float("after"),
+        bytes: whole("bytes"),
+        duration: Duration::from_secs(whole("duration_seconds")),
+    };
+    headline.to_text()
+}
+
+fn finding(answer: &Answer, row: &[Option<String>]) -> String {
+    let value = |name: &str| answer.value(row, name).unwrap_or_default();
+    let (what, helps) = (value("seen").to_owned(), value("helps").to_owned());
+    // A kind of a later version is shown by its words alone.
+    match serde_json::from_value(serde_json::Value::from(value("kind"))) {
+        Ok(kind) => Finding {
             kind,
             shard: None,
             keyspace: None,
             bucket: None,
-            what: value("seen").to_owned(),
-            helps: value("helps").to_owned(),
-        };
-        text.push('\n');
-        text.push_str(&finding.to_text());
+            what,
+            helps,
+        }
+        .to_text(),
+        Err(_) => format!("  {what}\n  {helps}\n"),
     }
-    Ok(shown(&text))
-}
-
-/// Keys are the clients' own: none of their control characters reaches the terminal.
-fn shown(text: &str) -> String {
-    text.lines().map(|line| format!("{}\n", printable(line))).collect()
 }
