@@ -28,6 +28,7 @@ pub mod proxy;
 mod proposals;
 mod psql;
 mod schema;
+mod record;
 mod sequences;
 pub mod servers;
 mod sessions;

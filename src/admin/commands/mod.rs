@@ -20,6 +20,7 @@ mod show_proposals;
 mod show_proposal;
 mod show_findings;
 mod propose;
+mod show_trace;
 mod show_transactions;
 mod show_config;
 mod config_rows;
@@ -52,6 +53,7 @@ pub(super) const COMMANDS: &[Command] = &[
     show_proposals::COMMAND,
     show_proposal::COMMAND,
     show_findings::COMMAND,
+    show_trace::COMMAND,
     show_transactions::COMMAND,
     show_config::COMMAND,
     show_stats::COMMAND,

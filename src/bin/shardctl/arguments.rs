@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use crate::demo::DemoOptions;
 use crate::init::InitOptions;
+use crate::record::RecordOptions;
+use crate::simulate::SimulateOptions;
 use crate::top::TopOptions;
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -104,6 +106,10 @@ pub(crate) enum Command {
     Init(InitOptions),
     /// Have the proxy read its configuration again
     Reload,
+    /// Replay a trace of load through the rebalancer, as if each proposal were carried out; needs no server
+    Simulate(SimulateOptions),
+    /// Write down the load that the proxy sees, as a trace to simulate
+    Record(RecordOptions),
     /// Four local Postgres servers with a trading schema, a proxy and a workload; needs no server
     Demo(DemoOptions),
 }

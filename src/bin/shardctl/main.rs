@@ -9,6 +9,7 @@ mod arguments;
 mod ask;
 pub mod clusters;
 mod demo;
+mod duration;
 mod failure;
 mod findings;
 mod init;
@@ -16,6 +17,8 @@ mod json;
 mod load;
 mod offline;
 mod proposals;
+mod record;
+mod simulate;
 mod style;
 mod table;
 mod top;
@@ -77,6 +80,11 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             ask::ask(arguments, &format!("RESOLVE '{}' {word}", gid.replace('\'', ""))).await?
         }
         Command::Reload => ask::ask(arguments, "RELOAD").await?,
+        Command::Simulate(options) => {
+            write(&simulate::simulate(options, arguments.output)?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Record(options) => return record::record(arguments, options).await.map(|()| ExitCode::SUCCESS),
         Command::Demo(options) => return Box::pin(demo::run(options)).await.map(|()| ExitCode::SUCCESS),
         Command::Init(options) => return init::run(options).await.map(|()| ExitCode::SUCCESS),
         Command::Check { config: None } => ask::ask(arguments, "CHECK").await?,
