@@ -6,7 +6,7 @@
 //! the sums must agree (`planning.md` 123).
 //! Holds: what is known to differ from shard to shard is refused before it runs; what isn't known is found by the hash.
 
-use crate::catalog::{Filling, Relation, Volatility};
+use crate::catalog::{Catalog, Filling, Relation, Sequenced, Volatility};
 use crate::plan::fanout::{Moment, Nature, is_doubtful, moments, nature, repeatable};
 use crate::plan::ladder::usage::usage;
 use crate::plan::ladder::{Case, Everywhere, Literals, Route, Ruling, Texts};
@@ -283,41 +283,12 @@ impl Target<'_, '_> {
         let constant = match filling {
             Filling::Nothing | Filling::Generated(_) => true,
             Filling::Identity { .. } => false,
-            Filling::Default { expression, .. } => self.is_constant(expression),
+            Filling::Default { expression, .. } => is_constant(self.resolved.input.catalog, expression),
         };
         match constant {
             true => Ok(()),
             false => Err(refuse(RefusalId::ReferenceDefault, &[&self.reference.name, column])),
         }
-    }
-
-    /// Is a default, as Postgres prints it, one value whenever and wherever it is evaluated?
-    fn is_constant(&self, expression: &str) -> bool {
-        const SPELT: [&str; 6] = ["'now'", "'today'", "'tomorrow'", "'yesterday'", "current_", "localtime"];
-        let lower = expression.to_ascii_lowercase();
-        let Ok(tokens) = scan(expression.as_bytes(), Lexing::default()) else {
-            return false;
-        };
-        let catalog = self.resolved.input.catalog;
-        let called = tokens.iter().zip(tokens.iter().skip(1)).filter(|(name, open)| {
-            matches!(name.kind, TokenKind::Word | TokenKind::QuotedIdentifier)
-                && open.kind == TokenKind::Punctuation(b'(')
-        });
-        let mut calls = called.map(|(name, _)| {
-            String::from_utf8_lossy(name.span.of(expression.as_bytes()))
-                .trim_matches('"')
-                .to_owned()
-        });
-        let immutable = calls.all(|name| {
-            let builtin = catalog.builtin.functions.get(&name);
-            let fixed = |functions: &Vec<std::sync::Arc<crate::catalog::Function>>| {
-                functions
-                    .iter()
-                    .all(|function| function.volatility == Volatility::Immutable)
-            };
-            !catalog.functions.contains_key(&name) && builtin.is_none_or(fixed)
-        });
-        immutable && !SPELT.iter().any(|word| lower.contains(word)) && !lower.contains("session_user")
     }
 
     fn returning(&self) -> bool {
@@ -332,6 +303,72 @@ impl Target<'_, '_> {
             BlockKind::Select(_) | BlockKind::Values(_) | BlockKind::Table | BlockKind::Merge(_) => false,
         }
     }
+}
+
+/// Words by which a default speaks of the time without calling a function.
+const SPELT: [&str; 4] = ["'now'", "'today'", "'tomorrow'", "'yesterday'"];
+
+/// Functions that give each row a value of its own.
+const PER_ROW: [&str; 3] = ["gen_random_uuid", "uuid_generate_v4", "random"];
+
+/// What a default that isn't the same on every shard is written as where an INSERT leaves its column out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Made {
+    /// itself: as the client could have written it
+    Written(String),
+    /// a constant: its value is asked for
+    Asked(String),
+}
+
+/// How a column's default comes into the rows of a reference table; `None`: each shard may make it, or nobody can.
+pub(super) fn made(catalog: &Catalog, filling: &Filling) -> Option<Made> {
+    let Filling::Default {
+        expression,
+        sequence: Sequenced::No,
+    } = filling
+    else {
+        return None;
+    };
+    let lower = expression.to_ascii_lowercase();
+    if is_constant(catalog, expression) || SPELT.iter().any(|word| lower.contains(word)) {
+        return None;
+    }
+    let mut calls = calls(expression)?.into_iter();
+    Some(match calls.any(|name| PER_ROW.contains(&name.as_str())) {
+        true => Made::Asked(expression.clone()),
+        false => Made::Written(expression.clone()),
+    })
+}
+
+/// Is a default, as Postgres prints it, one value whenever and wherever it is evaluated?
+fn is_constant(catalog: &Catalog, expression: &str) -> bool {
+    let lower = expression.to_ascii_lowercase();
+    let Some(calls) = calls(expression) else { return false };
+    let immutable = calls.iter().all(|name| {
+        let builtin = catalog.builtin.functions.get(name);
+        let fixed = |functions: &Vec<std::sync::Arc<crate::catalog::Function>>| {
+            functions
+                .iter()
+                .all(|function| function.volatility == Volatility::Immutable)
+        };
+        !catalog.functions.contains_key(name) && builtin.is_none_or(fixed)
+    });
+    let others = ["current_", "localtime", "session_user"];
+    immutable && !SPELT.iter().chain(&others).any(|word| lower.contains(word))
+}
+
+/// Names of the functions that an expression calls; `None`: it can't be read.
+fn calls(expression: &str) -> Option<Vec<String>> {
+    let tokens = scan(expression.as_bytes(), Lexing::default()).ok()?;
+    let called = tokens.iter().zip(tokens.iter().skip(1)).filter(|(name, open)| {
+        matches!(name.kind, TokenKind::Word | TokenKind::QuotedIdentifier) && open.kind == TokenKind::Punctuation(b'(')
+    });
+    let name = |name: &crate::sql::Token| {
+        String::from_utf8_lossy(name.span.of(expression.as_bytes()))
+            .trim_matches('"')
+            .to_owned()
+    };
+    Some(called.map(|(token, _)| name(token)).collect())
 }
 
 fn is_default(expr: &Expr) -> bool {
