@@ -1,5 +1,6 @@
 //! Writes on several shards, message by message: what one plain Postgres says, places of errors in the text included.
 
+use crate::client::Client;
 use crate::differential::Source;
 use crate::messages::{Format, bind, close, describe, execute, flush, parse, sync};
 use crate::pair::Pair;
@@ -180,4 +181,70 @@ fn defaults_of_a_reference_table_are_made_once() {
     assert_eq!(world.shard(1).value(distinct), "14 14 14");
     let missing = "SELECT count(*) FROM chances WHERE at IS NULL OR day IS NULL OR until IS NULL";
     assert_eq!(world.shard(2).value(missing), "0");
+}
+
+const CLOCKS: Spec<'_> = Spec {
+    name: "",
+    shards: 3,
+    layout: "keyspaces:\n  k: {strategy: hash, type: bigint, buckets: 32}\ntables:\n  late: {keyspace: k, key: k}\n  \
+        clocks: {keyspace: k, key: k}\n",
+    settings: "",
+    schema: "CREATE TABLE late (k bigint NOT NULL, id bigserial, v int, UNIQUE (k, v) DEFERRABLE INITIALLY DEFERRED); \
+        CREATE TABLE clocks (k bigint PRIMARY KEY, at timestamptz NOT NULL DEFAULT now());",
+    data: "",
+};
+
+/// An INSERT that stays on one shard, with values of ours in it: its transaction's end is told as Postgres tells it.
+#[test]
+fn a_deferred_constraint_speaks_at_the_end() {
+    let world = World::start(Spec {
+        name: "w_late",
+        ..CLOCKS
+    });
+    let mut pair = Pair::new(&world);
+    let twice = "INSERT INTO late (k, v) VALUES (1, 1), (1, 1) RETURNING id";
+    pair.ask(twice);
+    pair.send(&[extended(twice, &[]), sync()].concat());
+    pair.ready();
+    pair.send(&[extended("INSERT INTO late (k, v) VALUES ($1, 2)", &["1"]), sync()].concat());
+    pair.ready();
+    pair.send(&[extended("INSERT INTO late (k, v) VALUES ($1, 2)", &["1"]), sync()].concat());
+    pair.ready();
+    pair.ask("INSERT INTO late (k, v) VALUES (1, 2)");
+    pair.ask("SELECT k, id, v FROM late ORDER BY id");
+}
+
+/// Whatever a block begins with, and wherever its rows go: its now() is one.
+#[test]
+fn a_block_has_one_now() {
+    let world = World::start(Spec {
+        name: "w_clocks",
+        ..CLOCKS
+    });
+    let mut client = world.client();
+    let rows = |from: u64| {
+        (from..from + 12)
+            .map(|k| format!("({k})"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    client.rows("BEGIN");
+    client.rows(&format!("INSERT INTO clocks (k) VALUES {}", rows(0)));
+    client.rows(&format!("INSERT INTO clocks (k) VALUES {}", rows(100)));
+    let one_now = |client: &mut Client| {
+        let row = client.rows("SELECT count(*), min(at), max(at) FROM clocks").remove(0);
+        assert_eq!(row[0], "24");
+        assert_eq!(row[1], row[2]);
+    };
+    one_now(&mut client);
+    assert_eq!(client.value("SELECT count(*) FROM clocks WHERE at = now()"), "24");
+    client.rows("COMMIT");
+    client.rows("TRUNCATE clocks");
+    // The same in one message.
+    client.rows(&format!(
+        "INSERT INTO clocks (k) VALUES {}; INSERT INTO clocks (k) VALUES {}",
+        rows(0),
+        rows(100)
+    ));
+    one_now(&mut client);
 }
