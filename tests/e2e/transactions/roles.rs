@@ -18,7 +18,10 @@ fn grants(database: &str) -> Vec<String> {
     let (sql, _) = behind.split_once("<!-- end of grants -->").expect("to their end");
     let sql = sql.replace("shardgate", CONTROL).replace("trading", database);
     let sql = sql.replace("each_client_role", CLIENT_ROLE);
-    let lines = sql.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines = sql
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("```"));
     lines.map(|line| line.trim_end_matches(';').to_owned()).collect()
 }
 
