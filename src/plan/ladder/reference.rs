@@ -14,7 +14,10 @@ use crate::plan::resolve::{
     Block, BlockId, BlockKind, Body, Outputs, Placement, Reference, Resolved, Role, Root, object_name,
 };
 use crate::plan::{Access, Ask, Counts, Facts, Refusal, RefusalId, Sameness, Verdict, WriteAnswer, WritePart, refuse};
-use crate::sql::ast::{AssignmentTarget, Expr, FunctionArguments, Insert, OnConflictAction, OnInsert, SetExpr};
+use crate::sql::ast::{
+    AssignmentTarget, Expr, FunctionArguments, Insert, MergeAction, MergeInsertKind, MergeUpdateKind, OnConflictAction,
+    OnInsert, SetExpr,
+};
 use crate::sql::{Edits, Lexing, Span, TokenKind, quote_identifier, scan};
 use crate::topology::{ShardId, ShardSet};
 use crate::value::Oid;
@@ -32,6 +35,8 @@ pub(in crate::plan) struct RowsWrite {
     tail: (usize, String),
     /// the highest `$n`
     parameters: usize,
+    /// in what the shards' answers have to agree
+    sameness: Sameness,
 }
 
 /// What is written, and the block that writes it.
@@ -52,7 +57,7 @@ pub(super) fn rule(case: &Case<'_>, resolved: &Resolved<'_>) -> Option<Ruling> {
         Ok(rows) => Ruling {
             route: Route::Everywhere(Box::new(Everywhere {
                 reason: "a reference table",
-                answer: WriteAnswer::Same(Sameness::Rows),
+                answer: WriteAnswer::Same(rows.sameness),
                 texts: Texts::Rows(Box::new(rows)),
             })),
             access: Access::Write,
@@ -80,7 +85,12 @@ fn prove(resolved: &Resolved<'_>) -> Result<RowsWrite, Box<Refusal>> {
     let alias = target.block.items.first().and_then(|item| item.alias.clone());
     let alias = quote_identifier(&alias.unwrap_or_else(|| target.relation.name.name.clone()));
     let hash = format!("pg_catalog.hashtextextended(({alias}.*)::pg_catalog.text, 0)");
-    let word = if target.returning() { "," } else { " RETURNING" };
+    let (sameness, tail) = match (target.reference.role, target.returning()) {
+        // It returns no rows before 17.
+        (Role::Merge, _) => (Sameness::Tag, String::new()),
+        (_, true) => (Sameness::Rows, format!(", {hash}")),
+        (_, false) => (Sameness::Rows, format!(" RETURNING {hash}")),
+    };
     let name = &target.relation.name;
     let table = format!("{}.{}", quote_identifier(&name.schema), quote_identifier(&name.name));
     let highest = resolved.uses.parameters.iter().copied().max().unwrap_or(0);
@@ -88,7 +98,8 @@ fn prove(resolved: &Resolved<'_>) -> Result<RowsWrite, Box<Refusal>> {
         text: input.text.to_vec(),
         lock: format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"),
         moments: found,
-        tail: (end, format!("{word} {hash}")),
+        tail: (end, tail),
+        sameness,
         parameters: usize::try_from(highest).unwrap_or(usize::MAX),
     })
 }
@@ -106,9 +117,6 @@ fn target<'r, 'a>(resolved: &'r Resolved<'a>) -> Result<Target<'r, 'a>, Box<Refu
     if second.is_some() {
         return refused("a statement that writes several tables");
     }
-    if reference.role == Role::Merge {
-        return refused("MERGE");
-    }
     let top = match resolved.root {
         Root::Modify(block) => Some(block),
         Root::Query(query) => resolved.queries.get(query.0).and_then(|node| match node.body {
@@ -121,6 +129,10 @@ fn target<'r, 'a>(resolved: &'r Resolved<'a>) -> Result<Target<'r, 'a>, Box<Refu
     }
     let block = resolved.blocks.get(reference.block.0).ok_or_else(bug)?;
     let relation = reference.relation.ok_or_else(bug)?;
+    // The rows that it writes can't be compared: they must be the same by what is known of it.
+    if reference.role == Role::Merge && !relation.triggers.is_empty() {
+        return refused("MERGE into a table with triggers");
+    }
     Ok(Target {
         resolved,
         reference,
@@ -222,11 +234,41 @@ impl Target<'_, '_> {
                 Ok(())
             }
             BlockKind::Update(update) => self.assigned(&update.assignments),
-            BlockKind::Select(_)
-            | BlockKind::Values(_)
-            | BlockKind::Table
-            | BlockKind::Delete
-            | BlockKind::Merge(_) => Ok(()),
+            BlockKind::Merge(merge) => merge.clauses.iter().try_for_each(|clause| self.merged(&clause.action)),
+            BlockKind::Select(_) | BlockKind::Values(_) | BlockKind::Table | BlockKind::Delete => Ok(()),
+        }
+    }
+
+    /// What MERGE does to a row.
+    fn merged(&self, action: &MergeAction) -> Result<(), Box<Refusal>> {
+        match action {
+            MergeAction::Insert(insert) => {
+                let MergeInsertKind::Values(values) = &insert.kind else {
+                    return Err(self.refused("MERGE … INSERT without VALUES"));
+                };
+                let row = values.rows.first().map_or(&[][..], |row| row.content.as_slice());
+                let names: Vec<&str> = insert
+                    .columns
+                    .iter()
+                    .filter_map(|name| object_name(name)?.last().copied())
+                    .collect();
+                for (index, column) in self.relation.columns.iter().enumerate() {
+                    let position = match insert.columns.is_empty() {
+                        true => Some(index),
+                        false => names.iter().position(|name| *name == column.name),
+                    };
+                    let given = position.and_then(|position| row.get(position));
+                    if given.is_none_or(is_default) {
+                        self.default(&column.name, &column.filling)?;
+                    }
+                }
+                Ok(())
+            }
+            MergeAction::Update(update) => match &update.kind {
+                MergeUpdateKind::Set(assignments) => self.assigned(assignments),
+                MergeUpdateKind::Wildcard => Err(self.refused("MERGE … UPDATE *")),
+            },
+            MergeAction::Delete { .. } | MergeAction::DoNothing { .. } => Ok(()),
         }
     }
 
