@@ -25,6 +25,8 @@ pub enum Reuse {
     Replay,
     /// only a session with an equal settings digest (a two-part setting's existence can't be undone)
     SameDigest,
+    /// nobody: what is left in it can't be undone, and another session would see it
+    Nobody,
 }
 
 /// One authenticated connection to one shard. Dropping it closes the socket and frees its place in the pool.
@@ -107,7 +109,14 @@ impl Backend {
 
     /// Restricts who may use it after this session. A restriction stays for the connection's life.
     pub fn restrict_reuse(&mut self) {
-        self.reuse = Reuse::SameDigest;
+        if self.reuse == Reuse::Replay {
+            self.reuse = Reuse::SameDigest;
+        }
+    }
+
+    /// After this session nobody may use it: [`Backend::into_clean`] fails from now on.
+    pub fn retire(&mut self) {
+        self.reuse = Reuse::Nobody;
     }
 
     /// Who may use it after this session.
@@ -154,11 +163,11 @@ impl Backend {
     }
 
     /// The proof that it may be given back: nothing buffered, queued, or known to have arrived, no cancel under way, not
-    /// pinned. The caller vouches that it stands between batches with no transaction, and that `digest` tells its
+    /// pinned, not retired. The caller vouches that it stands between batches with no transaction, and that `digest` tells its
     /// settings.
     pub fn into_clean(mut self, digest: u64) -> Result<Clean, Backend> {
         let is_pinned = self.slot.as_ref().is_some_and(Slot::is_pinned);
-        if is_pinned || self.is_cancel_pending() || !self.link.is_quiet() {
+        if is_pinned || self.reuse == Reuse::Nobody || self.is_cancel_pending() || !self.link.is_quiet() {
             return Err(self);
         }
         self.link.trim_buffers();

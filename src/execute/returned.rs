@@ -70,6 +70,7 @@ pub(super) fn together(
                     description: answer.description.map(|whole| (shard, whole)),
                     rows: answer.rows,
                     tag: answer.tag,
+                    at_end: None,
                 }),
                 Sameness::Rows => without_hidden(shard, &answer),
             }

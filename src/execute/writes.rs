@@ -50,6 +50,8 @@ pub struct Written {
     pub count: u64,
     /// the command's tag
     pub tag: Vec<u8>,
+    /// an error of its transaction's end, behind all of this: a deferred constraint's. Only of one text by itself.
+    pub at_end: Option<ExecuteError>,
 }
 
 /// One shard at work.
@@ -81,8 +83,14 @@ pub async fn write(
 ) -> Result<Written, ExecuteError> {
     let mut answers: Vec<Returned> = request.plan.parts.iter().map(|_| Returned::default()).collect();
     let mut lanes = lanes(request)?;
+    let mut at_end = None;
     match request.plan.answer {
-        WriteAnswer::Sum(_) => run(request, &mut lanes, &mut answers, participants, sink).await?,
+        WriteAnswer::Sum(_) => match run(request, &mut lanes, &mut answers, participants, sink).await {
+            Err(error @ ExecuteError::Shard { .. }) if answers.iter().all(|answer| !answer.tag.is_empty()) => {
+                at_end = Some(error);
+            }
+            ran => ran?,
+        },
         WriteAnswer::Same(_) | WriteAnswer::Each(_) => {
             let mut others = lanes.split_off(lanes.len().min(1));
             others.iter_mut().for_each(|lane| lane.notices = Notices::Dropped);
@@ -90,7 +98,8 @@ pub async fn write(
             run(request, &mut others, &mut answers, participants, sink).await?;
         }
     }
-    together(request.plan, request.result_formats, answers)
+    let written = together(request.plan, request.result_formats, answers)?;
+    Ok(Written { at_end, ..written })
 }
 
 /// The shards in their order, each with its parts.

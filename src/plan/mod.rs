@@ -41,7 +41,7 @@ pub use error::Error;
 pub use explain::RouteStep;
 pub use fanout::{
     Combine, Comparison, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, MergeForm, MergeSpec, Method,
-    Nulls, Output, Predicate, Repeats, Scalar, Ties,
+    Nulls, Output, Predicate, Repeats, Scalar, Ties, asks_moment,
 };
 pub use locks::OWN_LOCK_CLASSES;
 pub use refusal::{Refusal, RefusalKind, refusal_kinds};

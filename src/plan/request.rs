@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::plan::{Context, Recall, RowAsk};
+use crate::sql::quote_literal;
 use crate::topology::{KeyspaceId, QualifiedName};
 use crate::value::{Format, Oid};
 
@@ -54,15 +55,23 @@ pub struct Found {
 }
 
 impl Found {
-    /// The name of its type, for those that a constant is written for.
-    pub(in crate::plan) fn type_name(&self) -> Option<&'static str> {
-        match self.type_oid {
-            Oid::INT2 => Some("smallint"),
-            Oid::INT4 => Some("integer"),
-            Oid::INT8 => Some("bigint"),
-            Oid::NUMERIC => Some("numeric"),
-            _ => None,
-        }
+    /// A constant of this value; `None` for a type whose text form may depend on settings.
+    pub(in crate::plan) fn constant(&self) -> Option<String> {
+        let name = match self.type_oid {
+            Oid::INT2 => "smallint",
+            Oid::INT4 => "integer",
+            Oid::INT8 => "bigint",
+            Oid::NUMERIC => "numeric",
+            Oid::FLOAT8 => "double precision",
+            Oid::UUID => "uuid",
+            Oid::TEXT => "text",
+            Oid::VARCHAR => "character varying",
+            _ => return None,
+        };
+        Some(match &self.value {
+            Some(value) => format!("{}::{name}", quote_literal(value)),
+            None => format!("NULL::{name}"),
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Reuse};
 use crate::plan::Access;
 use crate::session::error::{Failure, Stop};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
@@ -23,6 +23,9 @@ use crate::wire::{self, ErrorFields};
 
 /// Why a backend is pinned while a statement runs that may leave something behind, and after it has failed.
 pub(super) const SENT: &str = "statement under way";
+
+/// Reasons for a pin of which DISCARD ALL leaves nothing. Of others something stays: the schema of temporary tables, say.
+const UNDONE: [&str; 4] = ["LISTEN", "advisory lock", "cursor WITH HOLD", "holdable cursor"];
 
 /// What a session notes on a backend that it gives back.
 #[derive(Debug, Default)]
@@ -471,6 +474,7 @@ impl Session {
             let digest = participant.applied().settings.digest();
             match participant.backend.into_clean(digest) {
                 Ok(clean) => self.world.pools.give_back(clean),
+                Err(retired) if retired.reuse() == Reuse::Nobody => retired.terminate(),
                 Err(dirty) => drop(dirty),
             }
         }
@@ -533,6 +537,9 @@ impl Session {
             participant.set_unnamed(0);
             // The server is at its own defaults: what the start-up packet asked for is replayed at the next checkout.
             participant.settings_kept = SettingsKept::No;
+            if participant.pin.is_some_and(|why| !UNDONE.contains(&why)) {
+                participant.backend.retire();
+            }
             participant.pin = None;
             participant.examine = Examine::No;
             participant.backend.unpin();

@@ -18,7 +18,12 @@ const LEFTOVERS: &str = "SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_l
       AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()), \
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_cursors WHERE is_holdable), \
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class \
-      WHERE relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())";
+      WHERE relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()), \
+    pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0";
+
+/// How many of its cells count what keeps a backend pinned; the last one tells whether it has a temporary schema, which
+/// stays to its end, and shows in `current_schemas(true)`.
+const COUNTS: usize = 4;
 
 /// Two-part names aren't listed anywhere: those that functions' bodies name are asked for.
 const NAMED_IN_BODIES: &str = "SELECT DISTINCT pg_catalog.lower(m[1]) FROM pg_catalog.pg_proc, \
@@ -41,9 +46,13 @@ impl Session {
             return self.keep(participant);
         };
         self.adopt_settings(&settings);
-        let is_clean = rows
+        let cells = rows.first().map_or(&[][..], Vec::as_slice);
+        if cells.get(COUNTS).is_some_and(|cell| cell.as_deref() == Some("t")) {
+            participant.backend.retire();
+        }
+        let is_clean = cells
             .iter()
-            .flatten()
+            .take(COUNTS)
             .all(|cell| cell.as_deref().is_none_or(|text| text == "0"));
         if !is_clean {
             participant.note_settings(&self.settings.clone());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::plan::{
     Access, Ask, Compiled, Facts, Parameters, Plan, Refusal, Request, RouteStep, SequenceUse, Snapshot, Verdict, Work,
-    WriteAnswer,
+    WriteAnswer, asks_moment,
 };
 use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
@@ -278,9 +278,18 @@ impl Session {
                     // The backend that parsed its literals read them under settings which are gone.
                     true => vec![None; expressions.len()],
                     false => {
-                        // A transaction's time is that of the first shard that it began on.
+                        // A transaction's time is that of the first shard that it began on: it begins now, if need be.
+                        let home = snapshot.topology().home();
                         let begun = self.participants.iter().find(|p| p.begun == Begun::Block);
-                        let shard = begun.map_or(snapshot.topology().home(), |p| p.shard);
+                        let shard = begun.map_or(home, |p| p.shard);
+                        let begins = begun.is_none() && self.joins_blocks() && self.spans_shards();
+                        if begins && expressions.iter().any(|asked| asks_moment(asked)) {
+                            self.flush_and_settle().await?;
+                            if self.failed {
+                                return Err(Failure::AlreadyAnswered.into());
+                            }
+                            self.lane(home, Access::Read).await?;
+                        }
                         self.ask_constants(shard, &expressions).await?
                     }
                 };
@@ -290,6 +299,15 @@ impl Session {
             Ask::Rows(asks) => self.answer_rows(snapshot, &asks, facts).await?,
         }
         Ok(())
+    }
+
+    /// Could the block under way reach a second shard?
+    fn spans_shards(&self) -> bool {
+        let isolation = match self.block.at_begin() {
+            Some(_) => self.block.isolation(),
+            None => self.effective.default_isolation,
+        };
+        isolation == Isolation::ReadCommitted
     }
 
     /// Was a statement parsed under another time zone or date style?

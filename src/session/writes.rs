@@ -26,12 +26,33 @@ impl Session {
         result_formats: &[Format],
         describe: Describe,
     ) -> Result<(), Stop> {
-        let written = self.write_all(plan, bound, result_formats).await?;
-        self.put_written(&written, describe)
+        let mut written = self.write_parts(plan, bound, result_formats).await?;
+        let Some(error) = written.at_end.take() else {
+            return self.put_written(&written, describe);
+        };
+        // A Query's own end is that of its transaction: no tag comes before that (sessions.md 8).
+        match self.lone {
+            true => self.put_rows(&written, describe)?,
+            false => self.put_written(&written, describe)?,
+        }
+        Err(self.write_failed(plan, error))
     }
 
     /// Runs a write to its end; what it answers is the caller's to pass on.
     pub(super) async fn write_all(
+        &mut self,
+        plan: &Arc<Writes>,
+        bound: &Bound,
+        result_formats: &[Format],
+    ) -> Result<Written, Stop> {
+        let mut written = self.write_parts(plan, bound, result_formats).await?;
+        match written.at_end.take() {
+            Some(error) => Err(self.write_failed(plan, error)),
+            None => Ok(written),
+        }
+    }
+
+    async fn write_parts(
         &mut self,
         plan: &Arc<Writes>,
         bound: &Bound,
@@ -84,6 +105,12 @@ impl Session {
     }
 
     pub(super) fn put_written(&mut self, written: &Written, describe: Describe) -> Result<(), Stop> {
+        self.put_rows(written, describe)?;
+        self.put_tag(&written.tag);
+        Ok(())
+    }
+
+    fn put_rows(&mut self, written: &Written, describe: Describe) -> Result<(), Stop> {
         if describe == Describe::Yes
             && let Some((shard, whole)) = &written.description
         {
@@ -100,7 +127,6 @@ impl Session {
         }
         self.client.out_buffer.extend_from_slice(&written.rows);
         self.rows = self.rows.saturating_add(written.count);
-        self.put_tag(&written.tag);
         Ok(())
     }
 

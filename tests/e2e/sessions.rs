@@ -871,3 +871,28 @@ fn a_vanished_clients_statement_is_cancelled() {
         wait_for(&mut world.shard(0), sql, "0");
     });
 }
+
+/// The schema of a session's temporary tables stays in its backend to the end: nobody else may get that one.
+#[test]
+fn a_temporary_schema_is_nobody_elses() {
+    for shards in [1, 3] {
+        let name = format!("sessions_temporary_{shards}");
+        let world = World::start(Spec::empty(&name, shards));
+        let schemas = "SELECT current_schemas(true)";
+        let own = world.client().value(schemas);
+        let ends: [&[&str]; 3] = [
+            &["DISCARD ALL"],
+            &["DROP TABLE mine", "DISCARD TEMP"],
+            &["DISCARD TEMP"],
+        ];
+        for end in ends {
+            let mut client = world.client();
+            client.rows("CREATE TEMPORARY TABLE mine (id int)");
+            assert_ne!(client.value(schemas), own, "the session itself sees it");
+            end.iter().for_each(|sql| drop(client.rows(sql)));
+            for _ in 0..3 {
+                assert_eq!(world.client().value(schemas), own, "{shards} shards, {end:?}");
+            }
+        }
+    }
+}

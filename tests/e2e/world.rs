@@ -117,10 +117,22 @@ impl World {
         }
     }
 
+    /// A world whose proxy works on the shards as this role, for which a superuser prepares each shard's database.
+    pub fn start_as(spec: Spec<'_>, control: &str, prepare: impl Fn(&mut Client)) -> World {
+        World::start_on_as(Servers::shared(), spec, control, prepare)
+    }
+
     fn start_on(servers: Servers, spec: Spec<'_>) -> World {
+        World::start_on_as(servers, spec, CONTROL_ROLE, |_| {})
+    }
+
+    fn start_on_as(servers: Servers, spec: Spec<'_>, control: &str, prepare: impl Fn(&mut Client)) -> World {
         let layout = Layout::new(spec.layout, spec.shards);
         let shards: Vec<SocketAddr> = (0..spec.shards).map(|shard| servers.shard(shard)).collect();
         create(&spec, &[&shards[..], &[servers.oracle()]].concat());
+        shards
+            .iter()
+            .for_each(|shard| prepare(&mut superuser(*shard, spec.name)));
         let mut rows = make_rows(&spec, servers.oracle());
         for (table, placement) in layout.tables() {
             let holders = match placement {
@@ -133,7 +145,7 @@ impl World {
                 .iter()
                 .for_each(|address| pipeline(&mut log_in(*address, spec.name), &inserts));
         }
-        let proxy = Proxy::start(spec.name, &config(&spec, &layout, &shards));
+        let proxy = Proxy::start(spec.name, &config(&spec, &layout, &shards, control));
         let world = World {
             servers,
             database: spec.name.to_owned(),
@@ -358,10 +370,10 @@ fn pipeline(client: &mut Client, statements: &[String]) {
 pub fn config_text(spec: &Spec<'_>) -> String {
     const PORT: u16 = 5_501;
     let shards: Vec<SocketAddr> = (PORT..).take(spec.shards).map(crate::servers::local).collect();
-    config(spec, &Layout::new(spec.layout, spec.shards), &shards)
+    config(spec, &Layout::new(spec.layout, spec.shards), &shards, CONTROL_ROLE)
 }
 
-fn config(spec: &Spec<'_>, layout: &Layout, shards: &[SocketAddr]) -> String {
+fn config(spec: &Spec<'_>, layout: &Layout, shards: &[SocketAddr], control: &str) -> String {
     let auth = if spec.settings.starts_with("auth:") {
         ""
     } else {
@@ -372,7 +384,7 @@ fn config(spec: &Spec<'_>, layout: &Layout, shards: &[SocketAddr]) -> String {
         spec.name, spec.settings
     );
     for (index, address) in shards.iter().enumerate() {
-        let url = format!("postgres://{CONTROL_ROLE}@{address}/{}", spec.name);
+        let url = format!("postgres://{control}@{address}/{}", spec.name);
         text.push_str(&format!("  - {{name: s{index}, primary: \"{url}\"}}\n"));
     }
     text.push_str(layout.text());

@@ -1,9 +1,10 @@
 //! Writes on several shards, message by message: what one plain Postgres says, places of errors in the text included.
 
+use crate::client::Client;
 use crate::differential::Source;
 use crate::messages::{Format, bind, close, describe, execute, flush, parse, sync};
 use crate::pair::Pair;
-use crate::world::World;
+use crate::world::{Spec, World};
 
 /// A table over three shards; the keys 1, 4 and 2 lie on three of them.
 fn three_shards(name: &str, run: impl FnOnce(&World)) {
@@ -131,4 +132,119 @@ fn the_tag_of_a_split_waits_for_its_commit() {
             "SELECT k, id FROM late ORDER BY 1, 2",
         ]);
     });
+}
+
+/// What a reference table's columns are left to, time and chance, is the same on every shard, and another in every row.
+#[test]
+fn defaults_of_a_reference_table_are_made_once() {
+    const SCHEMA: &str = "CREATE TABLE chances (id bigserial PRIMARY KEY, token uuid NOT NULL DEFAULT gen_random_uuid(), \
+        at timestamptz NOT NULL DEFAULT now(), day date DEFAULT CURRENT_DATE, until timestamp DEFAULT (now() + '1 day'::interval), \
+        luck float8 DEFAULT random(), label text DEFAULT gen_random_uuid()::text, name text)";
+    let world = World::start(Spec {
+        name: "writes_defaults",
+        shards: 3,
+        layout: "tables:\n  chances: {reference: true}\n",
+        settings: "",
+        schema: SCHEMA,
+        data: "",
+    });
+    let mut client = world.client();
+    client.rows("INSERT INTO chances (name) VALUES ('a'), ('b'), ('c')");
+    client.rows("INSERT INTO chances DEFAULT VALUES");
+    client.rows("INSERT INTO chances (token, at, name) VALUES (DEFAULT, DEFAULT, 'd'), (DEFAULT, '2026-01-01', 'e')");
+    for style in ["German", "SQL, DMY", "ISO"] {
+        client.rows(&format!("SET datestyle = '{style}'"));
+        client.rows("INSERT INTO chances (name) VALUES ('in another style')");
+    }
+    let insert = "INSERT INTO chances (name) VALUES ($1) RETURNING token";
+    client.send(&[extended(insert, &["f"]), extended(insert, &["g"]), sync()].concat());
+    let answer = client.read_batch();
+    assert_eq!(
+        answer.iter().filter(|message| message.tag == b'D').count(),
+        2,
+        "{answer:?}"
+    );
+    client.rows("BEGIN");
+    client.rows("INSERT INTO chances (name) VALUES ('h'), ('i')");
+    let moment = client.value("SELECT now()");
+    client.rows("INSERT INTO chances (name) VALUES ('j')");
+    let same = client.value(&format!("SELECT count(*) FROM chances WHERE at = '{moment}'"));
+    client.rows("COMMIT");
+    assert_eq!(same, "3", "one transaction, one moment");
+    let rows = "SELECT string_agg(chances::text, '; ' ORDER BY id) FROM chances";
+    let first = world.shard(0).value(rows);
+    for shard in 1..3 {
+        assert_eq!(world.shard(shard).value(rows), first);
+    }
+    let distinct =
+        "SELECT count(DISTINCT token) || ' ' || count(DISTINCT label) || ' ' || count(DISTINCT luck) FROM chances";
+    assert_eq!(world.shard(1).value(distinct), "14 14 14");
+    let missing = "SELECT count(*) FROM chances WHERE at IS NULL OR day IS NULL OR until IS NULL";
+    assert_eq!(world.shard(2).value(missing), "0");
+}
+
+const CLOCKS: Spec<'_> = Spec {
+    name: "",
+    shards: 3,
+    layout: "keyspaces:\n  k: {strategy: hash, type: bigint, buckets: 32}\ntables:\n  late: {keyspace: k, key: k}\n  \
+        clocks: {keyspace: k, key: k}\n",
+    settings: "",
+    schema: "CREATE TABLE late (k bigint NOT NULL, id bigserial, v int, UNIQUE (k, v) DEFERRABLE INITIALLY DEFERRED); \
+        CREATE TABLE clocks (k bigint PRIMARY KEY, at timestamptz NOT NULL DEFAULT now());",
+    data: "",
+};
+
+/// An INSERT that stays on one shard, with values of ours in it: its transaction's end is told as Postgres tells it.
+#[test]
+fn a_deferred_constraint_speaks_at_the_end() {
+    let world = World::start(Spec {
+        name: "w_late",
+        ..CLOCKS
+    });
+    let mut pair = Pair::new(&world);
+    let twice = "INSERT INTO late (k, v) VALUES (1, 1), (1, 1) RETURNING id";
+    pair.ask(twice);
+    pair.send(&[extended(twice, &[]), sync()].concat());
+    pair.ready();
+    pair.send(&[extended("INSERT INTO late (k, v) VALUES ($1, 2)", &["1"]), sync()].concat());
+    pair.ready();
+    pair.send(&[extended("INSERT INTO late (k, v) VALUES ($1, 2)", &["1"]), sync()].concat());
+    pair.ready();
+    pair.ask("INSERT INTO late (k, v) VALUES (1, 2)");
+    pair.ask("SELECT k, id, v FROM late ORDER BY id");
+}
+
+/// Whatever a block begins with, and wherever its rows go: its now() is one.
+#[test]
+fn a_block_has_one_now() {
+    let world = World::start(Spec {
+        name: "w_clocks",
+        ..CLOCKS
+    });
+    let mut client = world.client();
+    let rows = |from: u64| {
+        (from..from + 12)
+            .map(|k| format!("({k})"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    client.rows("BEGIN");
+    client.rows(&format!("INSERT INTO clocks (k) VALUES {}", rows(0)));
+    client.rows(&format!("INSERT INTO clocks (k) VALUES {}", rows(100)));
+    let one_now = |client: &mut Client| {
+        let row = client.rows("SELECT count(*), min(at), max(at) FROM clocks").remove(0);
+        assert_eq!(row[0], "24");
+        assert_eq!(row[1], row[2]);
+    };
+    one_now(&mut client);
+    assert_eq!(client.value("SELECT count(*) FROM clocks WHERE at = now()"), "24");
+    client.rows("COMMIT");
+    client.rows("TRUNCATE clocks");
+    // The same in one message.
+    client.rows(&format!(
+        "INSERT INTO clocks (k) VALUES {}; INSERT INTO clocks (k) VALUES {}",
+        rows(0),
+        rows(100)
+    ));
+    one_now(&mut client);
 }

@@ -22,6 +22,12 @@ pub(in crate::plan) enum Moment {
     Local,
 }
 
+/// Is it a question for a moment, which is the transaction's?
+pub fn asks_moment(question: &str) -> bool {
+    let all = [Moment::Transaction, Moment::Statement, Moment::Date, Moment::Local];
+    all.iter().any(|moment| moment.question() == question)
+}
+
 impl Moment {
     /// The expression whose value is asked for.
     pub(in crate::plan) fn question(self) -> &'static str {

@@ -6,6 +6,7 @@
 
 use crate::catalog::{Column, DrawnFrom, Filling, IdentityKind, Relation};
 use crate::plan::ladder::insert::is_default;
+use crate::plan::ladder::reference::{Made, made};
 use crate::plan::ladder::write::target;
 use crate::plan::ladder::{Case, Literals, Route, Ruling, Tree};
 use crate::plan::resolve::{
@@ -143,6 +144,7 @@ struct Rows<'r, 'a> {
     cells: Vec<&'a [Expr]>,
     /// the table's columns that the cells are for
     given: Vec<usize>,
+    placed: Placement,
 }
 
 /// One slot of a row.
@@ -184,6 +186,7 @@ fn insert<'a>(case: &Case<'_>, resolved: &Resolved<'a>, block: BlockId) -> Optio
         insert,
         cells,
         given: given(relation, insert, width)?,
+        placed: reference.placement,
         words,
         layout,
     };
@@ -248,9 +251,22 @@ impl<'a> Rows<'_, 'a> {
     fn draws(&self, index: usize) -> bool {
         self.column(index)
             .is_some_and(|column| column.filling.drawn_from().is_some())
+            || self.made(index).is_some()
     }
 
-    /// Columns that are filled from a sequence in every row.
+    /// What a column of a reference table is filled with, where the shards would fill it each in its own way.
+    fn made(&self, index: usize) -> Option<Made> {
+        match self.placed {
+            Placement::Reference => made(self.resolved.input.catalog, &self.column(index)?.filling),
+            Placement::Sharded { .. }
+            | Placement::Unsharded(_)
+            | Placement::System
+            | Placement::Temporary
+            | Placement::Missing => None,
+        }
+    }
+
+    /// Columns that are filled from a sequence, or by us, in every row.
     fn left_out(&self) -> Vec<usize> {
         let columns = 0..self.relation.columns.len();
         columns
@@ -379,8 +395,12 @@ impl<'a> Rows<'_, 'a> {
             Placement::System | Placement::Temporary | Placement::Missing => return None,
         };
         let column = first.and_then(|index| self.column(index));
+        let why = match first.and_then(|index| self.made(index)) {
+            Some(_) => RefusalId::ReferenceDefault,
+            None => RefusalId::InsertSequenceDefault,
+        };
         let column = column.map_or("nextval", |column| column.name.as_str());
-        let instead = refuse(RefusalId::InsertSequenceDefault, &[name, column]);
+        let instead = refuse(why, &[name, column]);
         let keyed = match placed {
             Placement::Sharded { keyspace: _, key } if self.decides(key) => Keyed::BySlot,
             _ => Keyed::Otherwise,
@@ -462,6 +482,11 @@ impl<'a> Rows<'_, 'a> {
     }
 
     fn fill(&self, slots: &mut Slots, column: usize) -> Option<usize> {
+        match self.made(column) {
+            Some(Made::Written(expression)) => return Some(slots.write(format!("({expression})"))),
+            Some(Made::Asked(expression)) => return slots.make(expression),
+            None => {}
+        }
         let filling = &self.column(column)?.filling;
         let privilege = match filling {
             Filling::Identity { .. } => Privilege::OfTable,

@@ -6,7 +6,7 @@
 //! the sums must agree (`planning.md` 123).
 //! Holds: what is known to differ from shard to shard is refused before it runs; what isn't known is found by the hash.
 
-use crate::catalog::{Filling, Relation, Volatility};
+use crate::catalog::{Catalog, Filling, Relation, Sequenced, Volatility};
 use crate::plan::fanout::{Moment, Nature, is_doubtful, moments, nature, repeatable};
 use crate::plan::ladder::usage::usage;
 use crate::plan::ladder::{Case, Everywhere, Literals, Route, Ruling, Texts};
@@ -14,7 +14,10 @@ use crate::plan::resolve::{
     Block, BlockId, BlockKind, Body, Outputs, Placement, Reference, Resolved, Role, Root, object_name,
 };
 use crate::plan::{Access, Ask, Counts, Facts, Refusal, RefusalId, Sameness, Verdict, WriteAnswer, WritePart, refuse};
-use crate::sql::ast::{AssignmentTarget, Expr, FunctionArguments, Insert, OnConflictAction, OnInsert, SetExpr};
+use crate::sql::ast::{
+    AssignmentTarget, Expr, FunctionArguments, Insert, MergeAction, MergeInsertKind, MergeUpdateKind, OnConflictAction,
+    OnInsert, SetExpr,
+};
 use crate::sql::{Edits, Lexing, Span, TokenKind, quote_identifier, scan};
 use crate::topology::{ShardId, ShardSet};
 use crate::value::Oid;
@@ -32,6 +35,8 @@ pub(in crate::plan) struct RowsWrite {
     tail: (usize, String),
     /// the highest `$n`
     parameters: usize,
+    /// in what the shards' answers have to agree
+    sameness: Sameness,
 }
 
 /// What is written, and the block that writes it.
@@ -52,7 +57,7 @@ pub(super) fn rule(case: &Case<'_>, resolved: &Resolved<'_>) -> Option<Ruling> {
         Ok(rows) => Ruling {
             route: Route::Everywhere(Box::new(Everywhere {
                 reason: "a reference table",
-                answer: WriteAnswer::Same(Sameness::Rows),
+                answer: WriteAnswer::Same(rows.sameness),
                 texts: Texts::Rows(Box::new(rows)),
             })),
             access: Access::Write,
@@ -80,7 +85,12 @@ fn prove(resolved: &Resolved<'_>) -> Result<RowsWrite, Box<Refusal>> {
     let alias = target.block.items.first().and_then(|item| item.alias.clone());
     let alias = quote_identifier(&alias.unwrap_or_else(|| target.relation.name.name.clone()));
     let hash = format!("pg_catalog.hashtextextended(({alias}.*)::pg_catalog.text, 0)");
-    let word = if target.returning() { "," } else { " RETURNING" };
+    let (sameness, tail) = match (target.reference.role, target.returning()) {
+        // It returns no rows before 17.
+        (Role::Merge, _) => (Sameness::Tag, String::new()),
+        (_, true) => (Sameness::Rows, format!(", {hash}")),
+        (_, false) => (Sameness::Rows, format!(" RETURNING {hash}")),
+    };
     let name = &target.relation.name;
     let table = format!("{}.{}", quote_identifier(&name.schema), quote_identifier(&name.name));
     let highest = resolved.uses.parameters.iter().copied().max().unwrap_or(0);
@@ -88,7 +98,8 @@ fn prove(resolved: &Resolved<'_>) -> Result<RowsWrite, Box<Refusal>> {
         text: input.text.to_vec(),
         lock: format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"),
         moments: found,
-        tail: (end, format!("{word} {hash}")),
+        tail: (end, tail),
+        sameness,
         parameters: usize::try_from(highest).unwrap_or(usize::MAX),
     })
 }
@@ -106,9 +117,6 @@ fn target<'r, 'a>(resolved: &'r Resolved<'a>) -> Result<Target<'r, 'a>, Box<Refu
     if second.is_some() {
         return refused("a statement that writes several tables");
     }
-    if reference.role == Role::Merge {
-        return refused("MERGE");
-    }
     let top = match resolved.root {
         Root::Modify(block) => Some(block),
         Root::Query(query) => resolved.queries.get(query.0).and_then(|node| match node.body {
@@ -121,6 +129,10 @@ fn target<'r, 'a>(resolved: &'r Resolved<'a>) -> Result<Target<'r, 'a>, Box<Refu
     }
     let block = resolved.blocks.get(reference.block.0).ok_or_else(bug)?;
     let relation = reference.relation.ok_or_else(bug)?;
+    // The rows that it writes can't be compared: they must be the same by what is known of it.
+    if reference.role == Role::Merge && !relation.triggers.is_empty() {
+        return refused("MERGE into a table with triggers");
+    }
     Ok(Target {
         resolved,
         reference,
@@ -222,11 +234,41 @@ impl Target<'_, '_> {
                 Ok(())
             }
             BlockKind::Update(update) => self.assigned(&update.assignments),
-            BlockKind::Select(_)
-            | BlockKind::Values(_)
-            | BlockKind::Table
-            | BlockKind::Delete
-            | BlockKind::Merge(_) => Ok(()),
+            BlockKind::Merge(merge) => merge.clauses.iter().try_for_each(|clause| self.merged(&clause.action)),
+            BlockKind::Select(_) | BlockKind::Values(_) | BlockKind::Table | BlockKind::Delete => Ok(()),
+        }
+    }
+
+    /// What MERGE does to a row.
+    fn merged(&self, action: &MergeAction) -> Result<(), Box<Refusal>> {
+        match action {
+            MergeAction::Insert(insert) => {
+                let MergeInsertKind::Values(values) = &insert.kind else {
+                    return Err(self.refused("MERGE … INSERT without VALUES"));
+                };
+                let row = values.rows.first().map_or(&[][..], |row| row.content.as_slice());
+                let names: Vec<&str> = insert
+                    .columns
+                    .iter()
+                    .filter_map(|name| object_name(name)?.last().copied())
+                    .collect();
+                for (index, column) in self.relation.columns.iter().enumerate() {
+                    let position = match insert.columns.is_empty() {
+                        true => Some(index),
+                        false => names.iter().position(|name| *name == column.name),
+                    };
+                    let given = position.and_then(|position| row.get(position));
+                    if given.is_none_or(is_default) {
+                        self.default(&column.name, &column.filling)?;
+                    }
+                }
+                Ok(())
+            }
+            MergeAction::Update(update) => match &update.kind {
+                MergeUpdateKind::Set(assignments) => self.assigned(assignments),
+                MergeUpdateKind::Wildcard => Err(self.refused("MERGE … UPDATE *")),
+            },
+            MergeAction::Delete { .. } | MergeAction::DoNothing { .. } => Ok(()),
         }
     }
 
@@ -283,41 +325,12 @@ impl Target<'_, '_> {
         let constant = match filling {
             Filling::Nothing | Filling::Generated(_) => true,
             Filling::Identity { .. } => false,
-            Filling::Default { expression, .. } => self.is_constant(expression),
+            Filling::Default { expression, .. } => is_constant(self.resolved.input.catalog, expression),
         };
         match constant {
             true => Ok(()),
             false => Err(refuse(RefusalId::ReferenceDefault, &[&self.reference.name, column])),
         }
-    }
-
-    /// Is a default, as Postgres prints it, one value whenever and wherever it is evaluated?
-    fn is_constant(&self, expression: &str) -> bool {
-        const SPELT: [&str; 6] = ["'now'", "'today'", "'tomorrow'", "'yesterday'", "current_", "localtime"];
-        let lower = expression.to_ascii_lowercase();
-        let Ok(tokens) = scan(expression.as_bytes(), Lexing::default()) else {
-            return false;
-        };
-        let catalog = self.resolved.input.catalog;
-        let called = tokens.iter().zip(tokens.iter().skip(1)).filter(|(name, open)| {
-            matches!(name.kind, TokenKind::Word | TokenKind::QuotedIdentifier)
-                && open.kind == TokenKind::Punctuation(b'(')
-        });
-        let mut calls = called.map(|(name, _)| {
-            String::from_utf8_lossy(name.span.of(expression.as_bytes()))
-                .trim_matches('"')
-                .to_owned()
-        });
-        let immutable = calls.all(|name| {
-            let builtin = catalog.builtin.functions.get(&name);
-            let fixed = |functions: &Vec<std::sync::Arc<crate::catalog::Function>>| {
-                functions
-                    .iter()
-                    .all(|function| function.volatility == Volatility::Immutable)
-            };
-            !catalog.functions.contains_key(&name) && builtin.is_none_or(fixed)
-        });
-        immutable && !SPELT.iter().any(|word| lower.contains(word)) && !lower.contains("session_user")
     }
 
     fn returning(&self) -> bool {
@@ -332,6 +345,72 @@ impl Target<'_, '_> {
             BlockKind::Select(_) | BlockKind::Values(_) | BlockKind::Table | BlockKind::Merge(_) => false,
         }
     }
+}
+
+/// Words by which a default speaks of the time without calling a function.
+const SPELT: [&str; 4] = ["'now'", "'today'", "'tomorrow'", "'yesterday'"];
+
+/// Functions that give each row a value of its own.
+const PER_ROW: [&str; 3] = ["gen_random_uuid", "uuid_generate_v4", "random"];
+
+/// What a default that isn't the same on every shard is written as where an INSERT leaves its column out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Made {
+    /// itself: as the client could have written it
+    Written(String),
+    /// a constant: its value is asked for
+    Asked(String),
+}
+
+/// How a column's default comes into the rows of a reference table; `None`: each shard may make it, or nobody can.
+pub(super) fn made(catalog: &Catalog, filling: &Filling) -> Option<Made> {
+    let Filling::Default {
+        expression,
+        sequence: Sequenced::No,
+    } = filling
+    else {
+        return None;
+    };
+    let lower = expression.to_ascii_lowercase();
+    if is_constant(catalog, expression) || SPELT.iter().any(|word| lower.contains(word)) {
+        return None;
+    }
+    let mut calls = calls(expression)?.into_iter();
+    Some(match calls.any(|name| PER_ROW.contains(&name.as_str())) {
+        true => Made::Asked(expression.clone()),
+        false => Made::Written(expression.clone()),
+    })
+}
+
+/// Is a default, as Postgres prints it, one value whenever and wherever it is evaluated?
+fn is_constant(catalog: &Catalog, expression: &str) -> bool {
+    let lower = expression.to_ascii_lowercase();
+    let Some(calls) = calls(expression) else { return false };
+    let immutable = calls.iter().all(|name| {
+        let builtin = catalog.builtin.functions.get(name);
+        let fixed = |functions: &Vec<std::sync::Arc<crate::catalog::Function>>| {
+            functions
+                .iter()
+                .all(|function| function.volatility == Volatility::Immutable)
+        };
+        !catalog.functions.contains_key(name) && builtin.is_none_or(fixed)
+    });
+    let others = ["current_", "localtime", "session_user"];
+    immutable && !SPELT.iter().chain(&others).any(|word| lower.contains(word))
+}
+
+/// Names of the functions that an expression calls; `None`: it can't be read.
+fn calls(expression: &str) -> Option<Vec<String>> {
+    let tokens = scan(expression.as_bytes(), Lexing::default()).ok()?;
+    let called = tokens.iter().zip(tokens.iter().skip(1)).filter(|(name, open)| {
+        matches!(name.kind, TokenKind::Word | TokenKind::QuotedIdentifier) && open.kind == TokenKind::Punctuation(b'(')
+    });
+    let name = |name: &crate::sql::Token| {
+        String::from_utf8_lossy(name.span.of(expression.as_bytes()))
+            .trim_matches('"')
+            .to_owned()
+    };
+    Some(called.map(|(token, _)| name(token)).collect())
 }
 
 fn is_default(expr: &Expr) -> bool {

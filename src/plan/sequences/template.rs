@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::plan::sequences::{Draw, Privilege, Recall, RowAsk, SequenceAsk};
 use crate::plan::{Ask, Facts, Refusal, Verdict};
-use crate::sql::{Edits, Lexing, PositionMap, Span, Token, TokenKind, quote_literal, scan};
+use crate::sql::{Edits, Lexing, PositionMap, Span, Token, TokenKind, scan};
 use crate::topology::QualifiedName;
 
 /// Slots in the order in which Postgres would ask for their values.
@@ -13,7 +13,11 @@ pub(in crate::plan) struct Slots {
     slots: Vec<Slot>,
     draws: Vec<(QualifiedName, Privilege, usize)>,
     rows: Vec<RowAsk>,
+    made: Vec<String>,
 }
+
+/// Expressions that are asked for by one statement: as many as a row of Postgres's can have.
+const MADE_MAX: usize = 1_600;
 
 /// What a slot is filled with.
 #[derive(Debug)]
@@ -23,6 +27,10 @@ enum Slot {
     Recalled(Recall),
     /// this column of what this question finds
     Read(usize, usize),
+    /// what this one of the expressions comes to
+    Made(usize),
+    /// this expression itself
+    Written(String),
 }
 
 /// Where something is put, by positions of tokens.
@@ -101,6 +109,27 @@ impl Slots {
         self.push(Slot::Read(row, column))
     }
 
+    /// A slot for what an expression comes to, each time anew; its number. `None`: they are too many.
+    pub(in crate::plan) fn make(&mut self, expression: String) -> Option<usize> {
+        let at = self.made.len();
+        self.made.push(expression);
+        (at < MADE_MAX).then(|| self.push(Slot::Made(at)))
+    }
+
+    /// A slot that holds an expression as it is; its number.
+    pub(in crate::plan) fn write(&mut self, expression: String) -> usize {
+        self.push(Slot::Written(expression))
+    }
+
+    /// The statement that makes the values of expressions.
+    fn make_ask(&self) -> Option<RowAsk> {
+        let columns = self.made.len();
+        (columns > 0).then(|| RowAsk {
+            text: format!("SELECT {}", self.made.join(", ")),
+            columns,
+        })
+    }
+
     fn push(&mut self, slot: Slot) -> usize {
         self.slots.push(slot);
         self.slots.len().saturating_sub(1)
@@ -114,7 +143,7 @@ impl Slots {
     /// Would a value that the session has be another by the time that Postgres asks for it?
     pub(in crate::plan) fn is_entangled(&self) -> bool {
         self.slots.iter().any(|slot| match slot {
-            Slot::Drawn(..) | Slot::Read(..) => false,
+            Slot::Drawn(..) | Slot::Read(..) | Slot::Made(_) | Slot::Written(_) => false,
             Slot::Recalled(Recall::Last) => !self.draws.is_empty(),
             Slot::Recalled(Recall::Current(sequence)) => self.draws.iter().any(|(name, ..)| name == sequence),
         })
@@ -131,7 +160,7 @@ impl Slots {
         for slot in &self.slots {
             match slot {
                 Slot::Recalled(recall) if !recalls.contains(recall) => recalls.push(recall.clone()),
-                Slot::Recalled(_) | Slot::Drawn(..) | Slot::Read(..) => {}
+                Slot::Recalled(_) | Slot::Drawn(..) | Slot::Read(..) | Slot::Made(_) | Slot::Written(_) => {}
             }
         }
         SequenceAsk {
@@ -142,24 +171,20 @@ impl Slots {
 
     /// The rows that aren't known yet.
     fn rows_lacking(&self, facts: &Facts) -> Vec<RowAsk> {
-        let rows = self.rows.iter();
-        rows.filter(|row| !facts.found.contains_key(*row)).cloned().collect()
+        let rows = self.rows.iter().cloned().chain(self.make_ask());
+        rows.filter(|row| !facts.found.contains_key(row)).collect()
     }
 
     /// Constants for all slots. As strings, so that texts with small and large values have one shape.
     fn values(&self, facts: &Facts) -> Option<Vec<String>> {
         let bigint = |value: &i64| format!("'{value}'::bigint");
+        let make_ask = self.make_ask();
         let value = |slot: &Slot| match slot {
             Slot::Drawn(sequence, place) => facts.drawn.get(sequence)?.get(*place).map(bigint),
             Slot::Recalled(recall) => facts.recalled.get(recall).map(bigint),
-            Slot::Read(row, column) => {
-                let found = facts.found.get(self.rows.get(*row)?)?.get(*column)?;
-                let name = found.type_name()?;
-                Some(match &found.value {
-                    Some(value) => format!("{}::{name}", quote_literal(value)),
-                    None => format!("NULL::{name}"),
-                })
-            }
+            Slot::Read(row, column) => facts.found.get(self.rows.get(*row)?)?.get(*column)?.constant(),
+            Slot::Made(column) => facts.found.get(make_ask.as_ref()?)?.get(*column)?.constant(),
+            Slot::Written(expression) => Some(expression.clone()),
         };
         self.slots.iter().map(value).collect()
     }
@@ -218,17 +243,25 @@ impl Template {
         if !lacking.is_empty() {
             return Err(Verdict::Ask(Ask::Rows(lacking)));
         }
-        match (self.slots.values(facts), self.slots.rows.is_empty()) {
-            (Some(values), _) => Ok(values),
-            (None, true) => Err(Verdict::Ask(Ask::Sequences(self.ask()))),
-            // a value of a type that no constant is written for
-            (None, false) => Err(Verdict::Refused(self.instead.clone())),
+        let asked = self.slots.ask();
+        let known = asked.draws.iter().all(|draw| facts.drawn.contains_key(&draw.sequence))
+            && asked.recalls.iter().all(|recall| facts.recalled.contains_key(recall));
+        if !known {
+            return Err(Verdict::Ask(Ask::Sequences(asked)));
         }
+        // None of a type that no constant is written for.
+        self.slots
+            .values(facts)
+            .ok_or_else(|| Verdict::Refused(self.instead.clone()))
     }
 
     /// Some values, to show where it would go.
     pub(in crate::plan) fn no_values(&self) -> Vec<String> {
-        vec!["'0'::bigint".to_owned(); self.slots.slots.len()]
+        let shown = |slot: &Slot| match slot {
+            Slot::Written(expression) => expression.clone(),
+            Slot::Drawn(..) | Slot::Recalled(_) | Slot::Read(..) | Slot::Made(_) => "'0'::bigint".to_owned(),
+        };
+        self.slots.slots.iter().map(shown).collect()
     }
 
     /// A text of its shape with values in its slots, and the way back for positions; `None` if it has other tokens.
@@ -285,6 +318,7 @@ impl Template {
 
     /// What it asks of rows.
     pub(in crate::plan) fn reads(&self) -> impl Iterator<Item = String> {
-        self.slots.rows.iter().map(|row| row.text.clone())
+        let rows = self.slots.rows.iter().cloned().chain(self.slots.make_ask());
+        rows.map(|row| row.text)
     }
 }

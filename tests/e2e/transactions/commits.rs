@@ -249,10 +249,26 @@ fn what_cannot_be_prepared_decides() {
     );
     assert_eq!([1, 1001].map(|id| balance(&world, id)), ["2", "2"]);
     assert_eq!(client.value("FETCH held"), "2");
+    // So does a temporary table; and what is written into it is of that commit.
     run(
         &mut client,
         &[
             "CLOSE held",
+            "CREATE TEMPORARY TABLE own (id int)",
+            "BEGIN",
+            "UPDATE accounts SET balance = 2 WHERE id = 1",
+            "INSERT INTO own VALUES (1)",
+            "UPDATE accounts SET balance = 2 WHERE id = 1001",
+            "UPDATE accounts SET balance = 2 WHERE id = 2001",
+            "COMMIT",
+        ],
+    );
+    assert_eq!([1, 1001, 2001].map(|id| balance(&world, id)), ["2", "2", "2"]);
+    assert_eq!(client.value("SELECT count(*) FROM own"), "1");
+    run(
+        &mut client,
+        &[
+            "DROP TABLE own",
             "BEGIN",
             "UPDATE accounts SET balance = 3 WHERE id = 1",
             "UPDATE accounts SET balance = 3 WHERE id = 1001",

@@ -33,7 +33,7 @@ fn cross(world: &World, first: &mut Client, second: &mut Client) -> (Attempt, At
     (first_told, second_told)
 }
 
-fn the_younger_is_told(world: &World, first: &Proxy, second: &Proxy) {
+pub(super) fn the_younger_is_told(world: &World, first: &Proxy, second: &Proxy) {
     let mut first = client_of(world, first).expect("it serves");
     let mut second = client_of(world, second).expect("it serves");
     let (older, younger) = cross(world, &mut first, &mut second);

@@ -7,6 +7,7 @@ mod deadlocks;
 mod kills;
 mod reads;
 mod recovery;
+mod roles;
 mod settings;
 mod storm;
 
