@@ -19,6 +19,7 @@ mod track;
 mod pump;
 mod lane;
 mod route;
+mod by_hand;
 mod inline;
 mod rows;
 mod sequences;

@@ -13,6 +13,7 @@
 pub mod clusters;
 
 mod bad_input;
+mod by_hand;
 mod copy;
 mod copy_fill;
 mod copy_rows;
