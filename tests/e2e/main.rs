@@ -26,6 +26,7 @@ pub mod pair;
 mod pgbench;
 pub mod proxy;
 mod psql;
+mod role_settings;
 mod schema;
 mod sequences;
 pub mod servers;

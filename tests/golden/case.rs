@@ -148,7 +148,7 @@ fn steps(
     let plan = compiled.bind(snapshot, request, parameters, facts);
     let mut out = String::new();
     if let Some(name) = by_hand {
-        let shard = snapshot.topology().shard_by_name(name).expect("a shard of this name");
+        let shard = snapshot.topology().shard_by_name(name).unwrap();
         let planned = match plan {
             Ok(plan) => Ok(plan),
             Err(Verdict::Refused(refusal)) => Err(refusal),
