@@ -193,6 +193,8 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     world.set_console(Console::new(Arc::clone(&desk) as Arc<dyn Sources>));
     let mut background = JoinSet::new();
     background.spawn(forgetting.run());
+    let follower = Arc::clone(&world);
+    background.spawn(async move { follower.follow_role_settings().await });
     background.spawn(async move { recovery.run().await });
     let (deadlocks, shards) = (world.coordinator.deadlocks().clone(), world.coordinator.shards());
     background.spawn(deadlocks.run(Arc::clone(shards), clock));

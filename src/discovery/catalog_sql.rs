@@ -188,7 +188,8 @@ pub(super) const BUILTIN: [&str; 4] = [
     "SELECT castsource, casttarget, castcontext FROM pg_cast WHERE castsource < 16384 AND casttarget < 16384",
 ];
 
-/// One number pair that changes when anything above does, but for temporary objects and our own schema.
+/// One number pair that changes when anything above does, but for temporary objects and our own schema. A row counts by the
+/// distance of its xmin from a fixed one, since a transaction id has no cheap cast to a number.
 pub(super) const FINGERPRINT: &str = "WITH c AS MATERIALIZED (SELECT oid, xmin FROM pg_class WHERE oid >= 16384 \
     AND relpersistence <> 't' AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c', 'i', 'I') \
     AND relnamespace NOT IN (99, coalesce(to_regnamespace('shardgate')::oid, 0))), \
@@ -210,4 +211,13 @@ pub(super) const FINGERPRINT: &str = "WITH c AS MATERIALIZED (SELECT oid, xmin F
     UNION ALL SELECT xmin FROM pg_collation WHERE oid >= 16384 \
     UNION ALL SELECT xmin FROM pg_namespace WHERE oid >= 16384 AND nspname !~ '^pg_(toast_)?temp_' \
     AND nspname <> 'shardgate') \
-    SELECT count(*), coalesce(sum(hashint8extended(xmin::text::bigint, 0)::numeric), 0) FROM rows";
+    SELECT count(*), coalesce(sum(hashint8extended((age('100'::xid)::bigint - age(xmin)) & 4294967295, 0)), 0) FROM rows";
+
+/// [`FINGERPRINT`] as a statement of every control connection: it is asked each second, and planning it costs more than
+/// running it.
+pub(super) const PREPARED_FINGERPRINT: &str = "EXECUTE sg_fingerprint";
+
+/// A value that changes when a role's settings do, in this database or in all.
+pub(super) const ROLE_SETTINGS: &str = "SELECT concat(count(*), ' ', sum(hashtextextended(s::text, 0))) \
+    FROM pg_db_role_setting s \
+    WHERE setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))";

@@ -48,6 +48,10 @@ pub(super) struct Inner {
     pub(super) proposer: Proposer,
     /// something differs from the picture
     pub(super) stale: Notify,
+    /// counts changes of roles' settings
+    pub(super) role_settings: watch::Sender<u64>,
+    /// by shard's name, as they were seen last; guards the map, never held over an await
+    pub(super) role_settings_seen: std::sync::Mutex<BTreeMap<String, String>>,
     /// counts changes of the list of shards
     pub(super) generation: watch::Sender<u64>,
 }
@@ -92,6 +96,8 @@ pub async fn open(
         sequences: Sequences::default(),
         board: Board::default(),
         stale: Notify::new(),
+        role_settings: watch::Sender::new(0),
+        role_settings_seen: std::sync::Mutex::default(),
         generation: watch::Sender::new(0),
     };
     let discovery = Discovery { inner: Arc::new(inner) };

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::backend::{Control, ControlClient, ControlError, SimpleQueryMessage};
 use crate::config::{Endpoint, ShardSettings};
 use crate::discovery::Error;
+use crate::discovery::catalog_sql::FINGERPRINT;
 
 /// One row: each value's text form, or NULL.
 pub(super) type Row = Vec<Option<String>>;
@@ -92,9 +93,13 @@ impl Reach {
                 Some(client) => client,
                 None => {
                     let url = self.endpoint.url();
-                    Control::connect_url(&url, CONNECT_TIMEOUT)
+                    let client = Control::connect_url(&url, CONNECT_TIMEOUT)
                         .await
-                        .map_err(|error| self.failure(&error))?
+                        .map_err(|error| self.failure(&error))?;
+                    let prepare = format!("{PREAMBLE}\nPREPARE sg_fingerprint AS {FINGERPRINT}");
+                    let prepared = client.simple_query(&prepare).await;
+                    prepared.map_err(|error| self.failure(&ControlError::from(error)))?;
+                    client
                 }
             };
             let messages = client

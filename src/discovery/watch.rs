@@ -4,13 +4,14 @@
 //! change behind the proxy's back is seen within a period and a read; a dead shard delays nobody else; the old picture
 //! serves until the new one is whole.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::discovery::catalog_sql::{FINGERPRINT, SERVER};
+use crate::discovery::catalog_sql::{PREPARED_FINGERPRINT, ROLE_SETTINGS, SERVER};
 use crate::discovery::cells::Cells;
 use crate::discovery::open::{Inner, Live};
 use crate::discovery::reach::{Reach, Row};
@@ -48,6 +49,11 @@ impl Discovery {
         }
     }
 
+    /// Counts changes of roles' settings on the shards: backends from before serve no session from after.
+    pub fn role_settings(&self) -> watch::Receiver<u64> {
+        self.inner.role_settings.subscribe()
+    }
+
     /// Reads the catalogs again now and swaps the picture: after DDL through the proxy. On return the picture is no older
     /// than the call.
     pub async fn refresh_now(&self) -> Result<(), Error> {
@@ -74,6 +80,7 @@ async fn probe_forever(inner: Arc<Inner>, shard: ShardId, reach: Arc<Reach>) {
                     .board
                     .answered(shard, &probed.version, now, now.saturating_duration_since(asked));
                 inner.board.set_prepared_max(shard, probed.prepared_max);
+                inner.note_role_settings(reach.name(), &probed.role_settings);
                 if is_stale(&live, shard, &probed) {
                     inner.stale.notify_one();
                 }
@@ -83,16 +90,31 @@ async fn probe_forever(inner: Arc<Inner>, shard: ShardId, reach: Arc<Reach>) {
     }
 }
 
+impl Inner {
+    fn note_role_settings(&self, shard: &str, now: &str) {
+        let mut seen = self.role_settings_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = seen.insert(shard.to_owned(), now.to_owned());
+        if before.is_some_and(|before| before != now) {
+            tracing::info!(shard, "settings of roles have changed");
+            self.role_settings.send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+}
+
 struct Probed {
     version: String,
     fingerprint: Fingerprint,
+    role_settings: String,
     epoch: Option<Epoch>,
     prepared_max: u32,
 }
 
 async fn probe(reach: &Reach, epoch: &str) -> Result<Probed, Error> {
     let tables = reach
-        .batch(&format!("{SERVER};\n{FINGERPRINT};\n{epoch}"), PROBE_TIMEOUT)
+        .batch(
+            &format!("{SERVER};\n{PREPARED_FINGERPRINT};\n{epoch};\n{ROLE_SETTINGS}"),
+            PROBE_TIMEOUT,
+        )
         .await?;
     let empty = Row::new();
     let first = |place: usize| {
@@ -105,6 +127,7 @@ async fn probe(reach: &Reach, epoch: &str) -> Result<Probed, Error> {
         version: Cells::new(first(0), reach.name()).owned(1)?,
         prepared_max: shard_catalog::prepared_max(&Cells::new(first(0), reach.name()))?,
         fingerprint: Fingerprint::of(&Cells::new(first(1), reach.name()), 0)?,
+        role_settings: Cells::new(first(3), reach.name()).owned(0)?,
         epoch: store::epoch(Cells::new(first(2), reach.name()).optional(0)),
     })
 }
@@ -189,7 +212,7 @@ async fn reread(
 ) -> Result<Option<Arc<ShardCatalog>>, Error> {
     let Some(reach) = reach else { return Ok(known) };
     if let Some(known) = known {
-        let rows = reach.rows(FINGERPRINT, PROBE_TIMEOUT).await?;
+        let rows = reach.rows(PREPARED_FINGERPRINT, PROBE_TIMEOUT).await?;
         let empty = Row::new();
         let now = Fingerprint::of(&Cells::new(rows.first().unwrap_or(&empty), reach.name()), 0)?;
         if now == known.fingerprint {

@@ -222,7 +222,7 @@ impl Fan {
         };
         let mut collector = Collector::new(sink);
         loop {
-            let step = stop_at.saturating_sub(self.rows()).min(SKIPPED_AT_ONCE).max(1);
+            let step = stop_at.saturating_sub(self.rows()).clamp(1, SKIPPED_AT_ONCE);
             let given = self.emit(step, participants, &mut collector).await?;
             collector.sort_out()?;
             collector.rows.clear();

@@ -21,9 +21,9 @@ use crate::value::Oid;
 #[derive(Debug)]
 pub struct Compiled {
     epoch: Epoch,
-    route: Route,
-    access: Access,
-    effect: SessionEffect,
+    pub(in crate::plan) route: Route,
+    pub(in crate::plan) access: Access,
+    pub(in crate::plan) effect: SessionEffect,
     prepare_on: ShardId,
     literals: Literals,
     /// whether texts of its shape hold lifted literals
@@ -355,7 +355,7 @@ impl Compiled {
     }
 
     /// A plan of what its keys don't bound to one bucket.
-    fn plan(&self, kind: Kind, work: Work) -> Plan {
+    pub(in crate::plan) fn plan(&self, kind: Kind, work: Work) -> Plan {
         self.plan_touching(Touched::Several, kind, work)
     }
 

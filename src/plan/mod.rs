@@ -30,9 +30,11 @@ mod cache;
 mod compile;
 mod drawn;
 mod bind;
+mod by_hand;
 mod error;
 
 pub use bind::Compiled;
+pub use by_hand::Routed;
 pub use context::Context;
 pub use copy::{
     CopyCopies, CopyFill, CopyIn, CopyKey, CopyOut, CopyOutForm, CopyOwners, FillValue, KeyStands, RowPlace,

@@ -339,6 +339,11 @@ registry! {
         "key \"{2}\" of table \"{0}\" lies beyond the last range of its keyspace",
         "Column \"{1}\" decides the shard, and no range holds the value.",
         "Add a range to the keyspace." }
+    WriteByHand { "write-by-hand" "0A000",
+        "A write under shardgate.shard or shardgate.key, unless its rows belong to that shard",
+        "write while shardgate.shard or shardgate.key names shard \"{0}\"",
+        "Routing by hand is for reads: nothing proves that this shard owns all rows that are written or locked.",
+        "RESET shardgate.shard and shardgate.key, or fix the key." }
     ExplainFanOut { "explain-fan-out" "0A000",
         "EXPLAIN with FORMAT other than text of a statement that runs on several shards, and EXPLAIN of a write there",
         "EXPLAIN of this form over several shards is not supported",

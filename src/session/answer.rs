@@ -8,6 +8,7 @@ use crate::backend;
 use crate::merge::MergeError;
 use crate::session::error::Failure;
 use crate::session::state::Session;
+use crate::sql::SettingError;
 use crate::telemetry::{ErrorOrigin, Outcome};
 use crate::transaction::{BlockError, EndError, Isolation};
 use crate::wire::{ErrorField, ErrorFields, Severity, SqlState};
@@ -266,7 +267,12 @@ pub(super) fn fields_of(failure: &Failure) -> ErrorFields {
         Failure::Merge(merge) => merge_fields(merge),
         Failure::Discovery(discovery) => discovery_fields(discovery),
         Failure::Scan(scan) => error(SqlState::SYNTAX_ERROR, scan.to_string()),
-        Failure::Setting(setting) => error(SqlState::INVALID_PARAMETER_VALUE, setting.to_string()),
+        Failure::Setting(setting @ SettingError::Unrecognized(_)) => {
+            error(SqlState::UNDEFINED_OBJECT, setting.to_string())
+        }
+        Failure::Setting(setting @ (SettingError::InvalidValue { .. } | SettingError::OneValueOnly(_))) => {
+            error(SqlState::INVALID_PARAMETER_VALUE, setting.to_string())
+        }
         Failure::Malformed(frame) => error(SqlState::PROTOCOL_VIOLATION, frame.to_string()),
         Failure::NoStatement(_) => error(SqlState::INVALID_SQL_STATEMENT_NAME, failure.to_string()),
         Failure::StatementExists(_) => error(SqlState::DUPLICATE_PREPARED_STATEMENT, failure.to_string()),

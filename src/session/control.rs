@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::plan::{Parameters, SessionEffect, Snapshot, Work};
+use crate::plan::{Parameters, RouteStep, SessionEffect, Snapshot, Work};
 use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
 use crate::session::prepared::Origin;
@@ -18,9 +18,10 @@ use crate::session::state::{Named, Schema, Session, Stale};
 use crate::session::track::{Outcome, Tracked, block_characteristics, isolation};
 use crate::sql::{
     BeginWord, Chain, Command, ConstantOrParameter, CursorHold, DeallocateTarget, Discard, Edits, ExplainKind,
-    Savepoint, Scope, Set, SetConfig, SetTransaction,
+    Savepoint, Scope, Set, SetConfig, SetTransaction, SetValue,
 };
 use crate::telemetry::StatementKind;
+use crate::topology::ShardSet;
 use crate::transaction::{Begin, BlockError, End, EndHow, Life, State};
 use crate::wire::{self, ErrorFields, Severity, SqlState};
 
@@ -56,6 +57,15 @@ impl Session {
             }
             Command::Set(set) => self.set(set, text).await,
             Command::SetTransaction(set) => self.set_transaction(set, text).await,
+            Command::Reset(crate::sql::Reset::Name(name)) if name.starts_with("shardgate.") => {
+                self.set_ours(&Set {
+                    scope: Scope::Session,
+                    name: name.clone(),
+                    value: SetValue::Default,
+                })?;
+                self.complete(b"RESET");
+                Ok(())
+            }
             Command::SetCharacteristics(_) | Command::Reset(_) => self.run_setting(text, &command).await,
             Command::SetConstraints => self.set_constraints(text).await,
             Command::SetConfig(config) => self.set_config(snapshot, config, text, command.clone(), via).await,
@@ -323,7 +333,11 @@ impl Session {
 
     async fn set(&mut self, set: &Set, text: &[u8]) -> Result<(), Stop> {
         if set.name.starts_with("shardgate.") {
-            return self.set_ours(set);
+            let value = self.current().with_set(set)?.get(&set.name).map(str::to_owned);
+            self.check_hand(&set.name, &value.unwrap_or_default()).await?;
+            self.set_ours(set)?;
+            self.complete(b"SET");
+            return Ok(());
         }
         if set.scope == Scope::Local && !self.block.is_explicit() && self.block.state() == State::Idle {
             self.warn(
@@ -346,7 +360,6 @@ impl Session {
             self.settings = self.settings.with_set(set)?;
         }
         self.set_current(changed, set.scope);
-        self.complete(b"SET");
         Ok(())
     }
 
@@ -832,7 +845,24 @@ impl Session {
     }
 
     async fn explain_route(&mut self, snapshot: &Arc<Snapshot>, body: &[u8], via: Via) -> Result<(), Stop> {
-        let steps = self.route_steps(snapshot, body).await?;
+        let mut steps = self.route_steps(snapshot, body).await?;
+        self.heed(body)?;
+        if let Some(shard) = self.named_shard(snapshot).await? {
+            let question = Question {
+                text: body,
+                declared: &[],
+                parameters: Parameters::default(),
+                statement: None,
+                scanned: None,
+            };
+            if self.plan(snapshot, &question).await?.work.shards() == ShardSet::only(shard) {
+                steps = vec![RouteStep {
+                    step: "one shard".to_owned(),
+                    shards: vec![self.world.shard_name(shard)],
+                    reason: "routed by hand".to_owned(),
+                }];
+            }
+        }
         let out = &mut self.client.out_buffer;
         if via == Via::Simple {
             crate::session::rows::put_text_columns(out, &["step", "shards", "reason"]);

@@ -1096,6 +1096,8 @@ impl Session {
             Place::Fan { plan, parameters } => {
                 let (plan, parameters) = (Arc::clone(plan), parameters.clone());
                 let formats = portal.result_formats.clone();
+                let statement = Arc::clone(&portal.statement);
+                self.heed(statement.text())?;
                 self.flush_and_settle().await?;
                 if self.failed {
                     return Err(Failure::AlreadyAnswered.into());

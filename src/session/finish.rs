@@ -416,7 +416,7 @@ impl Session {
 
     /// Whether a read over several shards is to see each transaction whole.
     pub(super) fn wants_consistency(&self) -> Result<bool, Stop> {
-        match self.current().get("shardgate.consistency") {
+        match self.consistency() {
             Some("statement") => Ok(false),
             Some("snapshot") => Err(NO_SNAPSHOT_CONSISTENCY.into()),
             Some(_) | None => Ok(true),

@@ -20,6 +20,7 @@ mod load;
 mod pump;
 mod lane;
 mod route;
+mod by_hand;
 mod inline;
 mod rows;
 mod sequences;

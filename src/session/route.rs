@@ -66,6 +66,7 @@ impl Session {
         snapshot: &Arc<Snapshot>,
         question: &Question<'_>,
     ) -> Result<(Arc<Compiled>, Plan), Stop> {
+        self.heed(question.text)?;
         let mut facts = self.facts(question);
         for _ in 0..=ROUNDS_MAX {
             let context = Arc::clone(&self.effective.context);
@@ -79,8 +80,22 @@ impl Session {
                 None => snapshot.plan(&request, &question.parameters, &facts),
             };
             match planned {
-                Ok((compiled, plan)) => return Ok((compiled, self.planned(plan)?)),
-                Err(Verdict::Refused(refusal)) => return Err(Box::pin(self.refused(snapshot, question, refusal)).await),
+                Ok((compiled, plan)) => {
+                    let plan = match self.named_shard(snapshot).await? {
+                        Some(shard) => self.lead_by_hand(&compiled, Ok(plan), question, shard)?,
+                        None => plan,
+                    };
+                    return Ok((compiled, self.planned(plan)?));
+                }
+                Err(Verdict::Refused(refusal)) => {
+                    if let Some(shard) = self.named_shard(snapshot).await?
+                        && let Ok(compiled) = snapshot.compile(&request, &facts)
+                    {
+                        let plan = self.lead_by_hand(&compiled, Err(refusal), question, shard)?;
+                        return Ok((compiled, self.planned(plan)?));
+                    }
+                    return Err(Box::pin(self.refused(snapshot, question, refusal)).await);
+                }
                 Err(Verdict::Ask(ask)) => Box::pin(self.answer(snapshot, question, ask, &mut facts)).await?,
             }
         }
@@ -112,6 +127,7 @@ impl Session {
 
     /// The plan of a prepared statement by the route that the session keeps for it.
     pub(super) async fn plan_by(&mut self, route: &Route, question: &Question<'_>) -> Result<Plan, Stop> {
+        self.heed(question.text)?;
         let mut facts = self.facts(question);
         for _ in 0..=ROUNDS_MAX {
             let request = Request {
@@ -125,8 +141,18 @@ impl Session {
                 None => compiled.bind(&route.snapshot, &request, &question.parameters, &facts),
             };
             match planned {
-                Ok(plan) => return self.planned(plan),
+                Ok(plan) => {
+                    let plan = match self.named_shard(&route.snapshot).await? {
+                        Some(shard) => self.lead_by_hand(compiled, Ok(plan), question, shard)?,
+                        None => plan,
+                    };
+                    return self.planned(plan);
+                }
                 Err(Verdict::Refused(refusal)) => {
+                    if let Some(shard) = self.named_shard(&route.snapshot).await? {
+                        let plan = self.lead_by_hand(compiled, Err(refusal), question, shard)?;
+                        return self.planned(plan);
+                    }
                     return Err(Box::pin(self.refused(&route.snapshot, question, refusal)).await);
                 }
                 Err(Verdict::Ask(ask)) => {

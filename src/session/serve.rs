@@ -153,6 +153,7 @@ impl Session {
             unreported: Vec::new(),
             reports: 1,
             whole_datestyle: (0, 0),
+            directives: Vec::new(),
             recheck: Stale::No,
             rows: 0,
             ddl: false,

@@ -372,6 +372,7 @@ async fn first_report(
     if let Some(report) = world.report(&key, epoch) {
         return Ok((report, None));
     }
+    let forgotten = world.reports_forgotten();
     let home = snapshot.topology().home();
     let all = snapshot.topology().all_shards();
     let order = std::iter::once(home).chain(all.iter().filter(|shard| *shard != home));
@@ -380,7 +381,7 @@ async fn first_report(
         match ask_report(world, login, settings, shard, epoch).await {
             Ok((report, participant)) => {
                 let report = Arc::new(report);
-                world.keep_report(key, Arc::clone(&report));
+                world.keep_report(key, Arc::clone(&report), forgotten);
                 return Ok((report, Some(participant)));
             }
             Err(failure) => {

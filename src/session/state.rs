@@ -231,6 +231,8 @@ pub(super) struct Session {
     pub(super) reports: u64,
     /// settings and reports for which DateStyle was last seen to
     pub(super) whole_datestyle: (u64, u64),
+    /// what the statement's own comments say
+    pub(super) directives: Vec<crate::sql::Directive>,
     /// rows of the statement under way
     pub(super) rows: u64,
     /// DDL has run since the picture was taken

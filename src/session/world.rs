@@ -60,13 +60,27 @@ pub struct World {
     /// logins by user, the newest keys; guards the map
     logins: Mutex<HashMap<String, Arc<Login>>>,
     /// what servers reported to a start-up with these parameters; guards the map
-    reports: Mutex<HashMap<ReportKey, Arc<Report>>>,
+    reports: Mutex<Reports>,
     /// makes verifiers for users that don't exist
     pub(super) mock_secret: [u8; 32],
 }
 
 /// Who started, and with what.
 pub(super) type ReportKey = (String, Vec<(String, String)>);
+
+/// Reports, and how often all of them were forgotten.
+#[derive(Debug, Default)]
+struct Reports {
+    known: HashMap<ReportKey, Arc<Report>>,
+    forgotten: u64,
+}
+
+impl Reports {
+    fn forget(&mut self) {
+        self.known.clear();
+        self.forgotten = self.forgotten.wrapping_add(1);
+    }
+}
 
 /// What a server says to a session at its start.
 #[derive(Debug)]
@@ -163,7 +177,7 @@ impl World {
 
     fn forget_logins(&self) {
         self.logins.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.reports.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner).forget();
     }
 
     /// A shard's name, for messages.
@@ -258,20 +272,39 @@ impl World {
 
     pub(super) fn report(&self, key: &ReportKey, epoch: u64) -> Option<Arc<Report>> {
         let reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
-        reports.get(key).filter(|report| report.epoch == epoch).map(Arc::clone)
+        let report = reports.known.get(key);
+        report.filter(|report| report.epoch == epoch).map(Arc::clone)
     }
 
-    pub(super) fn keep_report(&self, key: ReportKey, report: Arc<Report>) {
+    /// How often reports were forgotten: for who asks for one.
+    pub(super) fn reports_forgotten(&self) -> u64 {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner).forgotten
+    }
+
+    /// Keeps a report, unless all were forgotten since it was asked for.
+    pub(super) fn keep_report(&self, key: ReportKey, report: Arc<Report>, forgotten: u64) {
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
-        if reports.len() >= REPORTS_MAX {
-            reports.clear();
+        if reports.forgotten != forgotten {
+            return;
         }
-        reports.insert(key, report);
+        if reports.known.len() >= REPORTS_MAX {
+            reports.known.clear();
+        }
+        reports.known.insert(key, report);
+    }
+
+    /// Lets go of what is older than a change of roles' settings, as often as there is one. Ends with discovery.
+    pub async fn follow_role_settings(&self) {
+        let mut changes = self.discovery.role_settings();
+        while changes.changed().await.is_ok() {
+            self.pools.close_idle();
+            self.forget_reports();
+        }
     }
 
     /// Reports of servers may be out of date (a role's settings changed): the next logins ask.
     pub fn forget_reports(&self) {
-        self.reports.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner).forget();
     }
 }
 

@@ -5,8 +5,7 @@
 //!
 //! Holds: names are in lower case; values are flat texts as `set_config` takes them; `role` and `session_authorization`
 //! survive RESET ALL, as in Postgres; names with a point, once set, are remembered for ever, since a backend never forgets them
-//! (`sessions.md` 16–19). Equality and digest are those of the effective values that a backend can hold: `shardgate.*` is not
-//! among them.
+//! (`sessions.md` 16–19). The digest is that of the effective values that a backend can hold: `shardgate.*` is not among them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -37,6 +36,8 @@ struct Layers {
     custom: BTreeSet<String>,
     /// what a backend should hold: both layers, without ours
     effective: BTreeMap<String, String>,
+    /// ours: `shardgate.*` of both layers
+    own: BTreeMap<String, String>,
     digest: u64,
 }
 
@@ -49,7 +50,8 @@ impl PartialEq for SessionSettings {
         Arc::ptr_eq(&self.0, &other.0)
             || (self.0.digest == other.0.digest
                 && self.0.effective == other.0.effective
-                && self.0.custom == other.0.custom)
+                && self.0.custom == other.0.custom
+                && self.0.own == other.0.own)
     }
 }
 
@@ -166,6 +168,11 @@ impl SessionSettings {
         self.effective().filter(|(name, _)| is_startup_only(name))
     }
 
+    /// Whether no `shardgate.*` is set.
+    pub fn says_nothing_of_ours(&self) -> bool {
+        self.0.own.is_empty()
+    }
+
     /// Equal values have equal digests.
     pub fn digest(&self) -> u64 {
         self.0.digest
@@ -252,6 +259,8 @@ impl Layers {
         self.effective = self.startup.clone();
         self.effective
             .extend(self.session.iter().map(|(name, value)| (name.clone(), value.clone())));
+        self.own = self.effective.clone();
+        self.own.retain(|name, _| name.starts_with(OWN_PREFIX));
         self.effective.retain(|name, _| !name.starts_with(OWN_PREFIX));
         self.custom
             .extend(self.effective.keys().filter(|name| is_custom(name)).cloned());

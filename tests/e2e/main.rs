@@ -13,6 +13,7 @@
 pub mod clusters;
 
 mod bad_input;
+mod by_hand;
 mod copy;
 mod copy_fill;
 mod copy_rows;
@@ -27,6 +28,7 @@ mod pgbench;
 pub mod proxy;
 mod proposals;
 mod psql;
+mod role_settings;
 mod schema;
 mod record;
 mod sequences;

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use shardgate::plan::{
-    Access, Ask, Context, Facts, Found, Parameters, Privilege, Purpose, Refusal, Request, SequenceUse, SessionEffect,
+    Access, Ask, Context, Facts, Found, Parameters, Privilege, Purpose, Refusal, Request, Routed, SequenceUse,
+    SessionEffect,
     Snapshot, Verdict, Work,
 };
 use shardgate::value::Oid;
@@ -116,7 +117,8 @@ impl Runner {
         let mut facts = Facts::default();
         let mut out = String::new();
         for _ in 0..5 {
-            match steps(&snapshot, &request, &parameters, &facts) {
+            let by_hand = case.values("by hand").and_then(|names| names.first().cloned());
+            match steps(&snapshot, &request, &parameters, &facts, by_hand.as_deref()) {
                 Ok(text) => {
                     out.push_str(&text);
                     return out;
@@ -141,10 +143,33 @@ fn steps(
     request: &Request<'_>,
     parameters: &Parameters<'_>,
     facts: &Facts,
+    by_hand: Option<&str>,
 ) -> Result<String, Verdict> {
     let compiled = snapshot.compile(request, facts)?;
-    let plan = compiled.bind(snapshot, request, parameters, facts)?;
+    let plan = compiled.bind(snapshot, request, parameters, facts);
     let mut out = String::new();
+    if let Some(name) = by_hand {
+        let shard = snapshot.topology().shard_by_name(name).unwrap();
+        let planned = match plan {
+            Ok(plan) => Ok(plan),
+            Err(Verdict::Refused(refusal)) => Err(refusal),
+            Err(ask) => return Err(ask),
+        };
+        let led = compiled.by_hand(planned, Routed::Query, (shard, name));
+        let led = led.map_err(Verdict::Refused)?;
+        writeln!(
+            out,
+            "by hand: {:?}",
+            led.work
+                .shards()
+                .iter()
+                .map(|s| snapshot.topology().shard_name(s))
+                .collect::<Vec<_>>()
+        )
+        .unwrap();
+        return Ok(out);
+    }
+    let plan = plan?;
     for step in snapshot.explain(request, parameters, facts)? {
         let shards = step.shards.join(" ");
         let line = [step.step.as_str(), &shards, &step.reason]
