@@ -30,6 +30,7 @@ mod leftovers;
 mod simple;
 mod extended;
 mod finish;
+mod order;
 mod direct;
 mod writes;
 mod schema;
