@@ -14,7 +14,7 @@ use crate::session::pump::Turn;
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::{Copying, Session, Stale};
 use crate::telemetry::{ClientState, StatementKind};
-use crate::transaction::{Follows, Life, Participant, State, Worked};
+use crate::transaction::{Follows, Life, Participant, State, Sync, Worked};
 use crate::wire::{self, CommandComplete, HEADER_BYTES, LARGE_MESSAGE_LIMIT};
 
 /// Room for what follows a shard's answer.
@@ -139,11 +139,7 @@ impl Session {
             return None;
         }
         let lacks = match &order.sends {
-            Sends::Query => {
-                applied.set_unnamed(0);
-                false
-            }
-            Sends::Unnamed { .. } => false,
+            Sends::Query | Sends::Unnamed { .. } => false,
             Sends::Named { statement, .. } => !participant.backend.prepared.touch(statement.id()),
         };
         let at = self.participants.push(participant);
@@ -196,6 +192,7 @@ impl Session {
                 out.extend_from_slice(batch.get(*end..)?);
             }
         }
+        participant.sync = Sync::Settled; // its Sync is among what was put
         participant.worked = Worked::Yes;
         participant.touch(order.access);
         if self.transparent {
