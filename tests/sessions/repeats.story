@@ -274,6 +274,7 @@ DP
 E
 S
 = Z
+intruder off
 P |SELECT v FROM h WHERE id = $1
 B ||2
 DP
@@ -297,12 +298,13 @@ DP
 E
 S
 = Z
+intruder on
 === an answer that is long
 ? SELECT repeat(v, 3000) FROM t WHERE id = 1
 ? SELECT repeat(v, 4000) FROM t WHERE id = 2
 ? SELECT repeat(v, 90000) FROM t WHERE id = 3
 ? SELECT repeat(v, 5) FROM t WHERE id = 4
-=== what a function sets is told within the answer
+=== what a function sets is told within the answer [1]
 ? SELECT sets('DateStyle', 'German')
 ? SELECT sets('DateStyle', 'ISO')
 ? SELECT sets('TimeZone', 'Asia/Tokyo')
