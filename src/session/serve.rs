@@ -81,7 +81,7 @@ impl Session {
     /// A session that has authenticated.
     pub(super) fn begin(world: Arc<World>, client: Link, parts: Parts) -> Session {
         let now = world.clock.now();
-        let reported = parts.report.parameters.clone();
+        let reported = Arc::clone(&parts.report.parameters);
         let lexing = Lexing::from_settings(
             reported.get("standard_conforming_strings").map_or("on", String::as_str),
             reported.get("client_encoding").map_or("UTF8", String::as_str),
@@ -103,7 +103,7 @@ impl Session {
             effective: Arc::clone(&parts.report.effective),
             stale: Stale::No,
             lexing,
-            reported: Arc::new(reported),
+            reported,
             notifications: Vec::new(),
             block: Block::default(),
             participants,
