@@ -51,4 +51,6 @@ macro_rules! stories {
     )* };
 }
 
-stories!(batches, copy, portals, statements, settings, opaque, logins, pipelines);
+stories!(
+    batches, copy, portals, statements, settings, opaque, logins, pipelines, repeats
+);

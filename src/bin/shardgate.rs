@@ -136,10 +136,16 @@ fn read_files(path: &Path) -> Result<(Settings, Users), String> {
 }
 
 async fn run(arguments: Arguments) -> Result<(), String> {
-    let (settings, users) = read_files(&arguments.config)?;
     if arguments.check {
+        let (settings, users) = read_files(&arguments.config)?;
         return check(&settings, &users).await;
     }
+    Box::pin(run_on(arguments.config)).await
+}
+
+/// Runs the proxy on a file until it is told to stop.
+pub(crate) async fn run_on(config: PathBuf) -> Result<(), String> {
+    let (settings, users) = read_files(&config)?;
     let clock = Clock;
     let rng = Rng;
     let (settings, users) = (Arc::new(settings), Arc::new(users));
@@ -187,7 +193,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let desk = Arc::new(Desk {
         world: Arc::clone(&world),
         recovery: recovery.clone(),
-        config: arguments.config.clone(),
+        config,
         started: clock.now(),
     });
     world.set_console(Console::new(Arc::clone(&desk) as Arc<dyn Sources>));

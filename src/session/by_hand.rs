@@ -22,9 +22,7 @@ impl Session {
     /// Heeds a statement's leading comments, until the next statement.
     pub(super) fn heed(&mut self, text: &[u8]) -> Result<(), Stop> {
         self.directives.clear();
-        let lead = text.trim_ascii_start();
-        let commented = lead.starts_with(b"/*") || lead.starts_with(b"--");
-        if !commented || self.world.live().settings.directives == Directives::Off {
+        if !self.may_be_directed(text) {
             return Ok(());
         }
         self.directives = sql::leading_directives(text).map_err(|error| match error {
@@ -36,6 +34,13 @@ impl Session {
             }),
         })?;
         Ok(())
+    }
+
+    /// Whether comments mean something, and there is one in front.
+    pub(super) fn may_be_directed(&self, text: &[u8]) -> bool {
+        let lead = text.trim_ascii_start();
+        let commented = lead.starts_with(b"/*") || lead.starts_with(b"--");
+        commented && self.world.live().settings.directives != Directives::Off
     }
 
     /// `shardgate.consistency`, of the statement or the session.

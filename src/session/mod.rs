@@ -33,6 +33,7 @@ mod leftovers;
 mod simple;
 mod extended;
 mod finish;
+mod order;
 mod direct;
 mod cursors;
 mod explain;

@@ -82,7 +82,7 @@ impl Session {
     /// A session that has authenticated.
     pub(super) fn begin(world: Arc<World>, client: Link, parts: Parts) -> Session {
         let now = world.clock.now();
-        let reported = parts.report.parameters.clone();
+        let reported = Arc::clone(&parts.report.parameters);
         let lexing = Lexing::from_settings(
             reported.get("standard_conforming_strings").map_or("on", String::as_str),
             reported.get("client_encoding").map_or("UTF8", String::as_str),
@@ -105,7 +105,7 @@ impl Session {
             effective: Arc::clone(&parts.report.effective),
             stale: Stale::No,
             lexing,
-            reported: Arc::new(reported),
+            reported,
             notifications: Vec::new(),
             block: Block::default(),
             participants,
@@ -669,72 +669,16 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::state::Session;
-    type S = &'static mut Session;
-    fn size<A, F: Future>(_: impl FnOnce(A) -> F) -> usize {
-        size_of::<F>()
-    }
-    fn size2<A, B, F: Future>(_: impl FnOnce(A, B) -> F) -> usize {
-        size_of::<F>()
-    }
-    fn size3<A, B, C, F: Future>(_: impl FnOnce(A, B, C) -> F) -> usize {
-        size_of::<F>()
-    }
-    fn size4<A, B, C, D, F: Future>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
-        size_of::<F>()
-    }
-    fn size5<A, B, C, D, E, F: Future>(_: impl FnOnce(A, B, C, D, E) -> F) -> usize {
+
+    fn size<F: Future>(_: impl FnOnce(Box<Session>) -> F) -> usize {
         size_of::<F>()
     }
 
+    /// An idle client costs these two and little else: what is rare belongs into a box.
     #[test]
-    fn sizes() {
-        println!("session {}", size_of::<Session>());
-        println!(
-            "running {} block {} shape {} recent {} shapes {} owed {} participant {}",
-            size_of::<Running>(),
-            size_of::<Block<crate::session::state::Saved>>(),
-            size_of::<Shape>(),
-            size_of::<RecentTexts>(),
-            size_of::<RecentShapes>(),
-            size_of::<crate::session::queue::Owed>(),
-            size_of::<crate::transaction::Participant>()
-        );
-        println!("run {}", size(Session::run));
-        println!("step {}", size::<S, _>(Session::step));
-        println!("message {}", size3::<S, _, &'static [u8], _>(Session::message));
-        println!("query {}", size2::<S, &'static [u8], _>(Session::query));
-        println!(
-            "extended {}",
-            size4::<S, u8, &'static [u8], &'static [u8], _>(Session::extended)
-        );
-        println!("sync {}", size::<S, _>(Session::sync));
-        println!("finish_query {}", size::<S, _>(Session::finish_query));
-        println!("wait {}", size::<S, _>(Session::wait));
-        println!("copy_step {}", size::<S, _>(Session::copy_step));
-        println!("carry_out {}", size3::<S, _, _, _>(Session::carry_out));
-        println!("lane {}", size3::<S, _, _, _>(Session::lane));
-        println!("check_out {}", size2::<S, _, _>(Session::check_out));
-        println!("settle {}", size::<S, _>(Session::settle));
-        println!("flush_and_settle {}", size::<S, _>(Session::flush_and_settle));
-        println!("turn {}", size2::<S, usize, _>(Session::turn));
-        println!("after_turn {}", size3::<S, usize, _, _>(Session::after_turn));
-        println!("lose {}", size3::<S, usize, _, _>(Session::lose));
-        println!("cancel_backends {}", size2::<S, _, _>(Session::cancel_backends));
-        println!("command {}", size5::<S, _, &'static [u8], _, _, _>(Session::command));
-        println!("place_deferred {}", size::<S, _>(Session::place_deferred));
-        println!("ensure_prepared {}", size3::<S, _, _, _>(Session::ensure_prepared));
-        println!("run_plan {}", size5::<S, _, &'static [u8], _, _, _>(Session::run_plan));
-        println!(
-            "run_fan {}",
-            size5::<S, _, _, &'static [crate::value::Format], _, _>(Session::run_fan)
-        );
-        println!("plan_and_route {}", size3::<S, _, _, _>(Session::plan_and_route));
-        println!("sync_all {}", size::<S, _>(Session::sync_all));
-        println!("release {}", size::<S, _>(Session::release));
-        println!("after_ddl {}", size::<S, _>(Session::after_ddl));
-        println!("adopt_batch {}", size::<S, _>(Session::adopt_batch));
-        println!("fail_servers {}", size::<S, _>(Session::fail_servers));
-        println!("refresh_effective {}", size::<S, _>(Session::refresh_effective));
+    fn a_session_is_small() {
+        let (session, future) = (size_of::<Session>(), size(Session::run));
+        assert!(session <= 1_800, "a session takes {session} bytes");
+        assert!(future <= 2_000, "its future takes {future} bytes");
     }
 }

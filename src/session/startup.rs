@@ -256,7 +256,7 @@ async fn open(world: &Arc<World>, link: &mut Link) -> Result<Option<Opened>, Gon
     let settings = world.intern_settings(startup_settings(&startup)?);
     let (report, first) = first_report(world, &login, &startup, &settings).await?;
     wire::put_authentication_ok(&mut link.out_buffer);
-    for (name, value) in &report.parameters {
+    for (name, value) in report.parameters.iter() {
         wire::put_parameter_status(&mut link.out_buffer, name.as_bytes(), value.as_bytes());
     }
     put_key(link, enrolment.key());
@@ -449,7 +449,7 @@ async fn ask_report(
     let effective = world.intern_effective(stopped(effective)?);
     Ok((
         Report {
-            parameters,
+            parameters: Arc::new(parameters),
             effective,
             epoch,
         },

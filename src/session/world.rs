@@ -85,8 +85,8 @@ impl Reports {
 /// What a server says to a session at its start.
 #[derive(Debug)]
 pub(super) struct Report {
-    /// ParameterStatus
-    pub(super) parameters: BTreeMap<String, String>,
+    /// ParameterStatus; shared by all sessions that haven't changed one
+    pub(super) parameters: Arc<BTreeMap<String, String>>,
     /// what the settings amount to
     pub(super) effective: Arc<Effective>,
     /// of which epoch; another one asks anew

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use shardgate::plan::{
     Access, Ask, Context, Facts, Found, Parameters, Privilege, Purpose, Refusal, Request, Routed, SequenceUse,
-    SessionEffect,
-    Snapshot, Verdict, Work,
+    SessionEffect, Snapshot, Verdict, Work,
 };
 use shardgate::value::Oid;
 
