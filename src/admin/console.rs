@@ -127,8 +127,8 @@ fn argument_of<'a>(text: &'a str, command: &'static Command, rest: &[Token]) -> 
         .zip(rest.last())
         .and_then(|(first, last)| text.get(first.span.start..last.span.end));
     let problem = match (command.argument, argument) {
-        (Argument::None, None) => return Ok(""),
-        (Argument::Text(_), Some(argument)) => return Ok(argument),
+        (Argument::None | Argument::Optional(_), None) => return Ok(""),
+        (Argument::Text(_) | Argument::Optional(_), Some(argument)) => return Ok(argument),
         (Argument::None, Some(_)) => "unexpected text",
         (Argument::Text(_), None) => "nothing to work on",
     };

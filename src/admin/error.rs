@@ -58,6 +58,18 @@ pub enum AdminError {
         /// why
         why: String,
     },
+    /// Proposals can't be told or made (55000).
+    #[error("no proposals: {why}")]
+    NoProposals {
+        /// why
+        why: String,
+    },
+    /// `PROPOSE` for a keyspace that isn't there (42704).
+    #[error("keyspace \"{name}\" does not exist")]
+    UnknownKeyspace {
+        /// as asked for
+        name: String,
+    },
     /// There is no topology yet (57P03).
     #[error("the proxy has no topology yet")]
     NoTopology,
@@ -76,6 +88,8 @@ impl AdminError {
             | AdminError::Usage { .. }
             | AdminError::NotAnAdminCommand
             | AdminError::UnknownSetting { .. }
+            | AdminError::NoProposals { .. }
+            | AdminError::UnknownKeyspace { .. }
             | AdminError::Unreadable(_) => None,
         }
     }
@@ -103,6 +117,11 @@ impl AdminError {
             AdminError::NotResolved { .. } => {
                 Some("SHOW TRANSACTIONS shows what is prepared, and what its decision says.".to_owned())
             }
+            AdminError::NoProposals { .. } => Some(
+                "They are kept on the home shard, and made under rebalancer: {policy: propose} in the configuration."
+                    .to_owned(),
+            ),
+            AdminError::UnknownKeyspace { .. } => Some("SHOW KEYSPACES lists them.".to_owned()),
             AdminError::NoTopology => Some("SHOW SHARDS says which shards answer.".to_owned()),
         }
     }

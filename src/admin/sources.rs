@@ -8,7 +8,7 @@ use super::registry::Registry;
 use crate::backend::{BackendGauge, PoolGauge};
 use crate::catalog::Catalog;
 use crate::config::Settings;
-use crate::discovery::{Finding, Health};
+use crate::discovery::{Finding, Health, Proposals};
 use crate::plan::{Refusal, RouteStep};
 use crate::telemetry::{LoadSnapshot, Telemetry};
 use crate::topology::Topology;
@@ -48,6 +48,10 @@ pub trait Sources: Send + Sync + 'static {
     fn transactions(&self) -> Pending<'_, Vec<TransactionRow>>;
     /// Ends one by hand: how many parts were finished, or why none was.
     fn resolve<'a>(&'a self, gid: &'a str, how: Resolution) -> Pending<'a, Result<usize, String>>;
+    /// Proposals and findings of the whole cluster, as home has them; an `Err` says why they can't be told.
+    fn proposals(&self) -> Pending<'_, Result<Proposals, String>>;
+    /// Judges load now and stores what is proposed; then as [`Sources::proposals`].
+    fn propose(&self) -> Pending<'_, Result<Proposals, String>>;
     /// Checks the configuration in force against the live shards.
     fn check(&self) -> Pending<'_, Vec<Finding>>;
 }

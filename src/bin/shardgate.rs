@@ -15,7 +15,7 @@ use shardgate::admin::{
 use shardgate::backend::{BackendGauge, Endpoint, PoolGauge, PoolLimits, Pools};
 use shardgate::clock::{Clock, Rng};
 use shardgate::config::{self, Settings, Users};
-use shardgate::discovery::{self, Finding, Health, Severity};
+use shardgate::discovery::{self, Finding, Health, Proposals, Severity};
 use shardgate::plan::{Context, Facts, Parameters, Refusal, Request, RouteStep, Verdict, refusal_kinds};
 use shardgate::session::{self, World, WorldParts};
 use shardgate::telemetry::{LoadSnapshot, Start, Telemetry};
@@ -345,6 +345,8 @@ async fn serve(
     background.spawn(async move { keeper.discovery.run().await });
     let keeper = Arc::clone(world);
     background.spawn(async move { keeper.discovery.measure(Rng).await });
+    let keeper = Arc::clone(world);
+    background.spawn(async move { keeper.discovery.keep_proposing().await });
     let sweeper = Arc::clone(world);
     background.spawn(async move { sweep(&sweeper).await });
     let ready = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -631,6 +633,24 @@ impl Sources for Desk {
                 .resolve(gid, verdict)
                 .await
                 .map_err(|error| error.to_string())
+        })
+    }
+
+    fn proposals(&self) -> Pending<'_, Result<Proposals, String>> {
+        Box::pin(async move {
+            self.world
+                .discovery
+                .proposals()
+                .await
+                .map_err(|error| error.to_string())
+        })
+    }
+
+    fn propose(&self) -> Pending<'_, Result<Proposals, String>> {
+        Box::pin(async move {
+            let proposals = self.world.discovery.propose_now().await;
+            let proposals = proposals.map_err(|error| error.to_string())?;
+            proposals.ok_or_else(|| "the rebalancer is off in the configuration".to_owned())
         })
     }
 

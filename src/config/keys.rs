@@ -244,7 +244,7 @@ pub const KEYS: &[Key] = &[
     ),
     optional(
         "shards[].capacity",
-        "whole number, 1 to 10000",
+        "number, 0.01 to 10000",
         "",
         "The number of backends that it can keep busy: what its utilisation is measured against.",
     ),
@@ -411,18 +411,23 @@ pub const KEYS: &[Key] = &[
         &["0"],
         "The most that one statement may bring together.",
     ),
-    optional("rebalancer", "mapping", "off", "Proposing and making moves of buckets."),
-    later(
-        "rebalancer.policy",
-        "`off`, `propose` or `auto`",
-        &["off"],
-        "Whether it proposes, or acts too.",
+    optional(
+        "rebalancer",
+        "mapping",
+        "off",
+        "Proposing moves and splits of buckets. Left out, nothing is proposed.",
     ),
-    later(
+    optional(
+        "rebalancer.policy",
+        "`off` or `propose`",
+        "propose",
+        "Whether it proposes moves and splits (`SHOW PROPOSALS`). `auto`, which makes them too, is not in this version.",
+    ),
+    optional(
         "rebalancer.threshold",
-        "fraction",
-        &[],
-        "The utilisation of a shard above which it acts.",
+        "number, 0.1 to 0.95",
+        "0.7",
+        "The utilisation of a shard, over a minute, above which it proposes.",
     ),
     later("rebalancer.window", "times of day", &[], "When it may act."),
     required("users[].name", "text", "The role's name: what the client logs in as."),

@@ -32,5 +32,7 @@ pub use error::{Error, Position, Problem};
 pub use keys::{KEYS, Key, Presence};
 pub use nearest::nearest;
 pub use sections::parse;
-pub use settings::{Auth, Directives, Limits, Method, Pool, PoolMode, Role, Secret, Settings, ShardSettings};
+pub use settings::{
+    Auth, Directives, Limits, Method, Pool, PoolMode, Rebalancer, Role, Secret, Settings, ShardSettings,
+};
 pub use users::{User, Users, parse_users};

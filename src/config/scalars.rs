@@ -36,6 +36,20 @@ pub(super) fn whole_at(reader: &mut Reader<'_>, node: &Node, shown: &str, range:
     }
 }
 
+/// A number with or without a fraction.
+pub(super) fn number_at(reader: &mut Reader<'_>, node: &Node, shown: &str, range: RangeInclusive<f64>) -> Option<f64> {
+    let wanted = format!("a number from {} to {}", range.start(), range.end());
+    let scalar = reader.scalar(node, shown, &wanted)?;
+    let is_plain = scalar.text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    match scalar.text.parse::<f64>() {
+        Ok(number) if is_plain && range.contains(&number) => Some(number),
+        Ok(_) | Err(_) => {
+            reader.wrong(node.at, format!("{shown} must be {wanted}, not {}", node.described()));
+            None
+        }
+    }
+}
+
 /// May a duration be zero?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Zero {

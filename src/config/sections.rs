@@ -7,15 +7,18 @@ use std::time::Duration;
 
 use crate::config::node::{self, Class, Node, Value};
 use crate::config::reader::{Choice, Fields, Reader};
-use crate::config::scalars::{Zero, address, duration, whole};
+use crate::config::scalars::{Zero, address, duration, number_at, whole};
 use crate::config::shards::{self, Shards};
 use crate::config::{
-    Auth, Directives, Error, Limits, Method, Pool, PoolMode, Role, Secret, Settings, ShardSettings, spaces, tables,
+    Auth, Directives, Error, Limits, Method, Pool, PoolMode, Rebalancer, Role, Secret, Settings, ShardSettings, spaces,
+    tables,
 };
 use crate::topology::{Declaration, Shard, ShardState};
 
 /// The port that PgBouncer's users know.
 const LISTEN: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 6432);
+/// Above it a burst has little room left before statements wait.
+const THRESHOLD: f64 = 0.7;
 /// The admin database's name.
 const ADMIN_DATABASE: &str = "shardgate";
 
@@ -48,7 +51,7 @@ fn settings(reader: &mut Reader<'_>, root: &Node) -> Option<Settings> {
     let listen = listen(reader, &fields);
     let http = http(reader, &fields);
     let auth = auth(reader, &fields, &listen);
-    for section in ["tls", "topology", "lane", "gather", "rebalancer"] {
+    for section in ["tls", "topology", "lane", "gather"] {
         if let Some(node) = fields.get(section) {
             reader.fields(node, section, section);
         }
@@ -57,6 +60,7 @@ fn settings(reader: &mut Reader<'_>, root: &Node) -> Option<Settings> {
     let pool = pool(reader, &fields);
     let limits = limits(reader, &fields);
     let directives = directives(reader, &fields);
+    let rebalancer = rebalancer(reader, &fields);
     let shards = shards::shards(reader, &fields, database.as_deref().unwrap_or_default());
     control_role_is_nobodys(reader, &fields, &auth, &shards);
     let home = shards::one(reader, &fields, "home", &shards);
@@ -80,10 +84,39 @@ fn settings(reader: &mut Reader<'_>, root: &Node) -> Option<Settings> {
         pool,
         limits,
         directives,
+        rebalancer,
         keeps_key: functions.keeps_key,
         declared,
         shards: shards.into_settings(),
     })
+}
+
+fn rebalancer(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Rebalancer {
+    let Some(node) = fields.get("rebalancer") else {
+        return Rebalancer::Off;
+    };
+    let fields = reader.fields(node, "rebalancer", "rebalancer");
+    let choices = vec![
+        ("off", Choice::Here(false)),
+        ("propose", Choice::Here(true)),
+        (
+            "auto",
+            Choice::NotHere("use propose: what is proposed waits for an operator"),
+        ),
+    ];
+    let proposes = fields
+        .get("policy")
+        .and_then(|node| reader.choice(node, "rebalancer.policy", choices))
+        .unwrap_or(true);
+    let threshold = fields
+        .get("threshold")
+        .and_then(|node| number_at(reader, node, "rebalancer.threshold", 0.1..=0.95))
+        .unwrap_or(THRESHOLD);
+    if proposes {
+        Rebalancer::Propose { threshold }
+    } else {
+        Rebalancer::Off
+    }
 }
 
 fn declared_shard(shard: &ShardSettings) -> Shard {

@@ -27,6 +27,8 @@ pub struct Settings {
     pub limits: Limits,
     /// whether leading comments are obeyed
     pub directives: Directives,
+    /// whether moves and splits are proposed
+    pub rebalancer: Rebalancer,
     /// in the order of the file, at least one, names and addresses distinct
     pub shards: Vec<ShardSettings>,
     /// what the topology is to be
@@ -135,6 +137,18 @@ pub enum Directives {
     Comments,
 }
 
+/// Are moves and splits proposed?
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rebalancer {
+    /// nothing is
+    Off,
+    /// they are, for shards used above this part of their capacity
+    Propose {
+        /// 0.1 to 0.95
+        threshold: f64,
+    },
+}
+
 /// One shard as configured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShardSettings {
@@ -144,8 +158,8 @@ pub struct ShardSettings {
     pub primary: Endpoint,
     /// share of the buckets
     pub weight: u32,
-    /// backends that it can keep busy; none: decided by measurement later
-    pub capacity: Option<u32>,
+    /// backends that it can keep busy; none: the CPUs of this machine for a shard on it, else the pool's size
+    pub capacity: Option<f64>,
     /// for placement rules
     pub labels: BTreeMap<String, String>,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::endpoint::endpoint;
 use crate::config::node::{Node, Value};
 use crate::config::reader::{Fields, Reader, join};
-use crate::config::scalars::{whole, whole_at};
+use crate::config::scalars::{number_at, whole};
 use crate::config::{Position, ShardSettings, names};
 use crate::topology::{Labels, SHARDS_MAX, Shard};
 
@@ -120,7 +120,7 @@ fn shard(reader: &mut Reader<'_>, shards: &mut Shards, item: &Node, database: &s
     let weight = whole(reader, &fields, "weight", 1..=Shard::WEIGHT_MAX, 1);
     let capacity = fields
         .get("capacity")
-        .and_then(|node| whole_at(reader, node, &join(&shown, "capacity"), 1..=10_000));
+        .and_then(|node| number_at(reader, node, &join(&shown, "capacity"), 0.01..=10_000.0));
     let labels = fields
         .get("labels")
         .map(|node| texts(reader, node, &join(&shown, "labels")))

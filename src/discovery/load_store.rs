@@ -11,11 +11,11 @@ use crate::discovery::{Error, store};
 use crate::telemetry::LoadReport;
 
 /// A report that is this old is not counted: its proxy has missed three.
-const FRESH: &str = "interval '20 seconds'";
+const FRESH: &str = "interval '12 seconds'";
 /// A row that is this old is deleted.
 const KEPT: &str = "interval '1 minute'";
 
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(4);
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Leaves this proxy's report and answers those of the others; one that can't be read (of another version) is left out.
 pub(super) async fn exchange(reach: &Reach, proxy: &str, report: &LoadReport) -> Result<Vec<LoadReport>, Error> {

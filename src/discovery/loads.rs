@@ -29,9 +29,11 @@ use crate::topology::{ShardId, Topology};
 /// How often counters become rates.
 const TICK: Duration = Duration::from_secs(1);
 /// How often reports are exchanged and shards are asked what they run.
-const EXCHANGE: Duration = Duration::from_secs(5);
-/// How often sizes are estimated.
-const SURVEY: Duration = Duration::from_secs(60);
+const EXCHANGE: Duration = Duration::from_secs(3);
+/// Sizes are estimated at the first question to a shard, then at each of so many: once a minute.
+const SURVEY_TURNS: u32 = 20;
+/// An estimate takes no longer, since what shards run is asked after it.
+const SURVEY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is known of load besides what the meter measures.
 #[derive(Debug)]
@@ -101,7 +103,6 @@ impl Discovery {
         let mut tasks = JoinSet::new();
         tasks.spawn(tick_forever(Arc::clone(&self.inner)));
         tasks.spawn(ask_forever(Arc::clone(&self.inner)));
-        tasks.spawn(survey_forever(Arc::clone(&self.inner)));
         match rng.bytes::<8>() {
             Ok(name) => {
                 let proxy = format!("{:016x}", u64::from_be_bytes(name));
@@ -166,7 +167,7 @@ fn capacity(live: &Live, shard: ShardId) -> f64 {
             .and_then(|count| u32::try_from(NonZero::get(count)).ok())
     };
     match declared.and_then(|declared| declared.capacity) {
-        Some(capacity) => f64::from(capacity),
+        Some(capacity) => capacity,
         None => f64::from(cpus().unwrap_or(live.settings.pool.size)),
     }
 }
@@ -235,46 +236,53 @@ impl Lines {
     }
 }
 
-/// Asks every shard how many backends run a statement.
+/// Asks every shard what it runs and, now and then, how large its buckets are.
 async fn ask_forever(inner: Arc<Inner>) {
     let mut ticks = every(EXCHANGE);
     let mut lines = Lines::default();
-    loop {
-        ticks.tick().await;
-        let asked = lines.to(&inner.live());
-        let work = asked.into_iter().map(|(shard, line)| async move {
-            let active = survey::active_backends(&line).await.ok().flatten();
-            Ok(active.map(|active| (shard, active)))
-        });
-        let told = together(work).await.into_iter().filter_map(Result::ok).flatten();
-        let active = told.collect();
-        inner.loads.hear(|heard| heard.active = active);
-    }
-}
-
-/// Estimates the sizes of all buckets. What a shard doesn't say stays as it was.
-async fn survey_forever(inner: Arc<Inner>) {
-    let mut ticks = every(SURVEY);
-    let mut lines = Lines::default();
-    loop {
+    for turn in 0_u32.. {
         ticks.tick().await;
         let live = inner.live();
         let asked = lines.to(&live);
-        let work = asked.into_iter().map(|(shard, line)| {
-            let (topology, fixed) = (Arc::clone(&live.topology), inner.fixed.all());
-            async move { survey::sizes(&line, shard, &topology, &fixed).await }
-        });
-        for told in together(work).await {
-            match told {
-                Ok(sizes) => inner.loads.hear(|heard| {
-                    let mut all = (*heard.sizes).clone();
-                    all.extend(sizes.buckets);
-                    // A bucket that has gone elsewhere is told by its new shard.
-                    heard.sizes = Arc::new(all);
-                    heard.shard_sizes.insert(sizes.shard, sizes.total);
-                }),
-                Err(error) => tracing::debug!(%error, "sizes not estimated"),
+        ask(&inner, asked.clone()).await;
+        if turn % SURVEY_TURNS == 0 {
+            survey(&inner, &live, asked).await;
+        }
+    }
+}
+
+async fn ask(inner: &Inner, lines: Vec<(ShardId, Arc<Reach>)>) {
+    let work = lines.into_iter().map(|(shard, line)| async move {
+        let active = survey::active_backends(&line).await.ok().flatten();
+        Ok(active.map(|active| (shard, active)))
+    });
+    let told = together(work).await.into_iter().filter_map(Result::ok).flatten();
+    let active = told.collect();
+    inner.loads.hear(|heard| heard.active = active);
+}
+
+/// Estimates the sizes of all buckets. What a shard doesn't say, or not in time, stays as it was.
+async fn survey(inner: &Inner, live: &Live, lines: Vec<(ShardId, Arc<Reach>)>) {
+    let work = lines.into_iter().map(|(shard, line)| {
+        let (topology, fixed) = (Arc::clone(&live.topology), inner.fixed.all());
+        async move {
+            let sizes = survey::sizes(&line, shard, &topology, &fixed);
+            match tokio::time::timeout(SURVEY_TIMEOUT, sizes).await {
+                Ok(sizes) => sizes.map(Some),
+                Err(_) => Ok(None),
             }
+        }
+    });
+    for told in together(work).await {
+        match told {
+            Ok(Some(sizes)) => inner.loads.hear(|heard| {
+                let mut all = (*heard.sizes).clone();
+                all.extend(sizes.buckets);
+                heard.sizes = Arc::new(all);
+                heard.shard_sizes.insert(sizes.shard, sizes.total);
+            }),
+            Ok(None) => tracing::debug!("sizes of a shard's buckets not estimated in time"),
+            Err(error) => tracing::debug!(%error, "sizes of a shard's buckets not estimated"),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::config::{Settings, Users};
 use crate::discovery::categories::{Fixed, Known, derive};
 use crate::discovery::health::Board;
 use crate::discovery::loads::Loads;
+use crate::discovery::proposer::Proposer;
 use crate::discovery::reach::Reach;
 use crate::discovery::sequences::Sequences;
 use crate::discovery::shard_catalog::ShardCatalog;
@@ -44,6 +45,7 @@ pub(super) struct Inner {
     sequences: Sequences,
     pub(super) board: Board,
     pub(super) loads: Loads,
+    pub(super) proposer: Proposer,
     /// something differs from the picture
     pub(super) stale: Notify,
     /// counts changes of the list of shards
@@ -83,6 +85,7 @@ pub async fn open(
         clock,
         picture: Picture::new(live.seen()?),
         loads: Loads::new(&live.topology),
+        proposer: Proposer::default(),
         live: RwLock::new(Arc::new(live)),
         turn: Mutex::new(()),
         fixed,

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::discovery::Error;
 use crate::discovery::cells::Cells;
 use crate::discovery::reach::{Reach, literal};
+use crate::discovery::{Error, proposal_store};
 use crate::topology::{Epoch, Topology};
 use crate::transaction::{STORE_CREATE, STORE_IS_THERE};
 
@@ -35,7 +35,8 @@ pub(super) type NamedKey = (String, String);
 pub(super) async fn create(reach: &Reach) -> Result<(), Error> {
     // A look first: most starts find all of it, and creating takes locks.
     let seen = "SELECT to_regclass('shardgate.topology') IS NOT NULL AND to_regclass('shardgate.category') IS NOT NULL \
-        AND to_regclass('shardgate.load') IS NOT NULL";
+        AND to_regclass('shardgate.load') IS NOT NULL AND to_regclass('shardgate.proposal_open') IS NOT NULL \
+        AND to_regclass('shardgate.finding') IS NOT NULL";
     let seen = reach.batch(&format!("{seen}; {STORE_IS_THERE}"), STORE_TIMEOUT).await?;
     let is_there = |rows: &Vec<_>| rows.first().is_some_and(|row| Cells::new(row, reach.name()).is(0));
     if seen.iter().all(is_there) {
@@ -43,7 +44,10 @@ pub(super) async fn create(reach: &Reach) -> Result<(), Error> {
     }
     reach
         .batch(
-            &format!("SET LOCAL client_min_messages = warning; {CREATION_LOCK}; {TABLES}; {STORE_CREATE}"),
+            &format!(
+                "SET LOCAL client_min_messages = warning; {CREATION_LOCK}; {TABLES}; {}; {STORE_CREATE}",
+                proposal_store::TABLES
+            ),
             STORE_TIMEOUT,
         )
         .await?;

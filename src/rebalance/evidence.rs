@@ -63,6 +63,7 @@ pub(super) fn proposal(search: &Search<'_>, plan: &Plan, single: &[Plan], create
         considered: considered(cluster, plan, single),
         rollback: rollback(cluster, plan),
         created_ms: created.0,
+        judged_ms: cluster.now.0,
         expires_ms: expires,
     }
 }

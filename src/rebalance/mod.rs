@@ -24,6 +24,7 @@ mod findings;
 mod words;
 mod evidence;
 mod render;
+mod sim;
 
 pub use finding::{Finding, FindingKind};
 pub use history::History;
@@ -31,3 +32,8 @@ pub use judge::{Judgement, propose};
 pub use policy::Policy;
 pub use proposal::{Action, Considered, Evidence, Outlook, Part, Proposal, Sizes, Step, TopKey};
 pub use render::{picture, table_row};
+pub use sim::{
+    Answer, Busy, Course, Figures, Found, GivesOut, Holding, HotKey, Kind, Move, Observation, Recorder, ScaleError,
+    Scaled, Silent, Simulation, SimulationError, Synthetic, TRACE_TICKS_MAX, TRACE_UNITS_MAX, Tick, Trace, TraceError,
+    TraceFault, Unit, scale, simulate,
+};

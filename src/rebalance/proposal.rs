@@ -54,6 +54,8 @@ pub struct Proposal {
     pub rollback: String,
     /// milliseconds since the Unix epoch: when it was first made
     pub created_ms: u64,
+    /// milliseconds since the Unix epoch: when it was last judged
+    pub judged_ms: u64,
     /// milliseconds since the Unix epoch: when it ends if it isn't renewed
     pub expires_ms: u64,
 }

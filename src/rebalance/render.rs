@@ -53,6 +53,29 @@ impl Proposal {
         text
     }
 
+    /// The proposal in a paragraph, for a list.
+    pub fn to_summary(&self, id: &str, state: &str) -> String {
+        let mut text = String::new();
+        let title = format!(
+            "proposal {id}, {state}: {} {} from {} to {}",
+            self.action.name(),
+            self.subject,
+            self.from,
+            list(&self.to)
+        );
+        paragraph(&mut text, &title, "", "  ");
+        paragraph(&mut text, &format!("{}.", self.reason), "  ", "  ");
+        let cost = format!(
+            "Highest utilisation {} -> {}; {} to move, about {}.",
+            percent(self.before),
+            percent(self.after),
+            bytes(self.bytes),
+            span(self.duration())
+        );
+        paragraph(&mut text, &cost, "  ", "  ");
+        text
+    }
+
     fn steps_text(&self, text: &mut String) {
         let told = steps_told(self);
         for (number, step) in self.steps.iter().take(told).enumerate() {

@@ -438,12 +438,12 @@ fn admin_fields(admin: &crate::admin::AdminError) -> ErrorFields {
             SqlState::SYNTAX_ERROR
         }
         AdminError::NotInThisVersion { .. } | AdminError::NotAnAdminCommand => SqlState::FEATURE_NOT_SUPPORTED,
-        AdminError::UnknownSetting { .. } => SqlState::UNDEFINED_OBJECT,
+        AdminError::UnknownSetting { .. } | AdminError::UnknownKeyspace { .. } => SqlState::UNDEFINED_OBJECT,
         AdminError::Refused(refusal) => {
             SqlState::parse(refusal.code.as_bytes()).unwrap_or(SqlState::FEATURE_NOT_SUPPORTED)
         }
         AdminError::ReloadRejected { .. } => SqlState::parse(b"F0000").unwrap_or(SqlState::SYSTEM_ERROR),
-        AdminError::NotResolved { .. } => SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        AdminError::NotResolved { .. } | AdminError::NoProposals { .. } => SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
         AdminError::NoTopology => SqlState::CANNOT_CONNECT_NOW,
     };
     let mut fields = error(code, admin.to_string());

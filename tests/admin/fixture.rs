@@ -257,8 +257,45 @@ impl Sources for Fixture {
         })
     }
 
+    fn proposals(&self) -> Pending<'_, Result<Proposals, String>> {
+        Box::pin(async {
+            match self.topology {
+                None => Err("the home shard \"s0\" doesn't answer, so the list of proposals must wait".to_owned()),
+                Some(_) => Ok(proposals()),
+            }
+        })
+    }
+
+    fn propose(&self) -> Pending<'_, Result<Proposals, String>> {
+        self.proposals()
+    }
+
     fn check(&self) -> Pending<'_, Vec<Finding>> {
         Box::pin(async { self.findings.clone() })
+    }
+}
+
+/// One that is open, one that has ended, and a finding.
+fn proposals() -> Proposals {
+    let document = include_str!("../golden/admin/proposal.json");
+    let proposal = shardgate::rebalance::Proposal::from_json(document.trim()).unwrap();
+    let stored = |id, state: &str| StoredProposal {
+        id,
+        state: state.to_owned(),
+        created_at: "2026-03-02 12:00:00+00".to_owned(),
+        expires_at: "2026-03-02 12:15:00+00".to_owned(),
+        proposal: proposal.clone(),
+    };
+    Proposals {
+        stored: vec![stored(8, "open"), stored(7, "expired")],
+        findings: vec![shardgate::rebalance::Finding {
+            kind: shardgate::rebalance::FindingKind::HotKey,
+            shard: Some("s2".to_owned()),
+            keyspace: Some("account".to_owned()),
+            bucket: Some(6),
+            what: "one key of keyspace account, 4711, is 90 % of the load of s2: no split parts it".to_owned(),
+            helps: "Shard by a finer key, cache what is read of it, or give this shard more capacity.".to_owned(),
+        }],
     }
 }
 

@@ -102,6 +102,16 @@ fn market_open() {
     );
     assert_eq!(judgement.proposals.len(), 1);
     assert!(judgement.proposals[0].reason.starts_with("fx_major"));
+    // The document that the admin database's goldens show.
+    let document = format!("{}\n", judgement.proposals[0].to_json().unwrap());
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/admin/proposal.json");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, &document).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(path).unwrap() == document,
+        "differs from {path}:\n{document}"
+    );
 }
 
 #[test]

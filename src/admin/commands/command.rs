@@ -24,6 +24,8 @@ pub(crate) enum Argument {
     None,
     /// a text that must be there, as HELP writes it
     Text(&'static str),
+    /// a text that may be there
+    Optional(&'static str),
 }
 
 /// A command's rows.
@@ -44,6 +46,7 @@ impl Command {
         match self.argument {
             Argument::None => self.words.to_owned(),
             Argument::Text(argument) => format!("{} {argument}", self.words),
+            Argument::Optional(argument) => format!("{} [{argument}]", self.words),
         }
     }
 

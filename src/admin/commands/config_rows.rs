@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use crate::config::{Auth, Directives, Endpoint, Limits, Method, Pool, PoolMode, Role, Settings, ShardSettings};
+use crate::config::{
+    Auth, Directives, Endpoint, Limits, Method, Pool, PoolMode, Rebalancer, Role, Settings, ShardSettings,
+};
 use crate::topology::{
     CategorySource, Declaration, DeclaredKeyspace, DeclaredStrategy, DeclaredTable, FunctionClass, HashStart,
     QualifiedName,
@@ -21,6 +23,7 @@ pub(super) fn config_rows(settings: &Settings) -> Vec<(String, String)> {
         pool,
         limits,
         directives,
+        rebalancer,
         shards,
         declared,
         keeps_key,
@@ -50,6 +53,13 @@ pub(super) fn config_rows(settings: &Settings) -> Vec<(String, String)> {
     );
     for shard in shards {
         shard_rows(&mut rows, shard);
+    }
+    match rebalancer {
+        Rebalancer::Off => put(&mut rows, "rebalancer.policy", "off"),
+        Rebalancer::Propose { threshold } => {
+            put(&mut rows, "rebalancer.policy", "propose");
+            put(&mut rows, "rebalancer.threshold", threshold.to_string());
+        }
     }
     declared_rows(&mut rows, declared);
     for function in keeps_key {

@@ -2,13 +2,4 @@
 //! who has read about them gets a clear answer instead of a guess at a typing error.
 
 /// Words of commands that this version doesn't have.
-pub(crate) const LATER: &[&str] = &[
-    "SHOW PROPOSALS",
-    "SHOW MOVES",
-    "DRAIN",
-    "UNDRAIN",
-    "PROPOSE",
-    "APPLY",
-    "MOVE",
-    "VERIFY",
-];
+pub(crate) const LATER: &[&str] = &["SHOW MOVES", "DRAIN", "UNDRAIN", "APPLY", "MOVE", "VERIFY"];

@@ -16,6 +16,10 @@ mod show_tables;
 mod show_buckets;
 mod show_load;
 mod show_keys;
+mod show_proposals;
+mod show_findings;
+mod propose;
+mod show_trace;
 mod show_transactions;
 mod show_config;
 mod config_rows;
@@ -45,6 +49,9 @@ pub(super) const COMMANDS: &[Command] = &[
     show_buckets::COMMAND,
     show_load::COMMAND,
     show_keys::COMMAND,
+    show_proposals::COMMAND,
+    show_findings::COMMAND,
+    show_trace::COMMAND,
     show_transactions::COMMAND,
     show_config::COMMAND,
     show_stats::COMMAND,
@@ -53,6 +60,7 @@ pub(super) const COMMANDS: &[Command] = &[
     route::COMMAND,
     check::COMMAND,
     reload::COMMAND,
+    propose::COMMAND,
     resolve::COMMAND,
     pause::COMMAND,
     resume::COMMAND,

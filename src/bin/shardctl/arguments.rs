@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use crate::demo::DemoOptions;
 use crate::init::InitOptions;
+use crate::record::RecordOptions;
+use crate::simulate::SimulateOptions;
 use crate::top::TopOptions;
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -67,6 +69,16 @@ pub(crate) enum Command {
     },
     /// The same, drawn anew every few seconds
     Top(TopOptions),
+    /// What the rebalancer proposes and why, and what it has found that no move helps
+    Proposals {
+        /// Only this one, whole: steps, evidence, every shard's load after it
+        id: Option<u64>,
+    },
+    /// Judge load now instead of within seconds, and show what is proposed
+    Propose {
+        /// Only what is proposed for this keyspace
+        keyspace: Option<String>,
+    },
     /// Where a statement would run, and why; it does not run
     Route {
         /// The statement; words are joined by blanks
@@ -94,6 +106,10 @@ pub(crate) enum Command {
     Init(InitOptions),
     /// Have the proxy read its configuration again
     Reload,
+    /// Replay a trace of load through the rebalancer, as if each proposal were carried out; needs no server
+    Simulate(SimulateOptions),
+    /// Write down the load that the proxy sees, as a trace to simulate
+    Record(RecordOptions),
     /// Four local Postgres servers with a trading schema, a proxy and a workload; needs no server
     Demo(DemoOptions),
 }

@@ -9,12 +9,16 @@ mod arguments;
 mod ask;
 pub mod clusters;
 mod demo;
+mod duration;
 mod failure;
 mod findings;
 mod init;
 mod json;
 mod load;
 mod offline;
+mod proposals;
+mod record;
+mod simulate;
 mod style;
 mod table;
 mod top;
@@ -52,6 +56,10 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             .of_keyspace(keyspace.as_deref())?,
         Command::Load { keys: false } => ask::ask(arguments, "SHOW LOAD").await?,
         Command::Load { keys: true } => ask::ask(arguments, "SHOW KEYS").await?,
+        Command::Proposals { id } => return tell(arguments, &proposals::ask(arguments, *id).await?),
+        Command::Propose { keyspace } => {
+            return tell(arguments, &proposals::propose(arguments, keyspace.as_deref()).await?);
+        }
         Command::Top(options) => return top::run(arguments, options).await.map(|()| ExitCode::SUCCESS),
         Command::Route { sql } => ask::ask(arguments, &format!("ROUTE {}", sql.join(" "))).await?,
         Command::Transactions { act: None } => ask::ask(arguments, "SHOW TRANSACTIONS").await?,
@@ -72,6 +80,11 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             ask::ask(arguments, &format!("RESOLVE '{}' {word}", gid.replace('\'', ""))).await?
         }
         Command::Reload => ask::ask(arguments, "RELOAD").await?,
+        Command::Simulate(options) => {
+            write(&simulate::simulate(options, arguments.output)?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Record(options) => return record::record(arguments, options).await.map(|()| ExitCode::SUCCESS),
         Command::Demo(options) => return Box::pin(demo::run(options)).await.map(|()| ExitCode::SUCCESS),
         Command::Init(options) => return init::run(options).await.map(|()| ExitCode::SUCCESS),
         Command::Check { config: None } => ask::ask(arguments, "CHECK").await?,
@@ -89,6 +102,14 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Check { .. } if findings::has_error(&answer) => ExitCode::from(failure::FAILED),
         _ => ExitCode::SUCCESS,
     })
+}
+
+fn tell(arguments: &Arguments, told: &proposals::Told) -> Result<ExitCode, Failure> {
+    let text = match arguments.output {
+        Output::Json => json::print(&told.proposals)?,
+        Output::Table => proposals::print(told)?,
+    };
+    write(&text).map(|()| ExitCode::SUCCESS)
 }
 
 /// Writes to standard output; a reader that has gone (`| head`) is no failure.

@@ -1,0 +1,77 @@
+//! `SHOW PROPOSALS`: what the rebalancer proposes, open ones first.
+
+use super::command::{Argument, Command, Rows, Run};
+use super::row::{decimal, number, text};
+use crate::admin::{AdminError, Answer, Column, Pending, Sources, Table};
+use crate::discovery::StoredProposal;
+
+pub(super) const COMMAND: Command = Command {
+    words: "SHOW PROPOSALS",
+    argument: Argument::None,
+    help: "Moves and splits that the rebalancer proposes, open ones first, those that ended in the last day after them.",
+    columns: COLUMNS,
+    run: Run::Act(run),
+};
+
+/// The first eleven are what outside tools rely on.
+pub(super) const COLUMNS: &[Column] = &[
+    Column::integer("id"),
+    Column::text("keyspace"),
+    // NULL where it shifts many.
+    Column::integer("bucket"),
+    Column::text("action"),
+    Column::text("from"),
+    Column::text("to"),
+    Column::text("reason"),
+    Column::integer("bytes"),
+    // Highest utilisation of the shards that it touches.
+    Column::float("before"),
+    Column::float("after"),
+    Column::text("state"),
+    Column::text("subject"),
+    Column::integer("duration_seconds"),
+    Column::text("created_at"),
+    Column::text("expires_at"),
+    // All of it, as JSON: steps, evidence, every shard before and after, risk, rollback.
+    Column::text("document"),
+];
+
+fn run<'a>(sources: &'a dyn Sources, _: &'a str) -> Pending<'a, Result<Answer, AdminError>> {
+    Box::pin(async move {
+        let proposals = sources
+            .proposals()
+            .await
+            .map_err(|why| AdminError::NoProposals { why })?;
+        Ok(Answer::Table(Table {
+            columns: COLUMNS.to_vec(),
+            rows: rows(proposals.stored.iter()),
+            tag: COMMAND.tag().to_owned(),
+        }))
+    })
+}
+
+pub(super) fn rows<'a>(stored: impl Iterator<Item = &'a StoredProposal>) -> Rows {
+    stored
+        .map(|stored| {
+            let proposal = &stored.proposal;
+            vec![
+                number(stored.id),
+                text(&proposal.keyspace),
+                proposal.bucket.and_then(number),
+                text(proposal.action.name()),
+                text(&proposal.from),
+                text(proposal.to.join(", ")),
+                text(&proposal.reason),
+                number(proposal.bytes),
+                decimal(proposal.before, 4),
+                decimal(proposal.after, 4),
+                text(&stored.state),
+                text(&proposal.subject),
+                number(proposal.duration_seconds),
+                text(&stored.created_at),
+                text(&stored.expires_at),
+                proposal.to_json().ok(),
+            ]
+        })
+        .collect()
+}
