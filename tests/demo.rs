@@ -247,3 +247,21 @@ async fn a_taken_port_is_said_before_anything_starts() {
         "{said}"
     );
 }
+
+/// The story that the product is for: the shard of the major pairs is worked too hard, and the rebalancer says why and what
+/// would help. It judges after it has seen a minute of load.
+#[tokio::test]
+async fn the_major_pairs_are_named_as_the_cause() {
+    let mut demo = Demo::start("proposes", &[]);
+    assert!(demo.hear("the rebalancer proposes:").await, "{}", demo.text());
+    assert!(demo.hear("proposal").await, "{}", demo.text());
+    assert!(demo.hear("  rollback").await, "{}", demo.text());
+    let told: Vec<&String> = demo
+        .said
+        .iter()
+        .skip_while(|line| !line.starts_with("the rebalancer proposes:"))
+        .collect();
+    assert!(told.iter().any(|line| line.contains("fx_major")), "{}", demo.text());
+    assert!(told.iter().all(|line| line.chars().count() <= 80), "{told:#?}");
+    demo.stop().await;
+}

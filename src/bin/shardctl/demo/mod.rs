@@ -8,6 +8,7 @@ mod options;
 mod directory;
 mod settings;
 mod schema;
+mod balance;
 mod dice;
 mod places;
 mod rows;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use shardgate::clock::Clock;
 use tokio::task::JoinSet;
 
+use super::balance::Balance;
 use super::directory::Directory;
 use super::load;
 use super::options::DemoOptions;
@@ -71,6 +72,7 @@ struct Watched {
     tally: Arc<Tally>,
     shards: Vec<String>,
     since: std::time::Instant,
+    balance: Balance,
 }
 
 impl Stage {
@@ -88,6 +90,13 @@ impl Stage {
         match &all.error {
             Some(error) => voice.say(&format!("{} errors, the last: {error}", table::grouped(all.errors))),
             None => voice.say("no errors"),
+        }
+        voice.say("");
+        if watched.balance.reasons().is_empty() {
+            voice.say("the rebalancer proposed nothing: it judges load once it has seen a minute of it");
+        }
+        for reason in watched.balance.reasons() {
+            voice.say(&format!("proposed: {reason}"));
         }
     }
 }
@@ -192,6 +201,7 @@ async fn show(options: &DemoOptions, stage: &mut Stage, clusters: &Clusters, voi
         tally: Arc::clone(&market.tally),
         shards: places.shard_names(),
         since: stage.clock.now(),
+        balance: Balance::of(admin_url(&proxy)),
     });
     voice.say(&format!(
         "{CLIENTS} clients are trading, mostly major currency pairs; Ctrl-C ends this"
@@ -234,6 +244,10 @@ fn url(proxy: &Proxy) -> String {
     format!("postgres://{APP_ROLE}@{}/{DATABASE}", proxy.address)
 }
 
+fn admin_url(proxy: &Proxy) -> String {
+    format!("postgres://{APP_ROLE}@{}/shardgate", proxy.address)
+}
+
 /// How to get in, and what to try.
 fn invitation(proxy: &Proxy, shards: usize) -> Vec<String> {
     let mut lines = vec![
@@ -248,17 +262,17 @@ fn invitation(proxy: &Proxy, shards: usize) -> Vec<String> {
         lines.extend(suggestion.sql.iter().map(|line| format!("  {line}")));
     }
     lines.push(String::new());
-    lines.push(format!(
-        "  shardctl --url postgres://{APP_ROLE}@{}/shardgate buckets instrument",
-        proxy.address
-    ));
+    let admin = admin_url(proxy);
+    for command in ["buckets instrument", "top", "proposals"] {
+        lines.push(format!("  shardctl --url {admin} {command}"));
+    }
     lines.push(format!("  http://{}/metrics", proxy.http));
     lines.push(String::new());
     lines
 }
 
 /// The picture of the workload, for ever.
-async fn watch(watched: &Watched, clock: Clock, voice: &mut Voice, invitation: &[String]) {
+async fn watch(watched: &mut Watched, clock: Clock, voice: &mut Voice, invitation: &[String]) {
     let every = if voice.is_live() { FRAME } else { LINE };
     let mut last = clock.now();
     loop {
@@ -269,10 +283,18 @@ async fn watch(watched: &Watched, clock: Clock, voice: &mut Voice, invitation: &
         let span = watched.tally.look();
         let seconds = now.saturating_duration_since(watched.since).as_secs();
         let time = format!("{:02}:{:02}", seconds / 60, seconds % 60);
+        let proposed = watched.balance.look().await;
         if voice.is_live() {
             voice.draw(&picture(watched, &span, took, &time, invitation));
-        } else {
-            voice.say(&format!("{time}  {}", table::line(&span, &watched.shards, took)));
+            continue;
+        }
+        let used = watched.balance.used(&watched.shards);
+        voice.say(&format!("{time}  {}  used: {used}", table::line(&span, &watched.shards, took)));
+        if !proposed.is_empty() {
+            voice.say("");
+            voice.say("the rebalancer proposes:");
+            proposed.iter().for_each(|line| voice.say(line));
+            voice.say("");
         }
     }
 }
@@ -294,6 +316,16 @@ fn picture(
         Some(error) => format!("{} errors, the last: {error}", table::grouped(all.errors)),
         None => "no errors".to_owned(),
     });
+    let used = watched.balance.used(&watched.shards);
+    if !used.is_empty() {
+        lines.push(format!("used, of each shard's capacity over 1 m: {used}"));
+    }
+    if watched.balance.latest().is_empty() {
+        lines.push("the rebalancer judges once it has seen a minute of load".to_owned());
+    } else {
+        lines.push("the rebalancer proposes:".to_owned());
+        lines.extend(watched.balance.latest().iter().cloned());
+    }
     // How to get in stands first in it: on a small terminal the rest is cut off.
     lines.extend(invitation.iter().filter(|line| !line.is_empty()).cloned());
     lines

@@ -9,6 +9,10 @@ pub(super) const APP_ROLE: &str = "app";
 /// The database, on the shards and for clients.
 pub(super) const DATABASE: &str = "trading";
 
+/// Busy seconds per second that a shard of the demo is said to have. Eight clients that wait for answers keep about five backends
+/// busy between them, on any machine; most of them on the shard of the major pairs, which is meant to be too small for that.
+const CAPACITY: u32 = 3;
+
 /// When the time ranges end; the last has no end. What lies before the first belongs to the first.
 const QUARTERS: [&str; 3] = ["2026-04-01T00:00:00Z", "2026-07-01T00:00:00Z", "2026-10-01T00:00:00Z"];
 
@@ -21,7 +25,7 @@ pub(super) fn text(shard_ports: &[u16], port: u16, http: u16) -> String {
         // Writing to a String can't fail.
         writeln!(
             shards,
-            "  - {{name: s{index}, primary: \"postgres://{CONTROL_ROLE}@127.0.0.1:{shard_port}/{DATABASE}\"}}"
+            "  - {{name: s{index}, primary: \"postgres://{CONTROL_ROLE}@127.0.0.1:{shard_port}/{DATABASE}\", capacity: {CAPACITY}}}"
         )
         .ok();
     }
@@ -61,7 +65,8 @@ pub(super) fn text(shard_ports: &[u16], port: u16, http: u16) -> String {
          \x20 trades: {{keyspace: instrument, key: instrument}}\n\
          \x20 instruments: {{reference: true}}\n\
          \x20 currencies: {{reference: true}}\n\
-         \x20 audit_log: {{unsharded: s0}}\n",
+         \x20 audit_log: {{unsharded: s0}}\n\
+         rebalancer: {{policy: propose, threshold: 0.7}}\n",
         ranges = ranges.join(", "),
         fx_major = shard(0),
         fx_exotic = shard(2),
