@@ -16,7 +16,6 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use tokio::sync::oneshot;
 
 #[path = "e2e/client.rs"]
 pub mod client;
@@ -111,20 +110,20 @@ impl Frugal {
     }
 }
 
-/// A proxy in this process; it ends, and its connections with it, when this is dropped.
+/// A proxy in this process; dropping it stops it as an operator would, and waits until it has closed everything.
 struct Here {
     address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Drop for Here {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        // The proxy hears signals of this process, which has no other use for them.
+        let terminate = format!("kill -TERM {}", std::process::id());
+        let told = std::process::Command::new("sh").args(["-c", &terminate]).status();
+        assert!(told.expect("sh runs").success(), "a process may signal itself");
         if let Some(thread) = self.thread.take() {
-            thread
-                .join()
-                .expect("the proxy in this process runs until it is stopped");
+            thread.join().expect("the proxy in this process ends well");
         }
     }
 }
@@ -141,16 +140,10 @@ fn start_here(name: &str, config: &str) -> Here {
     });
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}_here.yaml"));
     std::fs::write(&path, lines.collect::<Vec<_>>().join("\n")).expect("the config can be written");
-    let (stop, mut stopped) = oneshot::channel::<()>();
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let mut proxy = Box::pin(program::run_on(path));
-        runtime.expect("a runtime").block_on(async {
-            tokio::select! {
-                ended = &mut proxy => panic!("the proxy ended by itself: {ended:?}"),
-                _dropped = &mut stopped => {}
-            }
-        });
+        let ended = runtime.expect("a runtime").block_on(Box::pin(program::run_on(path)));
+        assert_eq!(ended, Ok(()));
     });
     world::repeat("the proxy in this process to listen", || {
         match TcpStream::connect(address) {
@@ -160,7 +153,6 @@ fn start_here(name: &str, config: &str) -> Here {
     });
     Here {
         address,
-        stop: Some(stop),
         thread: Some(thread),
     }
 }

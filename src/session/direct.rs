@@ -270,11 +270,12 @@ impl Session {
         match (answer.columns, map) {
             (Some((from, to)), Some(map)) => {
                 let body = input.get(from.saturating_add(HEADER_BYTES)..to).unwrap_or_default();
-                let Ok(home) = oids::row_description(body, &map) else {
-                    return Relayed::Unusual;
-                };
+                let before = out.len();
                 out.extend_from_slice(input.get(..from).unwrap_or_default());
-                out.extend_from_slice(&home);
+                if oids::put_row_description(out, body, &map).is_err() {
+                    out.truncate(before);
+                    return Relayed::Unusual;
+                }
                 out.extend_from_slice(input.get(to..answer.ready).unwrap_or_default());
             }
             (Some(_) | None, _) => out.extend_from_slice(input.get(..answer.ready).unwrap_or_default()),
