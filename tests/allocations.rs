@@ -110,8 +110,26 @@ impl Frugal {
     }
 }
 
-/// Runs the proxy in this process, on a copy of a config that listens elsewhere; where.
-fn start_here(name: &str, config: &str) -> SocketAddr {
+/// A proxy in this process; dropping it stops it as an operator would, and waits until it has closed everything.
+struct Here {
+    address: SocketAddr,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        // The proxy hears signals of this process, which has no other use for them.
+        let terminate = format!("kill -TERM {}", std::process::id());
+        let told = std::process::Command::new("sh").args(["-c", &terminate]).status();
+        assert!(told.expect("sh runs").success(), "a process may signal itself");
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the proxy in this process ends well");
+        }
+    }
+}
+
+/// Runs the proxy in this process, on a copy of a config that listens elsewhere.
+fn start_here(name: &str, config: &str) -> Here {
     let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = free.local_addr().expect("it is bound");
     drop(free);
@@ -122,12 +140,21 @@ fn start_here(name: &str, config: &str) -> SocketAddr {
     });
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}_here.yaml"));
     std::fs::write(&path, lines.collect::<Vec<_>>().join("\n")).expect("the config can be written");
-    std::thread::spawn(move || {
+    let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let served = runtime.expect("a runtime").block_on(program::run_on(path));
-        panic!("the proxy ended: {served:?}");
+        let ended = runtime.expect("a runtime").block_on(Box::pin(program::run_on(path)));
+        assert_eq!(ended, Ok(()));
     });
-    address
+    world::repeat("the proxy in this process to listen", || {
+        match TcpStream::connect(address) {
+            Ok(_early) => ControlFlow::Break(()),
+            Err(_refused) => ControlFlow::Continue(()),
+        }
+    });
+    Here {
+        address,
+        thread: Some(thread),
+    }
 }
 
 #[test]
@@ -143,14 +170,8 @@ fn a_known_statement_allocates_nothing() {
             data: "INSERT INTO h SELECT i, 'row of ' || i FROM generate_series(1, 30) i;",
         });
         let config = std::fs::read_to_string(world.proxy().config()).expect("the world's config");
-        let address = start_here(&database, &config);
-        world::repeat("the proxy in this process to listen", || {
-            match TcpStream::connect(address) {
-                Ok(_early) => ControlFlow::Break(()),
-                Err(_refused) => ControlFlow::Continue(()),
-            }
-        });
-        let mut frugal = Frugal::log_in(address, &database);
+        let here = start_here(&database, &config);
+        let mut frugal = Frugal::log_in(here.address, &database);
         let (row, text) = (b"row of 7", "SELECT v FROM h WHERE id = $1");
         let seven = [(Format::Text, Some(b"7".to_vec()))];
         let execute = [

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use super::*;
-use crate::admin::CancelMark;
+use crate::admin::{Call, CancelMark};
 use crate::topology::{ShardId, ShardSet};
 
 fn registry(clients_max: usize) -> Registry {
@@ -118,6 +118,30 @@ async fn a_waiting_session_hears_a_cancel() {
     tokio::join!(session.cancelled(mark), async {
         assert_eq!(registry.cancel(session.key()), CancelOutcome::Delivered);
     });
+}
+
+#[tokio::test]
+async fn who_rests_for_two_looks_is_called_once_to_give_its_buffers_back() {
+    let registry = registry(10);
+    let session = registry.enrol(info("a", 1)).unwrap();
+    let called = || async {
+        let _call = session.called(Leave::WhenIdle).await;
+    };
+    registry.tidy();
+    registry.tidy();
+    assert!(!is_ready(called()).await, "it has no buffers");
+    session.rest();
+    registry.tidy();
+    session.rest(); // it has worked in between
+    registry.tidy();
+    assert!(!is_ready(called()).await);
+    let (call, ()) = tokio::join!(session.called(Leave::WhenIdle), async { registry.tidy() });
+    assert_eq!(call, Call::Tidy);
+    registry.tidy();
+    assert!(!is_ready(called()).await, "it has given them back");
+    session.rest();
+    registry.drain();
+    assert_eq!(session.called(Leave::WhenIdle).await, Call::Leave);
 }
 
 #[tokio::test]

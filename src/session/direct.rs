@@ -274,11 +274,12 @@ impl Session {
         match (answer.columns, map) {
             (Some((from, to)), Some(map)) => {
                 let body = input.get(from.saturating_add(HEADER_BYTES)..to).unwrap_or_default();
-                let Ok(home) = oids::row_description(body, &map) else {
-                    return Relayed::Unusual;
-                };
+                let before = out.len();
                 out.extend_from_slice(input.get(..from).unwrap_or_default());
-                out.extend_from_slice(&home);
+                if oids::put_row_description(out, body, &map).is_err() {
+                    out.truncate(before);
+                    return Relayed::Unusual;
+                }
                 out.extend_from_slice(input.get(to..answer.ready).unwrap_or_default());
             }
             (Some(_) | None, _) => out.extend_from_slice(input.get(..answer.ready).unwrap_or_default()),
@@ -326,13 +327,18 @@ impl Session {
 
 /// The usual answer: what acknowledges the messages, the columns, rows, one tag, ReadyForQuery, and nothing else.
 fn read_answer(input: &[u8], order: &Order) -> Option<Answer> {
-    let mut rest = match order.sends {
+    let rest = match order.sends {
         Sends::Query => input,
         Sends::Unnamed { .. } => input.strip_prefix(PARSE_COMPLETE)?.strip_prefix(BIND_COMPLETE)?,
         Sends::Named { .. } => input.strip_prefix(BIND_COMPLETE)?,
     };
+    read_result(input, rest, order.columns)
+}
+
+/// The same, once what acknowledges the messages has been read: `rest` is what of `input` stands behind it.
+fn read_result(input: &[u8], mut rest: &[u8], asked: Columns) -> Option<Answer> {
     let mut columns = None;
-    match (order.columns, rest.first()?) {
+    match (asked, rest.first()?) {
         (Columns::Unasked, _) => {}
         (Columns::Perhaps | Columns::Asked, b'T') => {
             let at = input.len().saturating_sub(rest.len());
@@ -366,4 +372,47 @@ fn read_answer(input: &[u8], order: &Order) -> Option<Answer> {
 fn behind_frame(bytes: &[u8]) -> Option<&[u8]> {
     let header = wire::Header::parse(bytes, LARGE_MESSAGE_LIMIT).ok()??;
     bytes.get(header.whole()..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A RowDescription without columns, two rows without values, a tag, ReadyForQuery.
+    const USUAL: &[u8] = b"T\0\0\0\x06\0\0D\0\0\0\x06\0\0D\0\0\0\x06\0\0C\0\0\0\x0dSELECT 2\0Z\0\0\0\x05I";
+
+    fn read(input: &[u8], asked: Columns) -> Option<(Option<(usize, usize)>, usize, u8, u64)> {
+        read_result(input, input, asked).map(|answer| (answer.columns, answer.ready, answer.status, answer.rows))
+    }
+
+    #[test]
+    fn the_usual_answer_is_read_when_it_is_whole() {
+        let ready = USUAL.len() - 6;
+        for asked in [Columns::Asked, Columns::Perhaps] {
+            assert_eq!(read(USUAL, asked), Some((Some((0, 7)), ready, b'I', 2)));
+        }
+        for cut in 0..USUAL.len() {
+            assert_eq!(read(&USUAL[..cut], Columns::Perhaps), None, "cut at {cut}");
+        }
+        assert_eq!(read(&USUAL[7..], Columns::Unasked), Some((None, ready - 7, b'I', 2)));
+        let no_rows = b"n\0\0\0\x04C\0\0\0\x0fINSERT 0 3\0Z\0\0\0\x05T";
+        assert_eq!(read(no_rows, Columns::Asked), Some((None, no_rows.len() - 6, b'T', 3)));
+    }
+
+    #[test]
+    fn anything_else_in_the_answer_is_unusual() {
+        let notice = b"N\0\0\0\x05\0";
+        for at in [0, 7, 14, 21, 35, USUAL.len()] {
+            let with = [&USUAL[..at], notice, &USUAL[at..]].concat();
+            assert_eq!(read(&with, Columns::Perhaps), None, "a notice at {at}");
+        }
+        assert_eq!(read(USUAL, Columns::Unasked), None, "columns that nobody asked for");
+        assert_eq!(read(&USUAL[7..], Columns::Asked), None, "columns that were asked for");
+        assert_eq!(read(b"E\0\0\0\x05\0Z\0\0\0\x05I", Columns::Perhaps), None, "an error");
+        assert_eq!(
+            read(b"I\0\0\0\x04Z\0\0\0\x05I", Columns::Perhaps),
+            None,
+            "an empty query"
+        );
+    }
 }

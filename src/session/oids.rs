@@ -13,6 +13,12 @@ use crate::wire::{self, Field, FrameError, RowDescription};
 /// A RowDescription as home would send it; whole.
 pub(super) fn row_description(body: &[u8], map: &OidMap) -> Result<BytesMut, FrameError> {
     let mut out = BytesMut::with_capacity(body.len().saturating_add(wire::HEADER_BYTES));
+    put_row_description(&mut out, body, map)?;
+    Ok(out)
+}
+
+/// Appends a RowDescription as home would send it; nothing, if it can't be read.
+pub(super) fn put_row_description(out: &mut BytesMut, body: &[u8], map: &OidMap) -> Result<(), FrameError> {
     let fields = RowDescription::parse(body)?.fields().map(|field| Field {
         table: if field.table.0 == 0 {
             field.table
@@ -22,8 +28,8 @@ pub(super) fn row_description(body: &[u8], map: &OidMap) -> Result<BytesMut, Fra
         type_oid: map.type_to_home(field.type_oid).unwrap_or(field.type_oid),
         ..field
     });
-    wire::put_row_description(&mut out, fields);
-    Ok(out)
+    wire::put_row_description(out, fields);
+    Ok(())
 }
 
 /// Types as home calls them.

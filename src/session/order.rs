@@ -369,3 +369,72 @@ fn read_batch(input: &[u8]) -> Option<Batch<'_>> {
         length: input.len().saturating_sub(behind.len()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::BytesMut;
+
+    fn bind(out: &mut BytesMut, portal: &[u8]) {
+        wire::put_bind(out, portal, b"known", &[], [Some(&b"7"[..])], &[]);
+    }
+
+    #[test]
+    fn a_batch_is_read_when_it_is_whole() {
+        let mut whole = BytesMut::new();
+        bind(&mut whole, b"");
+        let end = whole.len();
+        wire::put_describe(&mut whole, wire::Target::Portal, b"");
+        wire::put_execute(&mut whole, b"", 0);
+        wire::put_sync(&mut whole);
+        for cut in 0..whole.len() {
+            assert!(read_batch(&whole[..cut]).is_none(), "cut at {cut}");
+        }
+        let length = whole.len();
+        wire::put_query(&mut whole, b"SELECT 1"); // the next one's
+        let batch = read_batch(&whole).unwrap();
+        assert_eq!((batch.end, batch.length, batch.columns), (end, length, Columns::Asked));
+        assert_eq!((batch.bind.statement, batch.bind.values.len()), (&b"known"[..], 1));
+        let tail = end - batch.bind.tail.len();
+        assert_eq!(&whole[tail..end], batch.bind.tail);
+    }
+
+    #[test]
+    fn what_differs_from_the_usual_batch_is_none() {
+        let usual = |out: &mut BytesMut| {
+            wire::put_execute(out, b"", 0);
+            wire::put_sync(out);
+        };
+        let batches: [&dyn Fn(&mut BytesMut); 5] = [
+            &|out| {
+                bind(out, b"named");
+                usual(out);
+            },
+            &|out| {
+                bind(out, b"");
+                wire::put_describe(out, wire::Target::Statement, b"known");
+                usual(out);
+            },
+            &|out| {
+                bind(out, b"");
+                wire::put_execute(out, b"", 1);
+                wire::put_sync(out);
+            },
+            &|out| {
+                bind(out, b"");
+                wire::put_execute(out, b"", 0);
+                wire::put_flush(out);
+            },
+            &|out| {
+                bind(out, b"");
+                bind(out, b"");
+                usual(out);
+            },
+        ];
+        for (number, put) in batches.iter().enumerate() {
+            let mut out = BytesMut::new();
+            put(&mut out);
+            assert!(read_batch(&out).is_none(), "batch {number}");
+        }
+    }
+}
