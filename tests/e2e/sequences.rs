@@ -287,7 +287,7 @@ tables:
     }
 }
 
-/// Django and SQLAlchemy create their tables and leave keys to the database; these are SQLAlchemy's ordinary models.
+/// SQLAlchemy's ordinary models: it creates their tables, and leaves keys to the database.
 #[test]
 fn an_orms_models_are_created_filled_migrated_and_dropped() {
     const ROWS: usize = 24;
