@@ -9,6 +9,9 @@
 use crate::plan::sequences::{RowLayout, Words};
 use crate::sql::TokenKind;
 
+/// From a token to behind the last one.
+type Tokens = (usize, usize);
+
 /// Where its parts stand.
 #[derive(Debug)]
 pub(in crate::plan) struct Listed {
@@ -36,7 +39,7 @@ fn unnested(words: Words<'_>, list: usize) -> Option<Listed> {
     let close = words.close(open).filter(|_| star && named)?;
     let end = close.checked_add(1).filter(|end| words.ends(*end))?;
     let mut casts = Vec::new();
-    let mut columns: Vec<Vec<(usize, usize)>> = Vec::new();
+    let mut columns: Vec<Vec<Tokens>> = Vec::new();
     for (column, entry) in words.entries(open.checked_add(1)?, close).into_iter().enumerate() {
         let (elements, cast) = array(words, entry)?;
         columns.push(elements);
@@ -61,7 +64,7 @@ fn unnested(words: Words<'_>, list: usize) -> Option<Listed> {
 }
 
 /// The elements of `(ARRAY[…])::type[]`, of one dimension, and their cast.
-fn array(words: Words<'_>, (open, behind): (usize, usize)) -> Option<(Vec<(usize, usize)>, (usize, usize))> {
+fn array(words: Words<'_>, (open, behind): (usize, usize)) -> Option<(Vec<Tokens>, Tokens)> {
     let close = words.close(open)?;
     let bracket = open.checked_add(2).filter(|at| words.is(*at, b'['))?;
     let last = close.checked_sub(1).filter(|at| words.is(*at, b']'))?;
