@@ -218,20 +218,24 @@ tables:
   invoices: {keyspace: user, key: user_id}
 ";
 
-/// Runs `tests/tools/orm.py`; `None` if there is no Python with its packages. `make python` makes its environment;
-/// `SHARDGATE_PYTHON` names an interpreter that has them.
+/// Runs `tests/tools/orm.py` against the proxy.
 fn orm(world: &World, arguments: &[&str]) -> Option<String> {
-    let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let own = manifest.join("target/python/bin/python");
-    let python = std::env::var_os("SHARDGATE_PYTHON").map_or(own, std::path::PathBuf::from);
     let url = format!(
         "postgresql+psycopg2://{CLIENT_ROLE}@{}/{}",
         world.proxy().address(),
         world.database()
     );
+    python("orm.py", &[&[url.as_str()], arguments].concat())
+}
+
+/// Runs a script of `tests/tools`; `None` if there is no Python with its packages. `make python` makes its environment;
+/// `SHARDGATE_PYTHON` names an interpreter that has them.
+fn python(script: &str, arguments: &[&str]) -> Option<String> {
+    let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let own = manifest.join("target/python/bin/python");
+    let python = std::env::var_os("SHARDGATE_PYTHON").map_or(own, std::path::PathBuf::from);
     let spawned = std::process::Command::new(&python)
-        .arg(manifest.join("tests/tools/orm.py"))
-        .arg(url)
+        .arg(manifest.join("tests/tools").join(script))
         .args(arguments)
         .output();
     let told = match spawned {
@@ -250,7 +254,40 @@ fn orm(world: &World, arguments: &[&str]) -> Option<String> {
     Some(out.into_owned())
 }
 
-/// Django and SQLAlchemy create their tables and leave keys to the database; these are SQLAlchemy's ordinary models.
+/// Django's ordinary models: made and changed by its migrations, whose own table lies unsharded.
+#[test]
+fn djangos_models_are_migrated_filled_and_read_back() {
+    const ROWS: usize = 12;
+    let world = World::start(Spec {
+        layout: "keyspaces:
+  customer: {strategy: hash, type: bigint, buckets: 64}
+  letter: {strategy: hash, type: bigint, buckets: 64}
+tables:
+  shop_currency: {reference: true}
+  shop_customer: {keyspace: customer, key: id}
+  shop_letter: {keyspace: letter, key: id}
+  django_migrations: {unsharded: {{s0}}}
+",
+        ..Spec::empty("seq_django", 3)
+    });
+    let address = world.proxy().address();
+    let (host, port) = (address.ip().to_string(), address.port().to_string());
+    let arguments = [&host, &port, world.database(), CLIENT_ROLE, &ROWS.to_string()];
+    let Some(out) = python("django_models.py", &arguments) else {
+        return;
+    };
+    assert_eq!(out.trim(), format!("{ROWS} {ROWS}"));
+    for (sql, rows) in [
+        ("SELECT id FROM shop_customer", ROWS),
+        ("SELECT id FROM shop_letter", 2 * ROWS),
+    ] {
+        let found = counted(&world, sql);
+        assert_eq!(found.len(), rows, "{sql}: {found:?}");
+        assert_eq!(found.values().sum::<usize>(), rows, "{sql}: each row lies on one shard");
+    }
+}
+
+/// SQLAlchemy's ordinary models: it creates their tables, and leaves keys to the database.
 #[test]
 fn an_orms_models_are_created_filled_migrated_and_dropped() {
     const ROWS: usize = 24;

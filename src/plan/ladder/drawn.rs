@@ -333,7 +333,11 @@ impl<'a> Rows<'_, 'a> {
                 }
             )
         };
-        if left_out.is_empty() || calls(self.resolved) > 0 || self.given.iter().filter_map(identity).any(always) {
+        let spread = matches!(placed, Placement::Sharded { .. } | Placement::Reference);
+        if (left_out.is_empty() && !spread)
+            || calls(self.resolved) > 0
+            || self.given.iter().filter_map(identity).any(always)
+        {
             return None;
         }
         let overriding = self.overriding(&left_out)?.trim_start();
@@ -353,12 +357,13 @@ impl<'a> Rows<'_, 'a> {
                 ]);
                 pieces.extend([Piece::Tokens(cast.0, cast.1), Piece::Text(", ".to_owned())]);
             }
-            for (at, column) in left_out.iter().enumerate() {
-                if at > 0 {
-                    pieces.push(Piece::Text(", ".to_owned()));
-                }
-                pieces.push(Piece::Value(self.fill(&mut slots, *column)?));
+            for column in &left_out {
+                pieces.extend([
+                    Piece::Value(self.fill(&mut slots, *column)?),
+                    Piece::Text(", ".to_owned()),
+                ]);
             }
+            pieces.pop();
             pieces.push(Piece::Text(")".to_owned()));
         }
         let draws = slots.ask().draws;
@@ -372,13 +377,11 @@ impl<'a> Rows<'_, 'a> {
             .iter()
             .map(|index| Some(quote_identifier(&self.column(*index)?.name)));
         let added = named.collect::<Option<Vec<_>>>()?.join(", ");
-        let edits = vec![
-            (
-                Place::Before(self.layout.list?),
-                vec![Piece::Text(format!(", {added}"))],
-            ),
-            (Place::Over(batch.select, batch.end), pieces),
-        ];
+        let mut edits = vec![(Place::Over(batch.select, batch.end), pieces)];
+        if !added.is_empty() {
+            let added = vec![Piece::Text(format!(", {added}"))];
+            edits.insert(0, (Place::Before(self.layout.list?), added));
+        }
         self.finish(name, placed, (slots, edits), left_out.first().copied())
     }
 

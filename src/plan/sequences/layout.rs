@@ -55,7 +55,7 @@ impl Words<'_> {
         self.tokens.get(at).map(|token| token.kind)
     }
 
-    fn is(&self, at: usize, byte: u8) -> bool {
+    pub(super) fn is(&self, at: usize, byte: u8) -> bool {
         self.kind(at) == Some(TokenKind::Punctuation(byte))
     }
 

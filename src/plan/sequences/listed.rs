@@ -3,10 +3,14 @@
 //!
 //! Why it is VALUES in other words: each column of the list is used once, under a cast, so that a cell means the same when
 //! the cast stands on itself; and the last column counts the rows in the order in which they are written. SQLAlchemy sends
-//! this form so that RETURNING comes in the order of its objects.
+//! this form so that RETURNING comes in the order of its objects. Django's batch is `SELECT * FROM UNNEST((ARRAY['x', 'y'])::text[],
+//! (ARRAY[1, 2])::int[])`: an array for each column, all as long, whose elements in one place are a row.
 
 use crate::plan::sequences::{RowLayout, Words};
 use crate::sql::TokenKind;
+
+/// From a token to behind the last one.
+type Tokens = (usize, usize);
 
 /// Where its parts stand.
 #[derive(Debug)]
@@ -23,6 +27,70 @@ pub(in crate::plan) struct Listed {
 
 /// The parts of such an INSERT behind its column list, which ends at `list`; `None` for any other form.
 pub(in crate::plan) fn listed(words: Words<'_>, list: usize) -> Option<Listed> {
+    counted(words, list).or_else(|| unnested(words, list))
+}
+
+/// Arrays of columns.
+fn unnested(words: Words<'_>, list: usize) -> Option<Listed> {
+    let select = list.checked_add(1).filter(|at| words.says(*at, "select"))?;
+    let open = select.checked_add(4)?;
+    let star = words.tokens.get(select.checked_add(1)?)?.span.of(words.text) == b"*";
+    let named = words.says(select.checked_add(2)?, "from") && words.says(select.checked_add(3)?, "unnest");
+    let close = words.close(open).filter(|_| star && named)?;
+    let end = close.checked_add(1).filter(|end| words.ends(*end))?;
+    let mut casts = Vec::new();
+    let mut columns: Vec<Vec<Tokens>> = Vec::new();
+    for (column, entry) in words.entries(open.checked_add(1)?, close).into_iter().enumerate() {
+        let (elements, cast) = array(words, entry)?;
+        columns.push(elements);
+        casts.push((column, cast));
+    }
+    let count = columns.first()?.len();
+    let rows: Vec<RowLayout> = (0..count)
+        .map(|row| {
+            let cells = columns.iter().map(|elements| elements.get(row).copied());
+            let cells = cells.collect::<Option<Vec<_>>>()?;
+            Some(RowLayout { close, cells })
+        })
+        .collect::<Option<_>>()?;
+    let whole = columns.iter().all(|elements| elements.len() == count);
+    let alike = (0..columns.len()).all(|column| is_alike(words, &rows, column));
+    (whole && alike).then_some(Listed {
+        select,
+        end,
+        casts,
+        rows,
+    })
+}
+
+/// The elements of `(ARRAY[…])::type[]`, of one dimension, and their cast.
+fn array(words: Words<'_>, (open, behind): (usize, usize)) -> Option<(Vec<Tokens>, Tokens)> {
+    let close = words.close(open)?;
+    let bracket = open.checked_add(2).filter(|at| words.is(*at, b'['))?;
+    let last = close.checked_sub(1).filter(|at| words.is(*at, b']'))?;
+    let first = bracket.checked_add(1)?;
+    let mut depth = 0usize;
+    for at in first..last {
+        match words.kind(at) {
+            Some(TokenKind::Punctuation(b'[')) => depth = depth.saturating_add(1),
+            Some(TokenKind::Punctuation(b']')) => depth = depth.checked_sub(1)?, // that array ends, and something follows
+            _ => {}
+        }
+    }
+    let cast = close
+        .checked_add(1)
+        .filter(|at| words.kind(*at) == Some(TokenKind::Cast))?;
+    let type_end = behind.checked_sub(2)?;
+    let typed = type_end > cast.checked_add(1)? && words.is(type_end, b'[') && words.is(type_end.checked_add(1)?, b']');
+    let brackets = (cast..type_end).any(|at| words.is(at, b'['));
+    let elements = words.entries(first, last);
+    let plain = |(from, to): &(usize, usize)| from < to && !words.says(*from, "array") && !words.is(*from, b'[');
+    let fits = words.says(open.checked_add(1)?, "array") && typed && !brackets && elements.iter().all(plain);
+    fits.then_some((elements, (cast, type_end)))
+}
+
+/// A list whose last column counts.
+fn counted(words: Words<'_>, list: usize) -> Option<Listed> {
     let select = list.checked_add(1).filter(|at| words.says(*at, "select"))?;
     let from = words.find(select, "from")?;
     let open = from.checked_add(1)?;
