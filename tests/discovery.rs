@@ -11,6 +11,8 @@
 
 #[path = "../src/bin/shardctl/clusters.rs"]
 pub mod clusters;
+#[path = "discovery/init.rs"]
+mod init;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::demo::DemoOptions;
+use crate::init::InitOptions;
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Where the proxy is looked for when nobody says.
@@ -80,6 +81,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Write a commented configuration from what a running Postgres says of its tables; needs no proxy
+    Init(InitOptions),
     /// Have the proxy read its configuration again
     Reload,
     /// Four local Postgres servers with a trading schema, a proxy and a workload; needs no server

@@ -11,6 +11,7 @@ pub mod clusters;
 mod demo;
 mod failure;
 mod findings;
+mod init;
 mod json;
 mod offline;
 mod style;
@@ -66,6 +67,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         }
         Command::Reload => ask::ask(arguments, "RELOAD").await?,
         Command::Demo(options) => return Box::pin(demo::run(options)).await.map(|()| ExitCode::SUCCESS),
+        Command::Init(options) => return init::run(options).await.map(|()| ExitCode::SUCCESS),
         Command::Check { config: None } => ask::ask(arguments, "CHECK").await?,
         Command::Check { config: Some(file) } => offline::check(file).await?,
     };
