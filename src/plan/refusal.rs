@@ -595,6 +595,11 @@ impl Refusal {
             .any(|id| self.id == id.kind().id)
     }
 
+    /// Whether the text is not understood at all.
+    pub fn is_unparsed(&self) -> bool {
+        self.is_of(&[RefusalId::UnparsedNamesTable])
+    }
+
     /// Whether it is one of these.
     pub(in crate::plan) fn is_of(&self, ids: &[RefusalId]) -> bool {
         ids.iter().any(|id| self.id == id.kind().id)

@@ -32,6 +32,7 @@ mod simple;
 mod extended;
 mod finish;
 mod cursors;
+mod current_of;
 mod explain;
 mod writes;
 mod schema;
