@@ -425,10 +425,10 @@ registry! {
         "No condition says that their sharding keys are equal, so rows that belong together may lie on different shards.",
         "Join them on their sharding keys (both of one keyspace), or filter each by one key." }
     FanOutFullJoin { "full-join-across-shards" "0A000",
-        "FULL JOIN with a sharded table",
+        "FULL JOIN over several shards, unless its ON says that the sharding keys of both sides are equal",
         "FULL JOIN over several shards",
-        "Unmatched rows of one side could be reported by every shard.",
-        "Use a LEFT JOIN from the sharded table." }
+        "A row without a partner on its own shard may have one on another.",
+        "Join ON the sharding key of both sides, or filter by one key." }
     FanOutOuterReference { "reference-left-join-sharded" "0A000",
         "An outer join that preserves the rows of a reference table (or of what isn't sharded) against a sharded one",
         "outer join preserves a table that every shard holds in full",
@@ -588,6 +588,11 @@ impl Refusal {
         [RefusalId::BackendState, RefusalId::OwnGid]
             .iter()
             .any(|id| self.id == id.kind().id)
+    }
+
+    /// Whether the text is not understood at all.
+    pub fn is_unparsed(&self) -> bool {
+        self.is_of(&[RefusalId::UnparsedNamesTable])
     }
 
     /// Whether it is one of these.

@@ -2,7 +2,7 @@
 //!
 //! Sketch: DECLARE starts the fan-out as the first row-limited Execute does, so it sees what one statement at that moment
 //! sees; every FETCH goes on with the merge. The shards' portals live as long as the block, and so does the cursor.
-//! Absent: going backward, WITH HOLD, WHERE CURRENT OF: the planner refuses what a cursor says of itself, FETCH the rest.
+//! Absent: going backward, WITH HOLD, WHERE CURRENT OF such a cursor: refused where they are said.
 
 use std::sync::Arc;
 

@@ -36,6 +36,7 @@ mod finish;
 mod order;
 mod direct;
 mod cursors;
+mod current_of;
 mod explain;
 mod writes;
 mod schema;

@@ -88,6 +88,11 @@ impl Session {
                     return Ok((compiled, self.planned(plan)?));
                 }
                 Err(Verdict::Refused(refusal)) => {
+                    if let Some(plan) = self.plan_current_of(snapshot, question, &facts, &refusal)?
+                        && let Ok(compiled) = snapshot.compile(&request, &facts)
+                    {
+                        return Ok((compiled, self.planned(plan)?));
+                    }
                     if let Some(shard) = self.named_shard(snapshot).await?
                         && let Ok(compiled) = snapshot.compile(&request, &facts)
                     {
@@ -149,6 +154,9 @@ impl Session {
                     return self.planned(plan);
                 }
                 Err(Verdict::Refused(refusal)) => {
+                    if let Some(plan) = self.plan_current_of(&route.snapshot, question, &facts, &refusal)? {
+                        return self.planned(plan);
+                    }
                     if let Some(shard) = self.named_shard(&route.snapshot).await? {
                         let plan = self.lead_by_hand(compiled, Err(refusal), question, shard)?;
                         return self.planned(plan);

@@ -649,9 +649,12 @@ impl<'a> From<'_, '_, 'a> {
             JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_) => Ok(self.inner(left, right)),
             JoinOperator::Left(_) | JoinOperator::LeftOuter(_) => self.outer(left, right),
             JoinOperator::Right(_) | JoinOperator::RightOuter(_) => self.outer(right, left),
-            JoinOperator::FullOuter(_) => match (left, right) {
+            JoinOperator::FullOuter(constraint) => match (left, right) {
                 (Part::Everywhere, Part::Everywhere) => Ok(Part::Everywhere),
-                (Part::Keyed(_), _) | (_, Part::Keyed(_)) => Err(refuse(RefusalId::FanOutFullJoin, &[])),
+                (Part::Keyed(left), Part::Keyed(right)) => self.full(left, right, constraint),
+                (Part::Keyed(_), Part::Everywhere) | (Part::Everywhere, Part::Keyed(_)) => {
+                    Err(refuse(RefusalId::FanOutFullJoin, &[]))
+                }
             },
             _ => Err(refuse(RefusalId::SyntaxNotUnderstood, &["a join of another dialect"])),
         }
@@ -780,6 +783,48 @@ impl<'a> From<'_, '_, 'a> {
                     None => Err(refuse(RefusalId::FanOutJoin, &[])),
                 }
             }
+        }
+    }
+
+    /// Full join of two sides on their keys: a row's partners lie where it lies, and one without any stays there alone.
+    fn full(&self, left: Vec<Group>, right: Vec<Group>, constraint: &'a JoinConstraint) -> Proof<Part> {
+        let refused = || refuse(RefusalId::FanOutFullJoin, &[]);
+        let (Ok(left), Ok(right), JoinConstraint::On(condition)) = (single(left), single(right), constraint) else {
+            return Err(refused());
+        };
+        let scope = self.spreads.resolved.scope(self.id);
+        let mut open = vec![condition];
+        let mut tied = false;
+        while let Some(expr) = open.pop() {
+            let Expr::BinaryOp {
+                left: one,
+                op,
+                right: other,
+            } = unnested(expr)
+            else {
+                continue;
+            };
+            match op {
+                BinaryOperator::And => open.extend([&**one, &**other]),
+                BinaryOperator::Eq => {
+                    let column = |expr: &Expr| column_in(self.spreads.resolved, scope, expr);
+                    let (Some(one), Some(other)) = (column(one), column(other)) else {
+                        continue;
+                    };
+                    let ties = |l: ColumnRef, r: ColumnRef| left.linked.contains(&l) && right.linked.contains(&r);
+                    tied |= (ties(one, other) || ties(other, one)) && self.spreads.comparable(one, other);
+                }
+                _ => {}
+            }
+        }
+        match tied && left.keyspace == right.keyspace {
+            // either side's key may be NULL now
+            true => Ok(Part::Keyed(vec![Group {
+                keyspace: left.keyspace,
+                keys: Vec::new(),
+                linked: left.linked.into_iter().chain(right.linked).collect(),
+            }])),
+            false => Err(refused()),
         }
     }
 
