@@ -91,15 +91,24 @@ fn faults(name: &str, simulation: &Simulation) -> Vec<String> {
 fn regret_is_small_and_nothing_flaps() {
     let (mut with, mut without, mut lines) = (Vec::new(), Vec::new(), Vec::new());
     let mut is_fine = true;
-    for (name, trace) in traces() {
-        let simulation = simulated(&trace);
+    let traces = traces();
+    let simulations: Vec<(&str, Simulation)> = std::thread::scope(|scope| {
+        let running: Vec<_> = traces
+            .iter()
+            .map(|(name, trace)| (name.as_str(), scope.spawn(|| simulated(trace))))
+            .collect();
+        let done = running.into_iter();
+        done.map(|(name, simulation)| (name, simulation.join().unwrap()))
+            .collect()
+    });
+    for (name, simulation) in &simulations {
         let regret = simulation.regret(&simulation.rebalanced);
         let if_left = simulation.regret(&simulation.left_alone);
-        let faults = faults(&name, &simulation);
+        let faults = faults(name, simulation);
         is_fine &= faults.is_empty();
-        lines.push(format!("{}{}", line(&name, &simulation), faults.join("; ")));
+        lines.push(format!("{}{}", line(name, simulation), faults.join("; ")));
         // Noise has no regret, whatever is done: left out, so that it doesn't flatter the mean.
-        if name != "noise" {
+        if *name != "noise" {
             with.push(regret);
             without.push(if_left);
         }
