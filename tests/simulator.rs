@@ -216,6 +216,16 @@ fn reports_are_as_pinned() {
     }
 }
 
+/// The README shows what the command says.
+#[test]
+fn the_readme_shows_real_output() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let golden = std::fs::read_to_string(root.join("tests/golden/simulator/market.txt")).unwrap();
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let shown = format!("$ shardctl simulate traces/market.jsonl\n{golden}```\n");
+    assert!(readme.contains(&shown), "README.md shows something else than:\n{golden}");
+}
+
 #[test]
 fn more_load_names_what_gives_out_and_what_holds() {
     for factor in [2.0, 10.0] {
