@@ -16,6 +16,9 @@ use crate::topology::{BucketId, KeyspaceId, Place, ShardId, Token, Topology};
 /// As many sampled keys as telemetry keeps per keyspace.
 const SAMPLES_MAX: usize = 1024;
 
+/// After this time what a key carried counts e times less, as in telemetry's sketches of keys.
+const KEY_DECAY: Duration = Duration::from_secs(300);
+
 /// Busy seconds that one statement is taken to need: a trace holds busy time, not statements.
 const STATEMENT_SECONDS: f64 = 0.001;
 
@@ -32,8 +35,8 @@ pub(super) struct Replay<'t> {
     buckets: Vec<Vec<BucketWindows>>,
     /// by keyspace, by bucket
     bytes: Vec<Vec<u64>>,
-    /// by unit
-    keys: Vec<Ewma>,
+    /// by unit: busy seconds, those of the last minutes more
+    keys: Vec<f64>,
     ticks: usize,
 }
 
@@ -60,7 +63,7 @@ impl<'t> Replay<'t> {
             shards: vec![ShardWindows::default(); trace.topology.shards().len()],
             buckets: Vec::new(),
             bytes: Vec::new(),
-            keys: vec![Ewma::default(); trace.units.len()],
+            keys: vec![0.0; trace.units.len()],
             ticks: 0,
         };
         replay.adopt(trace.topology.clone());
@@ -126,7 +129,8 @@ impl<'t> Replay<'t> {
             .iter()
             .map(|buckets| vec![(0.0, 0.0); buckets.len()])
             .collect();
-        let mut keys = vec![0.0; self.keys.len()];
+        let keep = (-seconds / KEY_DECAY.as_secs_f64()).exp();
+        self.keys.iter_mut().for_each(|carried| *carried *= keep);
         for busy in &tick.busy {
             let unit = self.trace.units.get(busy.unit);
             let place = self.places.get(busy.unit).copied().flatten();
@@ -143,8 +147,8 @@ impl<'t> Replay<'t> {
                 *reads += busy.reads;
                 *writes += busy.writes;
             }
-            if let Some(key) = keys.get_mut(busy.unit) {
-                *key = busy.sum();
+            if let Some(carried) = self.keys.get_mut(busy.unit) {
+                *carried += busy.sum() * seconds;
             }
         }
         for (index, (windows, busy)) in self.shards.iter_mut().zip(&shards).enumerate() {
@@ -155,15 +159,29 @@ impl<'t> Replay<'t> {
             windows.reads.observe(rates.0 * seconds, interval);
             windows.writes.observe(rates.1 * seconds, interval);
         }
-        for (windows, rate) in self.keys.iter_mut().zip(&keys) {
-            windows.observe(rate * seconds, interval);
-        }
         self.ticks = self.ticks.saturating_add(1);
         if self.trace.units.iter().any(|unit| unit.since == self.ticks) {
             self.weigh();
         }
-        let utilisation = |(index, busy): (usize, &f64)| busy / self.capacity(index).max(f64::MIN_POSITIVE);
-        shards.iter().enumerate().map(utilisation).collect()
+        self.over_capacity(&shards)
+    }
+
+    /// Utilisation of each shard in a tick, with keys where they are; nothing is measured.
+    pub(super) fn utilisation(&self, tick: &Tick) -> Vec<f64> {
+        let mut shards = tick.unattributed.clone();
+        shards.resize(self.shards.len(), 0.0);
+        for busy in &tick.busy {
+            let place = self.places.get(busy.unit).copied().flatten();
+            if let Some(shard) = place.and_then(|place| shards.get_mut(place.shard.index())) {
+                *shard += busy.sum();
+            }
+        }
+        self.over_capacity(&shards)
+    }
+
+    fn over_capacity(&self, shards: &[f64]) -> Vec<f64> {
+        let over = |(index, busy): (usize, &f64)| busy / self.capacity(index).max(f64::MIN_POSITIVE);
+        shards.iter().enumerate().map(over).collect()
     }
 
     fn capacity(&self, shard: usize) -> f64 {
@@ -234,13 +252,12 @@ impl<'t> Replay<'t> {
             .zip(self.places.iter().zip(&self.tokens))
             .zip(&self.keys)
             .filter(|((unit, _), _)| unit.keyspace == keyspace && unit.since <= self.ticks)
-            .filter_map(|((unit, (place, token)), windows)| {
-                let weight = windows.windows().five_minutes;
+            .filter_map(|((unit, (place, token)), carried)| {
                 Some(Weighed {
                     unit,
                     token: *token,
                     place: (*place)?,
-                    weight,
+                    weight: *carried,
                 })
             })
             .filter(|key| key.weight > 0.0)
@@ -275,7 +292,7 @@ fn per_statement(busy: Windows) -> Windows {
     }
 }
 
-/// A key and its busy seconds per second over the minutes that telemetry's sketches of keys remember.
+/// A key and its busy seconds, those of the last minutes more.
 struct Weighed<'t> {
     unit: &'t Unit,
     token: Token,

@@ -128,10 +128,10 @@ pub fn scale(trace: &Trace, factor: f64, policy: &Policy) -> Result<Scaled, Scal
 
 /// The first shard above its capacity, with nothing moved; of several in the same tick, the highest.
 fn gives_out(trace: &Trace) -> Option<GivesOut> {
-    let mut replay = Replay::new(trace);
-    trace.ticks.iter().find_map(|tick| {
-        let at = replay.length();
-        let utilisation = replay.advance(tick, &[]);
+    let replay = Replay::new(trace);
+    (0_u32..).zip(&trace.ticks).find_map(|(number, tick)| {
+        let at = trace.interval.saturating_mul(number);
+        let utilisation = replay.utilisation(tick);
         let highest = utilisation.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
         let (index, highest) = highest.filter(|(_, highest)| **highest > 1.0)?;
         Some(GivesOut {

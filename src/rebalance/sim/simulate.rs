@@ -112,8 +112,8 @@ pub fn simulate(trace: &Trace, policy: &Policy) -> Result<Simulation, Simulation
     for tick in &trace.ticks {
         rebalanced.utilisation.push(run.tick(tick)?);
     }
-    let mut alone = Replay::new(trace);
-    let left_alone = trace.ticks.iter().map(|tick| alone.advance(tick, &[]));
+    let alone = Replay::new(trace);
+    let left_alone = trace.ticks.iter().map(|tick| alone.utilisation(tick));
     Ok(Simulation {
         threshold: policy.threshold,
         interval: trace.interval,

@@ -23,10 +23,10 @@ fn trace(kind: Kind) -> Trace {
 
 /// Every tick's highest utilisation, nothing moved.
 fn highest(trace: &Trace) -> Vec<f64> {
-    let mut replay = Replay::new(trace);
+    let replay = Replay::new(trace);
     let ticks = trace.ticks.iter();
     ticks
-        .map(|tick| replay.advance(tick, &[]).into_iter().fold(0.0, f64::max))
+        .map(|tick| replay.utilisation(tick).into_iter().fold(0.0, f64::max))
         .collect()
 }
 
