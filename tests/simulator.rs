@@ -223,7 +223,10 @@ fn the_readme_shows_real_output() {
     let golden = std::fs::read_to_string(root.join("tests/golden/simulator/market.txt")).unwrap();
     let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
     let shown = format!("$ shardctl simulate traces/market.jsonl\n{golden}```\n");
-    assert!(readme.contains(&shown), "README.md shows something else than:\n{golden}");
+    assert!(
+        readme.contains(&shown),
+        "README.md shows something else than:\n{golden}"
+    );
 }
 
 #[test]

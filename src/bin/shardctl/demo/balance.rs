@@ -76,7 +76,11 @@ impl Balance {
                 continue;
             }
             let whole = ask::run(client, &format!("SHOW PROPOSAL {id}")).await?;
-            let text = whole.rows.first().and_then(|row| whole.value(row, "text")).unwrap_or("");
+            let text = whole
+                .rows
+                .first()
+                .and_then(|row| whole.value(row, "text"))
+                .unwrap_or("");
             self.latest = text.lines().map(str::to_owned).collect();
             lines.extend(self.latest.iter().cloned());
         }

@@ -289,7 +289,10 @@ async fn watch(watched: &mut Watched, clock: Clock, voice: &mut Voice, invitatio
             continue;
         }
         let used = watched.balance.used(&watched.shards);
-        voice.say(&format!("{time}  {}  used: {used}", table::line(&span, &watched.shards, took)));
+        voice.say(&format!(
+            "{time}  {}  used: {used}",
+            table::line(&span, &watched.shards, took)
+        ));
         if !proposed.is_empty() {
             voice.say("");
             voice.say("the rebalancer proposes:");
@@ -324,7 +327,9 @@ fn picture(
         lines.push("the rebalancer judges once it has seen a minute of load".to_owned());
     } else {
         lines.push("the rebalancer proposes:".to_owned());
-        lines.extend(watched.balance.latest().iter().cloned());
+        // Up to its bars; the rest is for `shardctl proposals`.
+        let lead = watched.balance.latest().iter();
+        lines.extend(lead.take_while(|line| !line.starts_with("  step")).cloned());
     }
     // How to get in stands first in it: on a small terminal the rest is cut off.
     lines.extend(invitation.iter().filter(|line| !line.is_empty()).cloned());

@@ -11,7 +11,7 @@ pub(super) const DATABASE: &str = "trading";
 
 /// Busy seconds per second that a shard of the demo is said to have. Eight clients that wait for answers keep about five backends
 /// busy between them, on any machine; most of them on the shard of the major pairs, which is meant to be too small for that.
-const CAPACITY: u32 = 3;
+const CAPACITY: u32 = 2;
 
 /// When the time ranges end; the last has no end. What lies before the first belongs to the first.
 const QUARTERS: [&str; 3] = ["2026-04-01T00:00:00Z", "2026-07-01T00:00:00Z", "2026-10-01T00:00:00Z"];
