@@ -26,6 +26,7 @@ const PARSE_COMPLETE: &[u8] = b"1\0\0\0\x04";
 const BIND_COMPLETE: &[u8] = b"2\0\0\0\x04";
 
 /// The usual answer, as it lies in a backend's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Answer {
     /// where RowDescription lies, if there is one
     columns: Option<(usize, usize)>,
@@ -381,22 +382,37 @@ mod tests {
     /// A RowDescription without columns, two rows without values, a tag, ReadyForQuery.
     const USUAL: &[u8] = b"T\0\0\0\x06\0\0D\0\0\0\x06\0\0D\0\0\0\x06\0\0C\0\0\0\x0dSELECT 2\0Z\0\0\0\x05I";
 
-    fn read(input: &[u8], asked: Columns) -> Option<(Option<(usize, usize)>, usize, u8, u64)> {
-        read_result(input, input, asked).map(|answer| (answer.columns, answer.ready, answer.status, answer.rows))
+    fn read(input: &[u8], asked: Columns) -> Option<Answer> {
+        read_result(input, input, asked)
+    }
+
+    fn answer(columns: Option<(usize, usize)>, ready: usize, status: u8, rows: u64) -> Answer {
+        Answer {
+            columns,
+            ready,
+            status,
+            rows,
+        }
     }
 
     #[test]
     fn the_usual_answer_is_read_when_it_is_whole() {
         let ready = USUAL.len() - 6;
         for asked in [Columns::Asked, Columns::Perhaps] {
-            assert_eq!(read(USUAL, asked), Some((Some((0, 7)), ready, b'I', 2)));
+            assert_eq!(read(USUAL, asked), Some(answer(Some((0, 7)), ready, b'I', 2)));
         }
         for cut in 0..USUAL.len() {
             assert_eq!(read(&USUAL[..cut], Columns::Perhaps), None, "cut at {cut}");
         }
-        assert_eq!(read(&USUAL[7..], Columns::Unasked), Some((None, ready - 7, b'I', 2)));
+        assert_eq!(
+            read(&USUAL[7..], Columns::Unasked),
+            Some(answer(None, ready - 7, b'I', 2))
+        );
         let no_rows = b"n\0\0\0\x04C\0\0\0\x0fINSERT 0 3\0Z\0\0\0\x05T";
-        assert_eq!(read(no_rows, Columns::Asked), Some((None, no_rows.len() - 6, b'T', 3)));
+        assert_eq!(
+            read(no_rows, Columns::Asked),
+            Some(answer(None, no_rows.len() - 6, b'T', 3))
+        );
     }
 
     #[test]
