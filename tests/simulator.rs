@@ -28,6 +28,7 @@ fn traces() -> Vec<(String, Trace)> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
     files.sort();
     let name = |file: &Path| file.file_stem().unwrap().to_string_lossy().into_owned();
     let read = |file: &PathBuf| Trace::parse(&std::fs::read_to_string(file).unwrap());
@@ -223,7 +224,10 @@ fn the_readme_shows_real_output() {
     let golden = std::fs::read_to_string(root.join("tests/golden/simulator/market.txt")).unwrap();
     let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
     let shown = format!("$ shardctl simulate traces/market.jsonl\n{golden}```\n");
-    assert!(readme.contains(&shown), "README.md shows something else than:\n{golden}");
+    assert!(
+        readme.contains(&shown),
+        "README.md shows something else than:\n{golden}"
+    );
 }
 
 #[test]
