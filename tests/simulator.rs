@@ -217,6 +217,24 @@ fn reports_are_as_pinned() {
     }
 }
 
+/// A minute of the demo, as `shardctl record` wrote it from the proxy: its hot category is found.
+#[test]
+fn the_recorded_demo_names_its_hot_category() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("traces/recorded/demo.jsonl");
+    let trace = Trace::parse(&std::fs::read_to_string(file).unwrap()).unwrap();
+    assert!(
+        trace.units.iter().any(|unit| unit.bytes > 0),
+        "sizes were not known yet"
+    );
+    let simulation = simulated(&trace);
+    let first = simulation
+        .moves
+        .first()
+        .unwrap_or_else(|| panic!("{}", simulation.to_text()));
+    assert!(first.proposal.reason.contains("fx_major"), "{}", first.proposal.reason);
+    assert_eq!(first.proposal.from, "s0");
+}
+
 /// The README shows what the command says.
 #[test]
 fn the_readme_shows_real_output() {
