@@ -212,6 +212,20 @@ async fn a_script_gets_plain_lines_and_exit_code_0() {
     }
 }
 
+/// Bounded by the demo's own time, so that a proposal that never comes is a failure and not a hang.
+#[tokio::test]
+async fn the_rebalancer_names_the_cause_of_the_overload() {
+    let mut demo = Demo::start("advice", &["--duration", "3m"]);
+    assert!(demo.hear("proposal ").await, "{}", demo.text());
+    assert!(demo.hear("  rollback").await, "{}", demo.text());
+    let said = demo.said.iter().skip_while(|line| !line.starts_with("proposal "));
+    let told: Vec<&str> = said.map(String::as_str).collect();
+    let reason = told.join(" ");
+    assert!(reason.contains("fx_major (keyspace instrument) is "), "{reason}");
+    assert!(told.iter().any(|line| line.contains("from s0 to")), "{reason}");
+    demo.stop().await;
+}
+
 #[tokio::test]
 async fn a_killed_demo_leaves_nothing_either() {
     let mut demo = Demo::start("killed", &["--shards", "1", "--no-load"]);

@@ -439,8 +439,7 @@ fn the_house_is_in_order() {
 
 /// A house with one more file.
 fn with(path: &str, text: &str) -> Vec<String> {
-    let library =
-        "//! x\npub mod value;\npub mod wire;\npub mod sql;\npub mod telemetry;\npub mod backend;\npub mod session;\n";
+    let library = "//! x\npub mod value;\npub mod wire;\npub mod sql;\npub mod telemetry;\npub mod rebalance;\npub mod backend;\npub mod session;\n";
     let door = |room: &str, text: &str| File {
         path: Path::new(room).join("mod.rs"),
         text: text.to_owned(),

@@ -47,7 +47,9 @@ pub(crate) fn settle(relative: &str, cases: &[Case], answers: &[String]) {
 /// An empty line parts cases, so one of an answer is written otherwise.
 fn without_empty_lines(answer: &str) -> String {
     let lines = answer.trim_end().lines();
-    let lines: Vec<&str> = lines.map(|line| if line.is_empty() { "⏎" } else { line }).collect();
+    let lines: Vec<&str> = lines
+        .map(|line| if line.is_empty() { "(blank)" } else { line })
+        .collect();
     lines.join("\n")
 }
 

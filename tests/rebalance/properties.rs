@@ -290,7 +290,7 @@ fn a_spike_of_fifteen_seconds_is_waited_out() {
                 0.3
             };
             for (window, length) in windows.iter_mut().zip(lengths) {
-                *window += (load - *window) * (1.0 - (-1.0 / length as f64).exp());
+                *window += (load - *window) * (1.0 - (-1.0_f64 / length).exp());
             }
             let at = Moment(NOON.0 + second * 1_000);
             let mut snapshot = world.snapshot(at);

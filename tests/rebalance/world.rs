@@ -249,7 +249,10 @@ pub(crate) fn range(name: &str, key_type: KeyType, ranges: &[(&str, &str)]) -> D
     keyspace(name, key_type, DeclaredStrategy::Range { ranges })
 }
 
-pub(crate) fn category(name: &str, categories: &[(&str, &[&str], &[(&str, &str)])]) -> DeclaredKeyspace {
+/// A category, its shards and the labels that they must have.
+pub(crate) type Listed<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a str)]);
+
+pub(crate) fn category(name: &str, categories: &[Listed<'_>]) -> DeclaredKeyspace {
     let categories = categories.iter().map(|(name, shards, labels)| DeclaredCategory {
         name: (*name).to_owned(),
         shards: shards.iter().map(|shard| (*shard).to_owned()).collect(),

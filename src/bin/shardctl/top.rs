@@ -55,10 +55,13 @@ pub(crate) async fn run(arguments: &Arguments, options: &TopOptions) -> Result<(
         .ok()
         .filter(|interval| *interval >= Duration::from_millis(100))
         .ok_or_else(|| Failure::new("--interval must be at least 0.1 seconds"))?;
-    let is_live = arguments.output == Output::Table && std::io::stdout().is_terminal();
+    let screen = match arguments.output == Output::Table && std::io::stdout().is_terminal() {
+        true => Screen::Terminal,
+        false => Screen::Lines,
+    };
     let client = ask::connect(arguments).await?;
-    let mut left = options.count.or((!is_live).then_some(1));
-    let terminal = is_live.then(Raw::enter).flatten();
+    let mut left = options.count.or((screen == Screen::Lines).then_some(1));
+    let terminal = (screen == Screen::Terminal).then(Raw::enter).flatten();
     let mut pressed = Pressed::of(terminal.as_ref());
     let mut sort = options.sort;
     loop {
@@ -71,14 +74,14 @@ pub(crate) async fn run(arguments: &Arguments, options: &TopOptions) -> Result<(
                 let keys = keys(&client, options).await?;
                 let view = View {
                     sort,
-                    buckets: options.rows.unwrap_or_else(|| fitting(is_live, &load)),
+                    buckets: options.rows.unwrap_or_else(|| fitting(screen, &load)),
                     style: Style::of_stdout(),
                 };
                 frame(&load, keys.as_ref(), view)
             }
         };
-        draw(is_live, &text)?;
-        if !is_live && left != Some(1) && arguments.output == Output::Table {
+        draw(screen, &text)?;
+        if screen == Screen::Lines && left != Some(1) && arguments.output == Output::Table {
             crate::write("\n")?; // frames apart
         }
         left = left.map(|left| left.saturating_sub(1));
@@ -101,16 +104,24 @@ async fn keys(client: &ControlClient, options: &TopOptions) -> Result<Option<Ans
     keys.map(Some).map_err(|error| Failure::from_control(&error))
 }
 
-fn draw(is_live: bool, text: &str) -> Result<(), Failure> {
-    if !is_live {
-        return crate::write(text);
+/// Where frames go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Screen {
+    /// one over the other
+    Terminal,
+    /// one after the other
+    Lines,
+}
+
+fn draw(screen: Screen, text: &str) -> Result<(), Failure> {
+    match screen {
+        Screen::Lines => crate::write(text),
+        Screen::Terminal => crate::write(&format!("{CLEAR}{text}")),
     }
-    // Between raw lines the cursor goes down, not back.
-    crate::write(&format!("{CLEAR}{}", text.replace('\n', "\r\n")))
 }
 
 /// Buckets that fit a terminal besides the rest.
-fn fitting(is_live: bool, load: &Answer) -> usize {
+fn fitting(screen: Screen, load: &Answer) -> usize {
     let others = load
         .rows
         .iter()
@@ -118,7 +129,7 @@ fn fitting(is_live: bool, load: &Answer) -> usize {
         .count();
     let size = termios::tcgetwinsize(std::io::stdout());
     match size {
-        Ok(size) if is_live && size.ws_row > 0 => {
+        Ok(size) if screen == Screen::Terminal && size.ws_row > 0 => {
             let taken = others.saturating_add(OTHER_LINES);
             usize::from(size.ws_row).saturating_sub(taken).max(1)
         }

@@ -17,6 +17,7 @@ mod suggestions;
 mod tally;
 mod workload;
 mod table;
+mod adviser;
 mod voice;
 mod signals;
 mod run;

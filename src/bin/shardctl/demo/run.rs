@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use shardgate::clock::Clock;
 use tokio::task::JoinSet;
 
+use super::adviser::Adviser;
 use super::directory::Directory;
 use super::load;
 use super::options::DemoOptions;
@@ -201,7 +202,8 @@ async fn show(options: &DemoOptions, stage: &mut Stage, clusters: &Clusters, voi
     for number in 0..CLIENTS {
         clients.spawn(Box::pin(workload::client(market.clone(), number)));
     }
-    let picture = Box::pin(watch(watched, stage.clock, voice, &invitation));
+    let admin = format!("postgres://{APP_ROLE}@{}/shardgate", proxy.address);
+    let picture = Box::pin(watch(watched, stage.clock, voice, (&invitation, Adviser::new(admin))));
     let outcome = until_over(options.duration, &mut proxy, picture).await;
     clients.shutdown().await;
     outcome
@@ -249,7 +251,7 @@ fn invitation(proxy: &Proxy, shards: usize) -> Vec<String> {
     }
     lines.push(String::new());
     lines.push(format!(
-        "  shardctl --url postgres://{APP_ROLE}@{}/shardgate buckets instrument",
+        "  shardctl --url postgres://{APP_ROLE}@{}/shardgate proposals",
         proxy.address
     ));
     lines.push(format!("  http://{}/metrics", proxy.http));
@@ -257,12 +259,13 @@ fn invitation(proxy: &Proxy, shards: usize) -> Vec<String> {
     lines
 }
 
-/// The picture of the workload, for ever.
-async fn watch(watched: &Watched, clock: Clock, voice: &mut Voice, invitation: &[String]) {
+/// The picture of the workload, for ever, and what the rebalancer says to it.
+async fn watch(watched: &Watched, clock: Clock, voice: &mut Voice, (invitation, mut adviser): (&[String], Adviser)) {
     let every = if voice.is_live() { FRAME } else { LINE };
     let mut last = clock.now();
     loop {
         tokio::time::sleep(every).await;
+        let is_new = adviser.look().await;
         let now = clock.now();
         let took = now.saturating_duration_since(last);
         last = now;
@@ -270,20 +273,22 @@ async fn watch(watched: &Watched, clock: Clock, voice: &mut Voice, invitation: &
         let seconds = now.saturating_duration_since(watched.since).as_secs();
         let time = format!("{:02}:{:02}", seconds / 60, seconds % 60);
         if voice.is_live() {
-            voice.draw(&picture(watched, &span, took, &time, invitation));
+            // Up to its bars; the rest is for `shardctl proposals`.
+            let advice = adviser.lines().iter().take_while(|line| !line.starts_with("  step"));
+            let below: Vec<String> = advice.chain(invitation).cloned().collect();
+            voice.draw(&picture(watched, &span, took, &time, &below));
         } else {
             voice.say(&format!("{time}  {}", table::line(&span, &watched.shards, took)));
+            if is_new {
+                voice.say("");
+                adviser.lines().iter().for_each(|line| voice.say(line));
+                voice.say("");
+            }
         }
     }
 }
 
-fn picture(
-    watched: &Watched,
-    span: &super::tally::Span,
-    took: Duration,
-    time: &str,
-    invitation: &[String],
-) -> Vec<String> {
+fn picture(watched: &Watched, span: &super::tally::Span, took: Duration, time: &str, below: &[String]) -> Vec<String> {
     let mut lines = vec![
         format!("Shardgate demo  {time}  {CLIENTS} clients, mostly in major pairs; Ctrl-C ends it"),
         String::new(),
@@ -294,7 +299,7 @@ fn picture(
         Some(error) => format!("{} errors, the last: {error}", table::grouped(all.errors)),
         None => "no errors".to_owned(),
     });
-    // How to get in stands first in it: on a small terminal the rest is cut off.
-    lines.extend(invitation.iter().filter(|line| !line.is_empty()).cloned());
+    // What is proposed, then how to get in: on a small terminal the rest is cut off.
+    lines.extend(below.iter().filter(|line| !line.is_empty()).cloned());
     lines
 }

@@ -9,6 +9,10 @@ pub(super) const APP_ROLE: &str = "app";
 /// The database, on the shards and for clients.
 pub(super) const DATABASE: &str = "trading";
 
+/// Backends that a server can keep busy. A small machine shared by all of them, and a workload that passes it on the shard of
+/// the major pairs.
+const CAPACITY: u32 = 2;
+
 /// When the time ranges end; the last has no end. What lies before the first belongs to the first.
 const QUARTERS: [&str; 3] = ["2026-04-01T00:00:00Z", "2026-07-01T00:00:00Z", "2026-10-01T00:00:00Z"];
 
@@ -21,7 +25,7 @@ pub(super) fn text(shard_ports: &[u16], port: u16, http: u16) -> String {
         // Writing to a String can't fail.
         writeln!(
             shards,
-            "  - {{name: s{index}, primary: \"postgres://{CONTROL_ROLE}@127.0.0.1:{shard_port}/{DATABASE}\"}}"
+            "  - {{name: s{index}, primary: \"postgres://{CONTROL_ROLE}@127.0.0.1:{shard_port}/{DATABASE}\", capacity: {CAPACITY}}}"
         )
         .ok();
     }
@@ -44,6 +48,7 @@ pub(super) fn text(shard_ports: &[u16], port: u16, http: u16) -> String {
          auth: {{method: trust}}\n\
          database: {DATABASE}\n\
          home: s0\n\
+         rebalancer: {{policy: propose}}\n\
          shards:\n{shards}\
          keyspaces:\n\
          \x20 user: {{strategy: hash, type: bigint, buckets: 1024}}\n\
