@@ -1,12 +1,7 @@
 //! The traces of the repository through the rebalancer: regret, no flapping, reports as pinned.
 //!
 //! `UPDATE_GOLDEN=1` rewrites the reports in `tests/golden/simulator`; read the diff.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "helpers of tests fail loudly"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail loudly")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
