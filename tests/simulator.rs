@@ -1,12 +1,7 @@
 //! The traces of the repository through the rebalancer: regret, no flapping, reports as pinned.
 //!
 //! `UPDATE_GOLDEN=1` rewrites the reports in `tests/golden/simulator`; read the diff.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "helpers of tests fail loudly"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail loudly")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -28,6 +23,7 @@ fn traces() -> Vec<(String, Trace)> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
     files.sort();
     let name = |file: &Path| file.file_stem().unwrap().to_string_lossy().into_owned();
     let read = |file: &PathBuf| Trace::parse(&std::fs::read_to_string(file).unwrap());
@@ -214,6 +210,24 @@ fn reports_are_as_pinned() {
     for name in ["market", "noise", "hot-key"] {
         pinned(name, &simulated(&trace(name)).to_text());
     }
+}
+
+/// A minute of the demo, as `shardctl record` wrote it from the proxy: its hot category is found.
+#[test]
+fn the_recorded_demo_names_its_hot_category() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("traces/recorded/demo.jsonl");
+    let trace = Trace::parse(&std::fs::read_to_string(file).unwrap()).unwrap();
+    assert!(
+        trace.units.iter().any(|unit| unit.bytes > 0),
+        "sizes were not known yet"
+    );
+    let simulation = simulated(&trace);
+    let first = simulation
+        .moves
+        .first()
+        .unwrap_or_else(|| panic!("{}", simulation.to_text()));
+    assert!(first.proposal.reason.contains("fx_major"), "{}", first.proposal.reason);
+    assert_eq!(first.proposal.from, "s0");
 }
 
 /// The README shows what the command says.

@@ -102,6 +102,13 @@ fn market_open() {
     );
     assert_eq!(judgement.proposals.len(), 1);
     assert!(judgement.proposals[0].reason.starts_with("fx_major"));
+    // The document that explains it shows this very one.
+    let explained = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/rebalancing.md")).unwrap();
+    let shown = judgement.proposals[0].to_text("1");
+    assert!(
+        explained.contains(shown.trim_end()),
+        "docs/rebalancing.md shows another than\n{shown}"
+    );
     // The document that the admin database's goldens show.
     let document = format!("{}\n", judgement.proposals[0].to_json().unwrap());
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/admin/proposal.json");

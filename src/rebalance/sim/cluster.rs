@@ -44,7 +44,7 @@ pub(super) struct Part {
 pub(super) fn make(kind: Kind, settled: &Settled, dice: &mut Dice) -> Result<Cluster, TraceFault> {
     match kind {
         Kind::Zipf => users(settled, 0.9, dice),
-        Kind::Growth => users(settled, 0.8, dice),
+        Kind::Growth => users(settled, 0.9, dice),
         Kind::Noise => users(settled, 0.5, dice),
         Kind::FlashCrowd | Kind::MovingHotSpot => {
             users(settled, 0.5, dice).map(|cluster| with_crowds(cluster, settled))

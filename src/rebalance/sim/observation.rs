@@ -128,6 +128,8 @@ fn keys(load: &KeyspaceLoad, topology: &Topology) -> Vec<ObservedKey> {
         .iter()
         .map(|bucket| BucketLoad::busy(bucket).five_minutes)
         .sum();
+    // In the samples' own measure, so that both can be laid side by side.
+    let sampled: f64 = load.samples.iter().map(|sampled| sampled.weight).sum();
     let heavy = load.heavy.iter().map(|heavy| ObservedKey {
         keyspace: load.keyspace.index(),
         bucket: heavy.bucket.index(),
@@ -135,7 +137,7 @@ fn keys(load: &KeyspaceLoad, topology: &Topology) -> Vec<ObservedKey> {
         category: category(keyspace, heavy.bucket),
         // What is certain: the rest is others' for all that is known.
         own: Some((heavy.share - heavy.error).max(0.0) * busy),
-        weight: heavy.share,
+        weight: heavy.share * sampled,
     });
     let others = load
         .samples

@@ -3,9 +3,9 @@
 //! Why averages are undone: a proxy tells rates as moving averages, and replaying averages through averages would blunt
 //! every wave. An average over 10 s that was `a` and is `b` after `t` seconds had the mean `(b - k a) / (1 - k)` between,
 //! with `k = exp(-t/10)`. Where noise makes that negative, the debt is kept and paid by what comes next.
-//! Which keys: heavy ones are units of their own; what else a bucket had is laid on its sampled keys. A bucket stands for at
-//! most [`SAMPLES_PER_BUCKET`] of these; later ones are laid on the nearest by token. Load of a bucket of which no key is
-//! known counts for its shard alone.
+//! Which keys: heavy ones are units of their own; what else a bucket had is laid on its sampled keys. A bucket has as many of
+//! these as its part of its keyspace's load is worth, so that thousands of quiet buckets don't make a large file; further
+//! ones are laid on the nearest by token. Load of a bucket of which no key is known counts for its shard alone.
 //! Holds: busy time is neither made nor lost; units lie in the topology that the recording began with.
 
 use std::collections::BTreeMap;
@@ -19,8 +19,14 @@ use crate::telemetry::{Moment, WINDOW_LENGTHS};
 use crate::topology::{BucketId, KeyspaceId, Topology};
 use crate::value::Key;
 
-/// Sampled keys that stand for the rest of a bucket.
-const SAMPLES_PER_BUCKET: usize = 16;
+/// Sampled keys that a whole keyspace is worth; a bucket has its part of them, one at least.
+const SAMPLES_PER_KEYSPACE: f64 = 256.0;
+
+/// The most that stand for one bucket.
+const SAMPLES_PER_BUCKET: usize = 64;
+
+/// A key that surely carries this part of its keyspace's load is a unit of its own.
+const HEAVY_LEAST: f64 = 0.005;
 
 /// Keyspace and bucket, by index.
 type Bucket = (usize, usize);
@@ -224,17 +230,28 @@ fn shares(
     topology: &Topology,
 ) -> Shares {
     let mut busy: BTreeMap<Bucket, f64> = BTreeMap::new();
+    let mut all: BTreeMap<usize, f64> = BTreeMap::new();
     for bucket in &observation.buckets {
-        busy.insert((bucket.keyspace, bucket.bucket), bucket.reads + bucket.writes);
+        let rate = bucket.reads + bucket.writes;
+        busy.insert((bucket.keyspace, bucket.bucket), rate);
+        *all.entry(bucket.keyspace).or_default() += rate;
     }
     let mut shares = Shares::new();
     let mut sampled: BTreeMap<Bucket, BTreeMap<usize, f64>> = BTreeMap::new();
     for key in &observation.keys {
         let bucket = (key.keyspace, key.bucket);
-        let Some(unit) = unit_of(trace, units, key, topology) else {
+        let all = all.get(&key.keyspace).copied().unwrap_or(0.0).max(f64::MIN_POSITIVE);
+        let own = key.own.filter(|own| *own >= HEAVY_LEAST * all);
+        let part = busy.get(&bucket).copied().unwrap_or(0.0) / all;
+        let room = match own {
+            Some(_) => usize::MAX,
+            // The cast saturates.
+            None => ((part * SAMPLES_PER_KEYSPACE) as usize).clamp(1, SAMPLES_PER_BUCKET),
+        };
+        let Some(unit) = unit_of(trace, units, (key, room), topology) else {
             continue;
         };
-        match key.own {
+        match own {
             Some(own) => *shares.entry(bucket).or_default().entry(unit).or_default() += own,
             None => *sampled.entry(bucket).or_default().entry(unit).or_default() += key.weight,
         }
@@ -251,11 +268,11 @@ fn shares(
     shares
 }
 
-/// The unit of a key; a sampled key of a bucket that has enough of them is laid on the nearest.
+/// The unit of a key; where its bucket has no room for more, the nearest of those that it has.
 fn unit_of(
     trace: &mut Trace,
     units: &mut BTreeMap<(usize, String), usize>,
-    observed: &ObservedKey,
+    (observed, room): (&ObservedKey, usize),
     topology: &Topology,
 ) -> Option<usize> {
     let name = (observed.keyspace, observed.key.clone());
@@ -275,7 +292,7 @@ fn unit_of(
     let place = unit.place(topology)?;
     let there = |other: &Unit| other.keyspace == keyspace && other.place(topology) == Some(place);
     let neighbours = trace.units.iter().enumerate().filter(|(_, other)| there(other));
-    let is_full = observed.own.is_none() && neighbours.clone().count() >= SAMPLES_PER_BUCKET;
+    let is_full = neighbours.clone().count() >= room;
     if is_full || trace.units.len() >= TRACE_UNITS_MAX {
         let token = unit.key.hash();
         let nearest = neighbours.min_by_key(|(_, other)| other.key.hash().abs_diff(token));

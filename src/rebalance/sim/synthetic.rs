@@ -134,7 +134,7 @@ impl Synthetic {
             load: self.load.unwrap_or(match self.kind {
                 Kind::Zipf => 0.6,
                 Kind::Market | Kind::TwoHotCategories => 0.3,
-                Kind::Growth => 0.35,
+                Kind::Growth => 0.3,
                 Kind::Noise => 0.47,
                 Kind::FlashCrowd | Kind::Diurnal | Kind::MovingHotSpot | Kind::HotKey => 0.4,
                 Kind::SkewedRanges => 0.45,
@@ -210,7 +210,7 @@ fn tick(kind: Kind, settled: &Settled, cluster: &Cluster, number: usize, dice: &
 fn level(kind: Kind, settled: &Settled, minute: f64) -> f64 {
     let part = minute / settled.minutes as f64;
     match kind {
-        Kind::Growth => settled.load + (0.66 - settled.load).max(0.0) * (part * 1.6).min(1.0),
+        Kind::Growth => settled.load + (0.62 - settled.load).max(0.0) * (part * 1.6).min(1.0),
         // One wave, lowest at the begin and at the end; a parabola, since a sine's last bit differs between machines.
         Kind::Diurnal => settled.load * (0.6 + 3.6 * part * (1.0 - part)),
         Kind::Zipf
