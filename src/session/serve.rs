@@ -678,7 +678,7 @@ mod tests {
     #[test]
     fn a_session_is_small() {
         let (session, future) = (size_of::<Session>(), size(Session::run));
-        assert!(session <= 1_800, "a session takes {session} bytes");
+        assert!(session <= 2_000, "a session takes {session} bytes");
         assert!(future <= 2_000, "its future takes {future} bytes");
     }
 }
