@@ -28,9 +28,9 @@ const LOCK: &str = "SELECT CASE WHEN EXISTS (SELECT FROM pg_locks WHERE locktype
     AND objid = 2 AND objsubid = 2 AND granted AND pid = pg_backend_pid()) THEN true \
     ELSE pg_try_advisory_lock(1936159079, 2) END";
 
-/// The tables, for the store's creation.
-pub(super) const TABLES: &str = "CREATE TABLE IF NOT EXISTS shardgate.proposal (id bigint GENERATED ALWAYS AS IDENTITY \
-    PRIMARY KEY, identity text COLLATE \"C\" NOT NULL, shard text COLLATE \"C\" NOT NULL, state text NOT NULL \
+/// The tables, for the store's creation. No sequence gives the ids: clients that list sequences would see it.
+pub(super) const TABLES: &str = "CREATE TABLE IF NOT EXISTS shardgate.proposal (id bigint PRIMARY KEY, \
+    identity text COLLATE \"C\" NOT NULL, shard text COLLATE \"C\" NOT NULL, state text NOT NULL \
     CHECK (state IN ('open', 'expired', 'cleared', 'superseded')), created_at timestamptz NOT NULL DEFAULT now(), \
     renewed_at timestamptz NOT NULL DEFAULT now(), expires_at timestamptz NOT NULL, ended_at timestamptz, \
     document text NOT NULL); \
@@ -101,7 +101,9 @@ pub(super) async fn keep(
     let end = |state: &str, which: &str| {
         format!("UPDATE shardgate.proposal SET state = '{state}', ended_at = now() WHERE state = 'open' AND {which}; ")
     };
-    let mut sql = "SET LOCAL lock_timeout = '1s'; ".to_owned();
+    // One writer at a time: the next id is one above the highest, and the row that has that is kept.
+    let mut sql =
+        "SET LOCAL lock_timeout = '1s'; LOCK TABLE shardgate.proposal IN SHARE ROW EXCLUSIVE MODE; ".to_owned();
     sql.push_str(&end("expired", "expires_at <= now()"));
     if others == Others::End {
         let shards: Vec<String> = overloaded.iter().map(|shard| literal(shard)).collect();
@@ -121,7 +123,8 @@ pub(super) async fn keep(
         sql.push_str(&upsert(proposal)?);
     }
     sql.push_str(&format!(
-        "DELETE FROM shardgate.proposal WHERE state <> 'open' AND ended_at < now() - {KEPT}; "
+        "DELETE FROM shardgate.proposal WHERE state <> 'open' AND ended_at < now() - {KEPT} \
+         AND id < (SELECT max(id) FROM shardgate.proposal); "
     ));
     let findings =
         serde_json::to_string(&judgement.findings).map_err(|_| Error::Bug("findings can't be written as JSON"))?;
@@ -142,8 +145,9 @@ fn upsert(proposal: &Proposal) -> Result<String, Error> {
         .expires_ms
         .saturating_sub(proposal.created_ms.max(proposal.judged_ms));
     Ok(format!(
-        "INSERT INTO shardgate.proposal (identity, shard, state, expires_at, document) \
-         VALUES ({}, {}, 'open', now() + {lasts} * interval '1 millisecond', {}) \
+        "INSERT INTO shardgate.proposal (id, identity, shard, state, expires_at, document) \
+         VALUES ((SELECT coalesce(max(id), 0) + 1 FROM shardgate.proposal), {}, {}, 'open', \
+         now() + {lasts} * interval '1 millisecond', {}) \
          ON CONFLICT (identity) WHERE state = 'open' DO UPDATE SET renewed_at = now(), \
          expires_at = excluded.expires_at, document = excluded.document; ",
         literal(&proposal.identity),

@@ -53,6 +53,10 @@ impl Session {
         if self.directives.is_empty() && self.current().says_nothing_of_ours() {
             return Ok(None);
         }
+        Box::pin(self.shard_by_hand(snapshot)).await
+    }
+
+    async fn shard_by_hand(&mut self, snapshot: &Arc<Snapshot>) -> Result<Option<ShardId>, Stop> {
         let written = |name: &str| directive(&self.directives, name).filter(|value| !value.is_empty());
         let set = |name: &str| self.current().get(name).filter(|value| !value.is_empty());
         // what a comment says goes before the session's settings

@@ -334,7 +334,7 @@ impl Session {
     async fn set(&mut self, set: &Set, text: &[u8]) -> Result<(), Stop> {
         if set.name.starts_with("shardgate.") {
             let value = self.current().with_set(set)?.get(&set.name).map(str::to_owned);
-            self.check_hand(&set.name, &value.unwrap_or_default()).await?;
+            Box::pin(self.check_hand(&set.name, &value.unwrap_or_default())).await?;
             self.set_ours(set)?;
             self.complete(b"SET");
             return Ok(());
@@ -745,7 +745,7 @@ impl Session {
     ) -> Result<(), Stop> {
         let name = match &command {
             Command::Fetch(fetch) => {
-                if let Some(done) = self.fetch_fan(fetch).await {
+                if let Some(done) = Box::pin(self.fetch_fan(fetch)).await {
                     return done;
                 }
                 fetch.name.clone()

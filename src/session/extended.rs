@@ -1118,7 +1118,7 @@ impl Session {
                 if self.failed {
                     return Err(Failure::AlreadyAnswered.into());
                 }
-                self.explain_fan(&plan, &parameters, Via::Extended).await
+                Box::pin(self.explain_fan(&plan, &parameters, Via::Extended)).await
             }
             Place::Writes { plan, parameters } => {
                 let (plan, parameters) = (Arc::clone(plan), parameters.clone());
