@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use shardgate::merge::{Merger, Next, settle, shard_formats};
-use shardgate::plan::{Ask, Facts, FanOut, Parameters, Plan, Request, Snapshot, Verdict, Work};
+use shardgate::plan::{Ask, Facts, FanOut, Finish, Parameters, Plan, Request, Snapshot, Verdict, Work};
 use shardgate::value::{Format, Oid};
 use shardgate::wire::{DataRow, ParameterDescription, RowDescription};
 
@@ -216,8 +216,52 @@ impl World {
         panic!("the planner asks for ever: {}", case.sql);
     }
 
-    /// Runs the shards' text everywhere and merges.
+    /// Runs the shards' text everywhere, merges, and has one shard compute what is left to compute.
     fn fan_out(&self, fan_out: &FanOut, case: &Case, formats: &[Format]) -> Result<Merged, Failure> {
+        match &fan_out.finish {
+            None => self.merge(fan_out, case, formats),
+            Some(finish) => {
+                let merged = self.merge(fan_out, case, &[Format::Text])?;
+                self.finish(fan_out, finish, case, &merged, formats)
+            }
+        }
+    }
+
+    /// The merged groups go to a shard as parameters, as `execute` sends them (there in binary).
+    fn finish(
+        &self,
+        fan_out: &FanOut,
+        finish: &Finish,
+        case: &Case,
+        merged: &Merged,
+        formats: &[Format],
+    ) -> Result<Merged, Failure> {
+        let mut values = case.values();
+        let mut types = fan_out.parameter_types.clone();
+        types.resize(values.len(), Oid(0));
+        let mut text = finish.before_rows.clone();
+        for (at, row) in merged.rows.iter().enumerate() {
+            let row = DataRow::parse(row).unwrap();
+            let before = values.len();
+            values.extend(row.values.map(|value| value.map(<[u8]>::to_vec)));
+            assert_eq!(values.len() - before, finish.columns, "width of a merged row");
+            types.extend(merged.types.iter());
+            let numbers: Vec<String> = (before + 1..=values.len()).map(|number| format!("${number}")).collect();
+            let lead = if at == 0 { " UNION ALL VALUES " } else { ", " };
+            text.extend_from_slice(format!("{lead}({})", numbers.join(", ")).as_bytes());
+        }
+        text.extend_from_slice(&finish.behind_rows);
+        let mut shard = self.shards[fan_out.shards[0].index()].borrow_mut();
+        let own = shard.describe(&finish.client_text, &fan_out.parameter_types)?;
+        let answer = Merged::from(shard.run(&text, &types, &values, formats)?);
+        let own = columns(&own.columns);
+        let of = |columns: &[(String, Oid, i32)]| columns.iter().map(|(_, oid, _)| *oid).collect::<Vec<_>>();
+        assert_eq!(of(&own), of(&answer.columns), "types that the text itself has");
+        Ok(Merged { columns: own, ..answer })
+    }
+
+    /// Runs the shards' text everywhere and merges.
+    fn merge(&self, fan_out: &FanOut, case: &Case, formats: &[Format]) -> Result<Merged, Failure> {
         let shard_formats = shard_formats(&fan_out.merge, formats);
         let mut answers = Vec::new();
         for shard in &fan_out.shards {
@@ -271,6 +315,11 @@ impl World {
         });
         Ok(Merged {
             columns: columns.collect(),
+            types: descriptions[0]
+                .fields()
+                .take(visible)
+                .map(|field| field.type_oid)
+                .collect(),
             rows,
             count: merger.rows(),
         })
@@ -323,6 +372,8 @@ enum Planned {
 /// An answer as the client sees it.
 struct Merged {
     columns: Vec<(String, Oid, i32)>,
+    /// the columns' types as the shard calls them
+    types: Vec<Oid>,
     rows: Vec<Vec<u8>>,
     count: u64,
 }
@@ -330,26 +381,34 @@ struct Merged {
 impl From<Answer> for Merged {
     fn from(answer: Answer) -> Merged {
         let description = RowDescription::parse(&answer.description).unwrap();
-        let columns = description.fields().map(|field| {
-            let oid = if field.type_oid.0 < 16384 {
-                field.type_oid
-            } else {
-                Oid(0)
-            };
-            (
-                String::from_utf8(field.name.to_vec()).unwrap(),
-                oid,
-                field.type_modifier,
-            )
-        });
-        let columns = columns.collect();
+        let types = description.fields().map(|field| field.type_oid).collect();
+        let columns = columns(&answer.description);
         let count = u64::try_from(answer.rows.len()).unwrap();
         Merged {
             columns,
+            types,
             rows: answer.rows,
             count,
         }
     }
+}
+
+/// Names, types (0 for a user's, whose OIDs are a shard's own) and modifiers of a RowDescription.
+fn columns(description: &[u8]) -> Vec<(String, Oid, i32)> {
+    let description = RowDescription::parse(description).unwrap();
+    let columns = description.fields().map(|field| {
+        let oid = if field.type_oid.0 < 16384 {
+            field.type_oid
+        } else {
+            Oid(0)
+        };
+        (
+            String::from_utf8(field.name.to_vec()).unwrap(),
+            oid,
+            field.type_modifier,
+        )
+    });
+    columns.collect()
 }
 
 fn compare(case: &Case, wanted: &Merged, got: &Merged) -> Result<(), String> {

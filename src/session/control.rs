@@ -196,7 +196,15 @@ impl Session {
                     }
                 }
             }
-            End::Rollback => self.rollback(chain).await,
+            // Nothing has told the client, and many a driver doesn't look at the tag.
+            End::Rollback => match self.unheard.take() {
+                Some(failure) => {
+                    let ended = self.end_participants(EndHow::Rollback).await;
+                    self.finish_block(Outcome::RolledBack);
+                    ended.and_then(|()| Err((*failure).into()))
+                }
+                None => self.rollback(chain).await,
+            },
             End::NoBlock => {
                 if chain == Chain::Yes {
                     return Err(Failure::Block(BlockError::NoBlock("COMMIT AND CHAIN")).into());

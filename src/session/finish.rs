@@ -315,6 +315,7 @@ impl Session {
             Stop::Failed(Failure::AlreadyAnswered) => Ok(()),
             Stop::Failed(failure) => {
                 self.count_failure(&failure);
+                self.unheard = None;
                 let fields = self.fields_of(&failure);
                 wire::put_error(&mut self.client.out_buffer, &fields);
                 self.failed = true;

@@ -148,6 +148,7 @@ impl Session {
             described_parameters: None,
             result_type_changed: false,
             last_words: None,
+            unheard: None,
             cancelled_by: None,
             victim: Arc::default(),
             unreported: Vec::new(),
@@ -465,6 +466,7 @@ impl Session {
             return Err(Gone::Fatal(Box::new(fields)));
         }
         // Inside a block: it has failed, and the client hears so at its next statement.
+        self.unheard = Some(Box::new(failure));
         self.block.fail();
         self.transparent = false;
         self.portals.clear();

@@ -219,6 +219,8 @@ pub(super) struct Session {
     pub(super) result_type_changed: bool,
     /// what a backend said before its connection ended
     pub(super) last_words: Option<Box<ErrorFields>>,
+    /// why the block has failed, where the client hasn't been told: its COMMIT may not be answered by a mere tag
+    pub(super) unheard: Option<Box<crate::session::error::Failure>>,
     /// why cancels were sent for the statement under way
     pub(super) cancelled_by: Option<Failure>,
     /// the cancel of the statement under way is that of a deadlock's victim

@@ -265,6 +265,7 @@ impl Session {
     pub(super) fn finish_block(&mut self, outcome: Outcome) {
         let before = self.block.finish();
         self.schema = Schema::Common;
+        self.unheard = None;
         self.sequences.block_ended();
         match (outcome, before) {
             (Outcome::RolledBack, Some(saved)) => self.restore(saved),

@@ -19,6 +19,7 @@ pub(crate) struct Connection {
 /// What Describe says of a text.
 pub(crate) struct Described {
     pub(crate) parameters: Vec<u8>,
+    pub(crate) columns: Vec<u8>,
 }
 
 /// Bodies of RowDescription and DataRows.
@@ -84,6 +85,7 @@ impl Connection {
         };
         Ok(Described {
             parameters: body(b't').unwrap_or_default(),
+            columns: body(b'T').unwrap_or_else(|| vec![0, 0]),
         })
     }
 
