@@ -167,8 +167,7 @@ fn is_denied(error: &anyhow::Error) -> bool {
 /// Rows, proxy, workload. Dropped at any point, it leaves nothing but the clusters and the directory, which aren't its.
 async fn show(options: &DemoOptions, stage: &mut Stage, clusters: &Clusters, voice: &mut Voice) -> Result<()> {
     let ports: Vec<u16> = clusters.iter().map(crate::clusters::Cluster::port).collect();
-    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let text = settings::text(&ports, options.port, options.http, settings::capacity(cpus));
+    let text = settings::text(&ports, options.port, options.http);
     let config = write_config(&stage.directory, &text)?;
     let places = Arc::new(Places::of_config(&text)?);
     load::create_database(clusters).await?;

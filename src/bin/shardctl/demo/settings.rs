@@ -9,22 +9,15 @@ pub(super) const APP_ROLE: &str = "app";
 /// The database, on the shards and for clients.
 pub(super) const DATABASE: &str = "trading";
 
-/// Busy seconds per second that a shard of the demo is said to have, on a machine with so many CPUs: a little less than what
-/// the shard of the major pairs is worked. Eight clients keep up to eight backends busy where these wait for a CPU, and fewer
-/// where they don't.
-pub(super) fn capacity(cpus: usize) -> u32 {
-    match cpus {
-        ..=2 => 4,
-        3..=4 => 3,
-        5.. => 2,
-    }
-}
+/// Busy seconds per second that a shard of the demo is said to have. Eight clients keep some two to four of the
+/// backends busy that serve the major pairs, by the machine: more than this.
+const CAPACITY: u32 = 2;
 
 /// When the time ranges end; the last has no end. What lies before the first belongs to the first.
 const QUARTERS: [&str; 3] = ["2026-04-01T00:00:00Z", "2026-07-01T00:00:00Z", "2026-10-01T00:00:00Z"];
 
 /// The text of the file, for shards on these ports of this machine.
-pub(super) fn text(shard_ports: &[u16], port: u16, http: u16, capacity: u32) -> String {
+pub(super) fn text(shard_ports: &[u16], port: u16, http: u16) -> String {
     let count = shard_ports.len();
     let shard = |wanted: usize| format!("s{}", wanted.checked_rem(count).unwrap_or(0));
     let mut shards = String::new();
@@ -32,7 +25,7 @@ pub(super) fn text(shard_ports: &[u16], port: u16, http: u16, capacity: u32) -> 
         // Writing to a String can't fail.
         writeln!(
             shards,
-            "  - {{name: s{index}, primary: \"postgres://{CONTROL_ROLE}@127.0.0.1:{shard_port}/{DATABASE}\", capacity: {capacity}}}"
+            "  - {{name: s{index}, primary: \"postgres://{CONTROL_ROLE}@127.0.0.1:{shard_port}/{DATABASE}\", capacity: {CAPACITY}}}"
         )
         .ok();
     }
@@ -93,7 +86,7 @@ mod tests {
     fn every_number_of_shards_makes_a_topology() {
         for count in 1..=16_u16 {
             let ports: Vec<u16> = (0..count).map(|index| 5_500 + index).collect();
-            let text = text(&ports, 6432, 9432, capacity(2));
+            let text = text(&ports, 6432, 9432);
             let settings = config::parse("demo.yaml", &text, &|_| None).unwrap();
             let topology = Topology::create(&settings.declared).unwrap();
             assert_eq!(topology.shards().len(), usize::from(count));
