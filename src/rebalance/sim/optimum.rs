@@ -1,7 +1,7 @@
 //! The offline optimum: how low the highest utilisation could be at one moment, wherever the keys lay.
 //!
-//! Exactly: a bound from below for every placement of the keys that the labels allow, however buckets are cut, with moves
-//! that cost nothing and were foreseen. A level `u` is impossible if some set of keys doesn't fit under it: everything
+//! Exactly: a bound from below for every placement of the keys, however buckets are cut, with moves that cost nothing and
+//! were foreseen. Labels are left out: they can only forbid placements, so the bound holds with them too. A level `u` is impossible if some set of keys doesn't fit under it: everything
 //! into the room that is left of all shards; the `k` heaviest keys, each whole on one shard, into the `k` roomiest shards;
 //! of one key more than there are shards the two lightest, which are the least that can meet, into the roomiest. Without
 //! the last, that is the preemptive optimum of uniform machines (Horvath, Lam, Sethi: A level algorithm for preemptive
