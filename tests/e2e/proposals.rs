@@ -8,6 +8,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use shardgate::rebalance::Proposal;
+use shardgate::topology::Topology;
+
 use crate::client::Client;
 use crate::proxy::Proxy;
 use crate::world::{CLIENT_ROLE, Spec, World};
@@ -98,6 +101,12 @@ fn under_load<T>(world: &World, kinds: &[&str], mut seen: impl FnMut() -> Option
     })
 }
 
+/// More clients than s0 can keep busy: its capacity is the number of CPUs.
+fn too_many() -> Vec<&'static str> {
+    let cpus = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    vec!["M"; cpus + 2]
+}
+
 fn shardctl(proxy: &Proxy, arguments: &[&str]) -> String {
     let url = format!("postgres://{CLIENT_ROLE}@{}/shardgate", proxy.address());
     let output = Command::new(env!("CARGO_BIN_EXE_shardctl"))
@@ -114,10 +123,7 @@ fn the_cause_of_an_overload_is_named_and_a_remedy_kept_on_home() {
     let world = world("proposals_overload", "rebalancer: {policy: propose}");
     let mut admin = world.admin();
     assert_eq!(table(&mut admin, "SHOW PROPOSALS"), Vec::new());
-    // Two CPUs are s0's capacity, or as many as there are; a client each and two more.
-    let cpus = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    let kinds: Vec<&str> = (0..cpus + 2).map(|_| "M").collect();
-    let row = under_load(&world, &kinds, || {
+    let row = under_load(&world, &too_many(), || {
         let rows = table(&mut admin, "SHOW PROPOSALS");
         rows.into_iter().find(|row| row["state"] == "open")
     });
@@ -156,6 +162,69 @@ fn the_cause_of_an_overload_is_named_and_a_remedy_kept_on_home() {
     }
     println!("{whole}");
     other.stop();
+}
+
+/// The proposed placement, there from a proxy's start, under the same load.
+#[test]
+fn what_is_predicted_is_what_is_measured_then() {
+    let mut world = world("proposals_honest", "rebalancer: {policy: propose}");
+    let mut admin = world.admin();
+    let row = under_load(&world, &too_many(), || {
+        let rows = table(&mut admin, "SHOW PROPOSALS");
+        rows.into_iter().find(|row| row["state"] == "open")
+    });
+    let row = row.expect("a proposal is made while the overload lasts");
+    let whole = table(&mut admin, &format!("SHOW PROPOSAL {}", row["id"]));
+    let proposal = Proposal::from_json(&whole[0]["document"]).expect("its document is read back");
+    drop(admin);
+
+    let mut first = world.take_proxy();
+    let config = std::fs::read_to_string(first.config()).expect("the config is there");
+    first.stop();
+    let newest = "SELECT document FROM shardgate.topology ORDER BY epoch DESC LIMIT 1";
+    let topology = Topology::from_json(&world.shard(0).value(newest)).expect("the stored topology");
+    let changes = proposal.changes(&topology).expect("changes of this topology");
+    let changed = topology.changed(&changes).expect("the proposed placement");
+    let document = changed.to_json().expect("a document").replace('\'', "''");
+    for index in 0..2 {
+        let mut shard = world.shard(index);
+        // Rows for either placement: each statement names one key, and is sent to its owner alone.
+        shard.rows(
+            "INSERT INTO trades SELECT kind || to_char(number, 'FM00'), 1 \
+             FROM unnest(ARRAY['M', 'X', 'E']) kind, generate_series(0, 23) number ON CONFLICT DO NOTHING",
+        );
+        let epoch = changed.epoch();
+        shard.rows(&format!(
+            "INSERT INTO shardgate.topology (epoch, document) VALUES ({epoch}, '{document}')"
+        ));
+    }
+    world.shard(0).rows("DELETE FROM shardgate.load");
+    // What a config leaves out stays as it is stored.
+    let kept = |line: &&str| {
+        let begins = |word: &str| line.starts_with(word);
+        !(begins("keyspaces:") || begins("tables:") || begins("  instrument:") || begins("  trades:") || begins("    "))
+    };
+    let config: Vec<&str> = config.lines().filter(kept).collect();
+    world.serve_by(Proxy::start("proposals_honest_2", &config.join("\n")));
+    let mut admin = world.admin();
+    let measured = under_load(&world, &too_many(), || {
+        let rows = table(&mut admin, "SHOW LOAD");
+        let seconds: f64 = rows.first()?["measured_seconds"].parse().expect("a number");
+        (seconds > 75.0).then(|| table(&mut admin, "SHOW SHARDS"))
+    });
+    let measured = measured.expect("load is measured");
+    for outlook in &proposal.shards {
+        let row = measured.iter().find(|row| row["name"] == outlook.shard);
+        let row = row.expect("a shard of the proposal");
+        let used: f64 = row["utilisation"].parse().expect("a number");
+        assert!(
+            (used - outlook.after).abs() <= 0.15 * outlook.after,
+            "{}: {} was predicted, {used} is measured\n{}",
+            outlook.shard,
+            outlook.after,
+            proposal.to_text("")
+        );
+    }
 }
 
 #[test]
