@@ -150,13 +150,7 @@ pub struct BucketLoad {
 impl BucketLoad {
     /// Busy seconds per second, reads and writes together.
     pub fn busy(&self) -> Windows {
-        let (reads, writes) = (self.busy_reads, self.busy_writes);
-        Windows {
-            ten_seconds: reads.ten_seconds + writes.ten_seconds,
-            minute: reads.minute + writes.minute,
-            five_minutes: reads.five_minutes + writes.five_minutes,
-            hour: reads.hour + writes.hour,
-        }
+        self.busy_reads.plus(self.busy_writes)
     }
 }
 

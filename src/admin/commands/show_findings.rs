@@ -2,6 +2,7 @@
 
 use super::command::{Argument, Command, Run};
 use super::row::{number, text};
+use super::show_proposals;
 use crate::admin::{AdminError, Answer, Column, Pending, Sources, Table};
 
 pub(super) const COMMAND: Command = Command {
@@ -23,10 +24,7 @@ const COLUMNS: &[Column] = &[
 
 fn run<'a>(sources: &'a dyn Sources, _: &'a str) -> Pending<'a, Result<Answer, AdminError>> {
     Box::pin(async move {
-        let proposals = sources
-            .proposals()
-            .await
-            .map_err(|why| AdminError::NoProposals { why })?;
+        let proposals = show_proposals::known(sources).await?;
         let rows = proposals.findings.into_iter().map(|finding| {
             vec![
                 text(finding.kind.name()),

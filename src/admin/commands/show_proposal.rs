@@ -35,10 +35,7 @@ fn run<'a>(sources: &'a dyn Sources, argument: &'a str) -> Pending<'a, Result<An
             problem: "no number",
             usage: format!("{WORDS} {ARGUMENT}"),
         })?;
-        let proposals = sources
-            .proposals()
-            .await
-            .map_err(|why| AdminError::NoProposals { why })?;
+        let proposals = show_proposals::known(sources).await?;
         let stored = proposals.stored.iter().find(|stored| stored.id == id);
         let stored = stored.ok_or(AdminError::UnknownProposal { id })?;
         let mut rows = show_proposals::rows(std::iter::once(stored));

@@ -3,7 +3,7 @@
 use super::command::{Argument, Command, Rows, Run};
 use super::row::{decimal, number, text};
 use crate::admin::{AdminError, Answer, Column, Pending, Sources, Table};
-use crate::discovery::StoredProposal;
+use crate::discovery::{Proposals, StoredProposal};
 
 pub(super) const COMMAND: Command = Command {
     words: "SHOW PROPOSALS",
@@ -36,16 +36,19 @@ pub(super) const COLUMNS: &[Column] = &[
 
 fn run<'a>(sources: &'a dyn Sources, _: &'a str) -> Pending<'a, Result<Answer, AdminError>> {
     Box::pin(async move {
-        let proposals = sources
-            .proposals()
-            .await
-            .map_err(|why| AdminError::NoProposals { why })?;
+        let proposals = known(sources).await?;
         Ok(Answer::Table(Table {
             columns: COLUMNS.to_vec(),
             rows: rows(proposals.stored.iter()),
             tag: COMMAND.tag().to_owned(),
         }))
     })
+}
+
+/// What home has.
+pub(super) async fn known(sources: &dyn Sources) -> Result<Proposals, AdminError> {
+    let known = sources.proposals().await;
+    known.map_err(|why| AdminError::NoProposals { why })
 }
 
 pub(super) fn rows<'a>(stored: impl Iterator<Item = &'a StoredProposal>) -> Rows {

@@ -29,7 +29,7 @@ pub(in crate::plan) use calls::{
 };
 pub(in crate::plan) use clauses::{find as clauses, text_of};
 pub use moment::asks_moment;
-pub(in crate::plan) use moment::{Moment, find as moments};
+pub(in crate::plan) use moment::{Moment, find as moments, fix_moments, know_moments};
 pub use spec::{
     Combine, Comparison, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, MergeForm, MergeSpec, Method,
     Nulls, Output, Predicate, Repeats, Scalar, Ties,

@@ -4,8 +4,8 @@
 //! reading it back.
 
 use crate::plan::resolve::{Input, Resolved};
-use crate::plan::{Refusal, RefusalId, refuse};
-use crate::sql::{Span, TokenKind};
+use crate::plan::{Ask, Facts, Refusal, RefusalId, Verdict, refuse};
+use crate::sql::{Edits, Span, TokenKind};
 
 use super::calls;
 
@@ -126,4 +126,31 @@ pub(in crate::plan) fn find(resolved: &Resolved<'_>) -> Result<Vec<(Span, Moment
         true => Ok(found),
         false => Err(refuse(RefusalId::FanOutMoment, &[])),
     }
+}
+/// Asks for the moments that aren't known yet.
+pub(in crate::plan) fn know_moments(moments: &[(Span, Moment)], facts: &Facts) -> Result<(), Verdict> {
+    let missing: Vec<String> = moments
+        .iter()
+        .map(|(_, moment)| moment.question().to_owned())
+        .filter(|question| !facts.constants.contains_key(question))
+        .collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(Verdict::Ask(Ask::Constants(missing))),
+    }
+}
+
+/// Puts the moments that are known into the text.
+pub(in crate::plan) fn fix_moments(
+    moments: &[(Span, Moment)],
+    facts: &Facts,
+    edits: &mut Edits,
+) -> Result<(), Verdict> {
+    for (span, moment) in moments {
+        let value = facts.constants.get(moment.question()).cloned().flatten();
+        let value = value.filter(|value| !value.is_empty());
+        let value = value.ok_or_else(|| Verdict::Refused(refuse(RefusalId::FanOutMoment, &[])))?;
+        edits.replace(*span, moment.constant(&value));
+    }
+    Ok(())
 }

@@ -7,13 +7,13 @@
 //! Holds: what is known to differ from shard to shard is refused before it runs; what isn't known is found by the hash.
 
 use crate::catalog::{Catalog, Filling, Relation, Sequenced, Volatility};
-use crate::plan::fanout::{Moment, Nature, is_doubtful, moments, nature, repeatable};
+use crate::plan::fanout::{Moment, Nature, fix_moments, is_doubtful, know_moments, moments, nature, repeatable};
 use crate::plan::ladder::usage::usage;
 use crate::plan::ladder::{Case, Everywhere, Literals, Route, Ruling, Texts};
 use crate::plan::resolve::{
     Block, BlockId, BlockKind, Body, Outputs, Placement, Reference, Resolved, Role, Root, object_name,
 };
-use crate::plan::{Access, Ask, Counts, Facts, Refusal, RefusalId, Sameness, Verdict, WriteAnswer, WritePart, refuse};
+use crate::plan::{Access, Counts, Facts, Refusal, RefusalId, Sameness, Verdict, WriteAnswer, WritePart, refuse};
 use crate::sql::ast::{
     AssignmentTarget, Expr, FunctionArguments, Insert, MergeAction, MergeInsertKind, MergeUpdateKind, OnConflictAction,
     OnInsert, SetExpr,
@@ -439,22 +439,9 @@ impl RowsWrite {
         facts: &Facts,
     ) -> Result<Vec<WritePart>, Verdict> {
         let bug = || Verdict::Refused(refuse(RefusalId::SyntaxNotUnderstood, &["this statement"]));
-        let missing: Vec<String> = self
-            .moments
-            .iter()
-            .map(|(_, moment)| moment.question().to_owned())
-            .filter(|question| !facts.constants.contains_key(question))
-            .collect();
-        if !missing.is_empty() {
-            return Err(Verdict::Ask(Ask::Constants(missing)));
-        }
+        know_moments(&self.moments, facts)?;
         let mut edits = Edits::new();
-        for (span, moment) in &self.moments {
-            let value = facts.constants.get(moment.question()).cloned().flatten();
-            let value = value.filter(|value| !value.is_empty());
-            let value = value.ok_or_else(|| Verdict::Refused(refuse(RefusalId::FanOutMoment, &[])))?;
-            edits.replace(*span, moment.constant(&value));
-        }
+        fix_moments(&self.moments, facts, &mut edits)?;
         edits.insert(self.tail.0, self.tail.1.clone());
         let (text, positions) = edits.apply(&self.text).ok_or_else(bug)?;
         let part = |shard: ShardId| WritePart {

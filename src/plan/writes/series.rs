@@ -9,10 +9,11 @@
 
 use crate::catalog::Column;
 use crate::plan::fanout::{
-    Moment, Nature, aggregates, check_calls, clauses, count_nature, has_set, moments, nature, text_of, windows,
+    Moment, Nature, aggregates, check_calls, clauses, count_nature, fix_moments, has_set, know_moments, moments,
+    nature, text_of, windows,
 };
 use crate::plan::resolve::{BlockId, BlockKind, Callee, Child, Placement, Resolved, Role, Root, Source, children};
-use crate::plan::{Ask, Counts, Facts, Refusal, RefusalId, Verdict, WritePart, refuse};
+use crate::plan::{Counts, Facts, Refusal, RefusalId, Verdict, WritePart, refuse};
 use crate::sql::ast::{
     BinaryOperator, CastKind, Expr, FunctionArg, FunctionArgExpr, Select, SelectItem, TableFactor, UnaryOperator,
 };
@@ -478,15 +479,7 @@ impl Series {
         types: &[Oid],
         facts: &Facts,
     ) -> Result<Vec<WritePart>, Verdict> {
-        let missing: Vec<String> = self
-            .moments
-            .iter()
-            .map(|(_, moment)| moment.question().to_owned())
-            .filter(|question| !facts.constants.contains_key(question))
-            .collect();
-        if !missing.is_empty() {
-            return Err(Verdict::Ask(Ask::Constants(missing)));
-        }
+        know_moments(&self.moments, facts)?;
         let keyspace = topology.keyspace(self.keyspace).ok_or_else(bug)?;
         let Strategy::Hash(placement) = keyspace.strategy() else {
             return Err(Verdict::Refused(refuse(
@@ -517,12 +510,7 @@ impl Series {
 
     fn part(&self, shard: ShardId, owned: &str, types: &[Oid], facts: &Facts) -> Result<WritePart, Verdict> {
         let mut edits = Edits::new();
-        for (span, moment) in &self.moments {
-            let value = facts.constants.get(moment.question()).cloned().flatten();
-            let value = value.filter(|value| !value.is_empty());
-            let value = value.ok_or_else(|| Verdict::Refused(refuse(RefusalId::FanOutMoment, &[])))?;
-            edits.replace(*span, moment.constant(&value));
-        }
+        fix_moments(&self.moments, facts, &mut edits)?;
         match self.condition {
             Some(condition) => {
                 edits.insert(condition.start, "CASE WHEN (".to_owned());
