@@ -1,5 +1,7 @@
 //! How a key becomes a place.
 
+use std::ops::Range;
+
 use super::{
     Bound, Bucket, BucketId, CategoryPlacement, CategorySource, HashPlacement, Labels, Place, Placed, RangePlacement,
     ShardId, ShardSet, Spread, Token,
@@ -188,13 +190,35 @@ impl Keyspace {
 
     /// Shards that may hold keys between two ends: all of the keyspace's but for range keyspaces; none if the ends cross.
     pub fn shards_between(&self, lower: Bound<'_>, upper: Bound<'_>) -> ShardSet {
-        let fits = |bound| match bound {
+        match &self.strategy {
+            Strategy::Range(range) if self.fits(lower) && self.fits(upper) => range.shards_between(lower, upper),
+            Strategy::Range(_) | Strategy::Hash(_) | Strategy::Category(_) => self.shards(),
+        }
+    }
+
+    /// Places of the ranges that may hold keys between two ends, in order of keys; `None` if this is no range keyspace.
+    pub fn ranges_between(&self, lower: Bound<'_>, upper: Bound<'_>) -> Option<Range<usize>> {
+        match &self.strategy {
+            Strategy::Range(range) if self.fits(lower) && self.fits(upper) => {
+                Some(range.positions_between(lower, upper))
+            }
+            Strategy::Range(_) | Strategy::Hash(_) | Strategy::Category(_) => None,
+        }
+    }
+
+    /// The bucket of the range at this place in order of keys.
+    pub fn bucket_of_range(&self, place: usize) -> Option<BucketId> {
+        match &self.strategy {
+            Strategy::Range(range) => BucketId::new(range.bucket_at(place)?),
+            Strategy::Hash(_) | Strategy::Category(_) => None,
+        }
+    }
+
+    /// Is a bound of this keyspace's type?
+    fn fits(&self, bound: Bound<'_>) -> bool {
+        match bound {
             Bound::Open => true,
             Bound::Inclusive(key) | Bound::Exclusive(key) => Key::fits(key, self.key_type),
-        };
-        match &self.strategy {
-            Strategy::Range(range) if fits(lower) && fits(upper) => range.shards_between(lower, upper),
-            Strategy::Range(_) | Strategy::Hash(_) | Strategy::Category(_) => self.shards(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! age: in order of keys at the start, each one split off behind all others; a range keeps its lower part's number.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use super::{BucketId, ShardId, ShardSet};
 use crate::value::Key;
@@ -149,6 +150,16 @@ impl RangePlacement {
 
     /// Owners of the ranges that may hold keys between two ends of the keyspace's type.
     pub(super) fn shards_between(&self, lower: Bound<'_>, upper: Bound<'_>) -> ShardSet {
+        self.owners
+            .get(self.positions_between(lower, upper))
+            .unwrap_or_default()
+            .iter()
+            .copied()
+            .collect()
+    }
+
+    /// Places of the ranges that may hold keys between two ends, in order of keys; upside down where the ends cross.
+    pub(super) fn positions_between(&self, lower: Bound<'_>, upper: Bound<'_>) -> Range<usize> {
         let first = match lower {
             Bound::Open => 0,
             Bound::Inclusive(key) | Bound::Exclusive(key) => self.range_of(key),
@@ -163,12 +174,7 @@ impl RangePlacement {
                 below.saturating_add(1).min(self.owners.len())
             }
         };
-        self.owners
-            .get(first..end)
-            .unwrap_or_default()
-            .iter()
-            .copied()
-            .collect()
+        first..end
     }
 
     /// What belongs to a range, for people.

@@ -1,9 +1,11 @@
 //! One evaluation of prunings: the values of a request, what had to be asked, and a trace for EXPLAIN (ROUTE).
 
+use std::ops::Range;
+
 use crate::plan::keys::pruning::ArrayConstant;
 use crate::plan::keys::{Constant, Outcome, Value, Values, constant};
 use crate::plan::{Ask, Category, Purpose, Touched, TouchedBucket};
-use crate::topology::{Bound, BucketId, Keyspace, KeyspaceId, Place, Placed, ShardSet, Strategy, Topology};
+use crate::topology::{Bound, KeyspaceId, Place, Placed, ShardSet, Strategy, Topology};
 use crate::value::{Format, Key, KeyType, Oid};
 
 /// State of one evaluation.
@@ -15,6 +17,8 @@ pub(in crate::plan) struct Evaluation<'v> {
     asks: Asks,
     trace: Trace,
     touched: Touched,
+    /// ranges that the ends of the conjunction under way leave, by place in order of keys
+    span: Option<Range<usize>>,
 }
 
 /// What had to be asked.
@@ -56,6 +60,7 @@ impl<'v> Evaluation<'v> {
             asks: Asks::default(),
             trace: Trace::Off,
             touched: Touched::Nothing,
+            span: None,
         }
     }
 
@@ -231,50 +236,50 @@ impl<'v> Evaluation<'v> {
             self.touch_any();
             return self.topology.all_shards();
         };
-        let touched = match range_between(keyspace, lower, upper) {
-            Some(bucket) => Touched::One(TouchedBucket {
-                keyspace: id,
-                bucket,
-                key: None,
-            }),
-            None => Touched::Several,
-        };
+        let span = keyspace.ranges_between(lower, upper);
+        let touched = self.of_span(id, span.as_ref());
         self.touched = self.take_touched().and(touched);
+        self.join_span(span);
         if let (Strategy::Range(_), Trace::On(reasons)) = (keyspace.strategy(), &mut self.trace) {
             reasons.push(format!("{} {}", keyspace.name(), interval(lower, upper)));
         }
         keyspace.shards_between(lower, upper)
     }
 
+    /// What is left by ends from here on is collected apart; answers what was before.
+    pub(in crate::plan) fn take_span(&mut self) -> Option<Range<usize>> {
+        self.span.take()
+    }
+
+    /// Keys lie within this, too.
+    pub(in crate::plan) fn join_span(&mut self, other: Option<Range<usize>>) {
+        self.span = match (self.span.take(), other) {
+            (Some(one), Some(other)) => Some(one.start.max(other.start)..one.end.min(other.end)),
+            (one, other) => one.or(other),
+        };
+    }
+
+    /// What the ends of the conjunction under way leave, together: each alone says little.
+    pub(in crate::plan) fn spanned(&self, keyspace: KeyspaceId) -> Touched {
+        self.of_span(keyspace, self.span.as_ref())
+    }
+
+    fn of_span(&self, id: KeyspaceId, span: Option<&Range<usize>>) -> Touched {
+        let only = span.filter(|span| span.len() == 1).map(|span| span.start);
+        let keyspace = self.topology.keyspace(id);
+        match only.and_then(|place| keyspace?.bucket_of_range(place)) {
+            Some(bucket) => Touched::One(TouchedBucket {
+                keyspace: id,
+                bucket,
+                key: None,
+            }),
+            None => Touched::Several,
+        }
+    }
+
     /// Notes a constant that only a server can evaluate.
     pub(in crate::plan) fn ask_constant(&mut self, expression: String) {
         self.asks.constants.push(expression);
-    }
-}
-
-/// The one range that all keys between two ends lie in, if that is easily seen.
-fn range_between(keyspace: &Keyspace, lower: Bound<'_>, upper: Bound<'_>) -> Option<BucketId> {
-    let Strategy::Range(range) = keyspace.strategy() else {
-        return None;
-    };
-    let bucket_of = |key: &Key| match keyspace.place(key) {
-        Placed::At(place) => Some(place.bucket),
-        Placed::CategoryNeeded | Placed::CategoryUnknown | Placed::BeyondRanges | Placed::Mistyped => None,
-    };
-    let is_below = |key: &Key, bound: &Key| key.compare(bound) == Some(std::cmp::Ordering::Less);
-    match (lower, upper) {
-        (Bound::Inclusive(lower) | Bound::Exclusive(lower), Bound::Inclusive(upper) | Bound::Exclusive(upper)) => {
-            bucket_of(lower).filter(|bucket| bucket_of(upper) == Some(*bucket))
-        }
-        (Bound::Inclusive(lower) | Bound::Exclusive(lower), Bound::Open) => {
-            let last = range.bounds().last();
-            bucket_of(lower).filter(|_| last.is_none_or(|last| !is_below(lower, last)))
-        }
-        (Bound::Open, Bound::Inclusive(upper) | Bound::Exclusive(upper)) => {
-            let first = range.bounds().first();
-            bucket_of(upper).filter(|_| first.is_none_or(|first| is_below(upper, first)))
-        }
-        (Bound::Open, Bound::Open) => None,
     }
 }
 

@@ -96,6 +96,11 @@ impl Pruning {
 
     /// The shards, of those of the keyspace.
     pub(in crate::plan) fn evaluate(&self, keyspace: KeyspaceId, evaluation: &mut Evaluation<'_>) -> ShardSet {
+        evaluation.take_span(); // another mention's
+        self.leaves(keyspace, evaluation)
+    }
+
+    fn leaves(&self, keyspace: KeyspaceId, evaluation: &mut Evaluation<'_>) -> ShardSet {
         match self {
             Pruning::All => {
                 evaluation.touch_any();
@@ -105,18 +110,27 @@ impl Pruning {
             Pruning::Test(test) => test.evaluate(keyspace, evaluation),
             Pruning::And(all) => {
                 let before = evaluation.take_touched();
+                let around = evaluation.take_span();
                 let mut least = Touched::Several;
                 let set = all.iter().fold(evaluation.all(keyspace), |set, one| {
-                    let set = set.intersect(one.evaluate(keyspace, evaluation));
+                    let set = set.intersect(one.leaves(keyspace, evaluation));
                     least = std::mem::replace(&mut least, Touched::Several).or_less(evaluation.take_touched());
                     set
                 });
-                evaluation.set_touched(before.and(least));
+                evaluation.set_touched(before.and(least.or_less(evaluation.spanned(keyspace))));
+                evaluation.join_span(around);
                 set
             }
-            Pruning::Or(any) => any.iter().fold(ShardSet::EMPTY, |set, one| {
-                set.union(one.evaluate(keyspace, evaluation))
-            }),
+            Pruning::Or(any) => {
+                let around = evaluation.take_span();
+                let set = any.iter().fold(ShardSet::EMPTY, |set, one| {
+                    let set = set.union(one.leaves(keyspace, evaluation));
+                    evaluation.take_span(); // the others' keys may lie elsewhere
+                    set
+                });
+                evaluation.join_span(around);
+                set
+            }
         }
     }
 }
