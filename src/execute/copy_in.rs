@@ -20,9 +20,9 @@ use tokio::task::JoinSet;
 use crate::execute::copy_fill::{Fills, Made, OutOfRange};
 use crate::execute::copy_lines::{ShardLines, rename};
 use crate::execute::{ExecuteError, Interrupt, Sink};
-use crate::plan::{self, Category, CopyOwners, Draw, RowPlace};
+use crate::plan::{self, Category, CopyOwners, Draw, RowPlace, RowShares, RowTally};
 use crate::sql::{AtEnd, CopyRows, Cut, KeyField};
-use crate::topology::{KeyspaceId, QualifiedName, ShardId};
+use crate::topology::{BucketId, KeyspaceId, QualifiedName, ShardId};
 use crate::transaction::{Life, Participants, Sync};
 use crate::value::Oid;
 use crate::wire::{self, CommandComplete, ErrorFields, SqlState};
@@ -119,8 +119,17 @@ pub struct CopyIn {
     /// the row at the start of `pending` was cut already
     cut: Option<usize>,
     ended: bool,
-    last: (Vec<u8>, Option<usize>),
-    remembered: BTreeMap<Vec<u8>, usize>,
+    last: (Vec<u8>, Option<Owned>),
+    remembered: BTreeMap<Vec<u8>, Owned>,
+    /// whose rows went by; none where no key decides
+    tally: Option<RowTally>,
+}
+
+/// Where a key's rows go, and whose they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Owned {
+    lane: usize,
+    bucket: BucketId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,6 +231,7 @@ impl CopyIn {
             ended: false,
             last: (Vec::new(), None),
             remembered: BTreeMap::new(),
+            tally: plan.tally(),
         };
         let mut response = BytesMut::new();
         let interrupted = copy
@@ -261,6 +271,11 @@ impl CopyIn {
     /// The last value that a row was given of each sequence; the one that was used last comes last.
     pub fn last_values(&self) -> Vec<(QualifiedName, i64)> {
         self.fills.as_ref().map(Fills::last_values).unwrap_or_default()
+    }
+
+    /// The rows that were given to shards, by bucket; `None`: none, or no key decides.
+    pub fn shares(&self) -> Option<RowShares> {
+        self.plan.shares(self.tally.as_ref()?)
     }
 
     /// Gives each row that is whole to its shard.
@@ -372,19 +387,28 @@ impl CopyIn {
             KeyField::Text(bytes) | KeyField::Binary(bytes) => bytes,
         };
         let has_bytes = matches!(field, KeyField::Text(_) | KeyField::Binary(_));
+        let mut note = |owned: Owned| {
+            if let Some(tally) = &mut self.tally {
+                tally.count(owned.bucket, || self.plan.key_of(field));
+            }
+            Ok(To::One(owned.lane))
+        };
         if has_bytes
-            && let (last, Some(lane)) = (&self.last.0, self.last.1)
+            && let (last, Some(owned)) = (&self.last.0, self.last.1)
             && last == bytes
         {
-            return Ok(To::One(lane));
+            return note(owned);
         }
-        if has_bytes && let Some(lane) = self.remembered.get(bytes) {
-            return Ok(To::One(*lane));
+        if has_bytes && let Some(owned) = self.remembered.get(bytes) {
+            return note(*owned);
         }
-        let lane = match self.plan.place(categories, field) {
-            RowPlace::At(shard) => {
-                let lane = self.by_shard.get(shard.index()).copied().flatten();
-                lane.ok_or(RowPlace::Unread("its shard owned no bucket when the COPY began"))?
+        let owned = match self.plan.place(categories, field) {
+            RowPlace::At(place) => {
+                let lane = self.by_shard.get(place.shard.index()).copied().flatten();
+                Owned {
+                    lane: lane.ok_or(RowPlace::Unread("its shard owned no bucket when the COPY began"))?,
+                    bucket: place.bucket,
+                }
             }
             RowPlace::Everywhere => return Ok(To::All),
             RowPlace::Anywhere => return Ok(To::One(self.first.unwrap_or(0))),
@@ -395,11 +419,11 @@ impl CopyIn {
         };
         self.last.0.clear();
         self.last.0.extend_from_slice(bytes);
-        self.last.1 = Some(lane);
+        self.last.1 = Some(owned);
         if self.plan.is_slow_to_place() && self.remembered.len() < REMEMBERED_MAX {
-            self.remembered.insert(bytes.to_vec(), lane);
+            self.remembered.insert(bytes.to_vec(), owned);
         }
-        Ok(To::One(lane))
+        note(owned)
     }
 
     /// All keys in what is there whose category must be asked for: one question for them all.

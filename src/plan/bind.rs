@@ -195,7 +195,7 @@ impl Compiled {
                 let (led, touched, _) = self.led(keyed, snapshot, request, parameters, facts, Reasons::Unwanted)?;
                 match led {
                     Led::One(shard) => Ok(self.plan_touching(touched, Kind::OneShard, Work::One(shard))),
-                    Led::Many(shards) => self.many(keyed, shards, snapshot, request, parameters, facts),
+                    Led::Many(shards) => self.many(keyed, (shards, touched), snapshot, request, parameters, facts),
                 }
             }
         }
@@ -222,7 +222,7 @@ impl Compiled {
         let (led, touched, _) = led_by(keyed, snapshot, scanned, parameters, facts, Reasons::Unwanted)?;
         match led {
             Led::One(shard) => Ok(self.plan_touching(touched, Kind::OneShard, Work::One(shard))),
-            Led::Many(shards) => self.many(keyed, shards, snapshot, request, parameters, facts),
+            Led::Many(shards) => self.many(keyed, (shards, touched), snapshot, request, parameters, facts),
         }
     }
 
@@ -315,7 +315,7 @@ impl Compiled {
                 None => Ok(Vec::new()),
             },
             Route::Keyed(keyed) => {
-                let (led, _, mut reasons) = self.led(keyed, snapshot, request, parameters, facts, Reasons::Wanted)?;
+                let (led, touched, mut reasons) = self.led(keyed, snapshot, request, parameters, facts, Reasons::Wanted)?;
                 reasons.dedup();
                 let hidden = reasons.len().saturating_sub(REASONS_MAX);
                 reasons.truncate(REASONS_MAX);
@@ -326,7 +326,7 @@ impl Compiled {
                 match led {
                     Led::One(shard) => Ok(vec![step(Kind::OneShard.name(), ShardSet::only(shard), reason)]),
                     Led::Many(shards) => {
-                        let plan = self.many(keyed, shards, snapshot, request, parameters, facts)?;
+                        let plan = self.many(keyed, (shards, touched), snapshot, request, parameters, facts)?;
                         let mut steps = vec![step(plan.kind.name(), shards, reason)];
                         match &keyed.several {
                             Several::FanOut(template) => {
@@ -518,7 +518,7 @@ impl Compiled {
     fn many(
         &self,
         keyed: &Keyed,
-        shards: ShardSet,
+        (shards, touched): (ShardSet, Touched),
         snapshot: &Snapshot,
         request: &Request<'_>,
         parameters: &Parameters<'_>,
@@ -541,7 +541,7 @@ impl Compiled {
                     catalog: snapshot.catalog(),
                 };
                 let writes = split.bind(&owners, &bindings)?;
-                Ok(self.plan(Kind::Split, Work::Writes(Arc::new(writes))))
+                Ok(self.plan_touching(touched, Kind::Split, Work::Writes(Arc::new(writes))))
             }
             Several::Refused(refusal) if own_text || self.access == Access::Write => {
                 Err(Verdict::Refused(refusal.clone()))
@@ -550,7 +550,9 @@ impl Compiled {
             Several::FanOut(_) | Several::Refused(_) => {
                 let afresh = compile_afresh(snapshot, request, facts, 0)?;
                 match &afresh.route {
-                    Route::Keyed(keyed) => afresh.many(keyed, shards, snapshot, request, parameters, facts),
+                    Route::Keyed(keyed) => {
+                        afresh.many(keyed, (shards, touched), snapshot, request, parameters, facts)
+                    }
                     Route::Refused(refusal) => Err(Verdict::Refused(refusal.clone())),
                     Route::Fixed { .. }
                     | Route::Ready { .. }

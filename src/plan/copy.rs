@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::catalog::Nullability;
-use crate::plan::{Category, Privilege, Refusal, RefusalId, Writes, refuse};
+use crate::plan::{Category, Privilege, Refusal, RefusalId, RowShares, RowTally, Writes, refuse};
 use crate::sql::{CopyColumn, CopyHeader, CopyRows, Encoding, KeyField, RowForm};
-use crate::topology::{KeyspaceId, Placed, QualifiedName, ShardId, ShardSet, Strategy, Topology};
+use crate::topology::{KeyspaceId, Place, Placed, QualifiedName, ShardSet, Strategy, Topology};
 use crate::value::{Key, KeyError, KeyType, Oid};
 
 /// COPY FROM STDIN of a table that lies on several shards.
@@ -126,8 +126,8 @@ pub enum CopyOutForm {
 /// Where a row goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowPlace {
-    /// to this shard, which owns it
-    At(ShardId),
+    /// to this bucket's shard
+    At(Place),
     /// to all
     Everywhere,
     /// to any: Postgres refuses it
@@ -141,6 +141,20 @@ pub enum RowPlace {
     /// Postgres may take it, but what key it reads can't be told
     Unread(&'static str),
 }
+
+// === impl CopyKey ===
+
+impl CopyKey {
+    fn read_text(&self, bytes: &[u8]) -> Result<Key, KeyError> {
+        Key::parse_text(self.key_type, bytes)?.assign(self.key_type, self.typmod)
+    }
+
+    fn read_binary(&self, bytes: &[u8]) -> Result<Key, KeyError> {
+        Key::parse_binary(self.type_oid, bytes, self.key_type)?.assign(self.key_type, self.typmod)
+    }
+}
+
+// === impl CopyIn ===
 
 impl CopyIn {
     /// What cuts the client's data into rows.
@@ -181,10 +195,10 @@ impl CopyIn {
             KeyField::Text(bytes) | KeyField::Binary(bytes) if self.is_foreign(column, bytes, field) => {
                 return RowPlace::Unread("it is not ASCII, and the data are not in the shards' encoding");
             }
-            KeyField::Text(bytes) => Key::parse_text(column.key_type, bytes),
-            KeyField::Binary(bytes) => Key::parse_binary(column.type_oid, bytes, column.key_type),
+            KeyField::Text(bytes) => column.read_text(bytes),
+            KeyField::Binary(bytes) => column.read_binary(bytes),
         };
-        let key = match read.and_then(|key| key.assign(column.key_type, column.typmod)) {
+        let key = match read {
             Ok(key) => key,
             Err(KeyError::Invalid { .. } | KeyError::OutOfRange { .. } | KeyError::TooLong { .. }) => {
                 return RowPlace::Anywhere;
@@ -205,11 +219,34 @@ impl CopyIn {
             };
         }
         match placed {
-            Placed::At(place) => RowPlace::At(place.shard),
+            Placed::At(place) => RowPlace::At(place),
             Placed::CategoryUnknown => RowPlace::CategoryUnknown(key.to_text()),
             Placed::BeyondRanges => RowPlace::BeyondRanges(key.to_text()),
             Placed::CategoryNeeded | Placed::Mistyped => RowPlace::Unread("its type is not the keyspace's"),
         }
+    }
+
+    /// The key of a row that has a place.
+    pub fn key_of(&self, field: KeyField<'_>) -> Option<Key> {
+        let column = self.key()?;
+        match field {
+            KeyField::Missing | KeyField::Null => None,
+            KeyField::Text(bytes) => column.read_text(bytes).ok(),
+            KeyField::Binary(bytes) => column.read_binary(bytes).ok(),
+        }
+    }
+
+    /// The rows of a COPY of this plan, none yet; `None` where no key decides.
+    pub fn tally(&self) -> Option<RowTally> {
+        let id = self.key()?.keyspace;
+        let keyspace = self.topology.keyspace(id)?;
+        Some(RowTally::new(id, keyspace.bucket_count()))
+    }
+
+    /// What a tally of this plan's rows has counted.
+    pub fn shares(&self, tally: &RowTally) -> Option<RowShares> {
+        let keyspace = self.topology.keyspace(self.key()?.keyspace)?;
+        tally.shares(|bucket| keyspace.owner(bucket))
     }
 
     /// Does it take more than a hash or a comparison to place a row?

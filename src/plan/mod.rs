@@ -17,6 +17,7 @@ mod request;
 mod verdict;
 mod refusal;
 mod copy;
+mod shares;
 mod work;
 mod explain;
 mod snapshot;
@@ -50,6 +51,7 @@ pub use refusal::{Refusal, RefusalKind, refusal_kinds};
 pub(in crate::plan) use refusal::{RefusalId, refuse};
 pub use request::{Category, Facts, Found, Parameters, Request};
 pub use sequences::{Draw, Privilege, Recall, RowAsk, SequenceAsk};
+pub use shares::{RowShare, RowShares, RowTally};
 pub use snapshot::Snapshot;
 pub use verdict::{Ask, Purpose, Verdict};
 pub use work::{

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::plan::{CopyIn, CopyOut, MergeSpec};
+use crate::plan::{CopyIn, CopyOut, MergeSpec, RowShares};
 use crate::sql::PositionMap;
 use crate::topology::{BucketId, Epoch, KeyspaceId, QualifiedName, ShardId, ShardSet};
 use crate::value::{Key, Oid};
@@ -50,6 +50,8 @@ pub enum Touched {
     Nothing,
     /// this one
     One(TouchedBucket),
+    /// these: it writes rows of them
+    Rows(Box<RowShares>),
     /// more than one, or any
     Several,
 }
@@ -116,7 +118,10 @@ impl Touched {
                 let key = one.key.filter(|key| other.key.as_ref() == Some(key));
                 Touched::One(TouchedBucket { key, ..one })
             }
-            (Touched::One(_) | Touched::Several, Touched::One(_) | Touched::Several) => Touched::Several,
+            (
+                Touched::One(_) | Touched::Rows(_) | Touched::Several,
+                Touched::One(_) | Touched::Rows(_) | Touched::Several,
+            ) => Touched::Several,
         }
     }
 

@@ -157,6 +157,9 @@ impl Session {
             Turn::Done => self.split_done(&mut split).await,
             Turn::Stopped(why) => Err(self.split_stopped(&mut split, why).await?),
         };
+        if let Some(shares) = split.copy.shares() {
+            self.load.divide(shares);
+        }
         for (sequence, value) in split.copy.last_values() {
             self.sequences.note(&sequence, value);
         }

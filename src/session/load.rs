@@ -3,16 +3,18 @@
 //! How: planning says which bucket a statement touches; the links say how long each backend was occupied from a batch's
 //! first byte to its ReadyForQuery. A batch's time on a shard is divided evenly among its statements there. What no
 //! statement of the batch asked for (COMMIT, above all) belongs to the buckets that the block has touched on that shard.
-//! A statement that touches several buckets, or any, counts for the shard alone.
+//! A write of rows in several buckets is divided among them by the rows of each; what else touches several, or any, counts
+//! for the shard alone.
 //! Holds: a batch of one statement allocates nothing here; of a longer one [`TOUCHES_MAX`] statements stand for all.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::plan::{Access, Touched};
+use crate::plan::{Access, RowShares, Touched};
 use crate::session::state::Session;
 use crate::telemetry::{BucketCost, Entropy, LoadAccess, LoadCells, LoadMeter};
 use crate::topology::{BucketId, KeyspaceId, ShardId, ShardSet};
+use crate::transaction::Participant;
 use crate::value::Key;
 
 /// Statements of a batch that are remembered, drawn evenly from all.
@@ -27,11 +29,14 @@ type At = (KeyspaceId, BucketId);
 /// What a session remembers for telemetry.
 #[derive(Debug)]
 pub(super) struct Load {
-    cells: Arc<LoadCells>,
+    /// none: load is not measured
+    cells: Option<Arc<LoadCells>>,
     generation: u64,
     entropy: Entropy,
     /// statements of the batch
     touches: Vec<Touch>,
+    /// where the latest stands among them
+    latest: Option<usize>,
     /// how many there were
     count: u64,
     /// buckets that the block has touched, each once
@@ -44,11 +49,19 @@ pub(super) struct Load {
 #[derive(Debug)]
 struct Touch {
     shards: ShardSet,
-    /// the one bucket that it touches
-    at: Option<At>,
+    whose: Whose,
     access: LoadAccess,
-    /// its key, if that is to be looked at
-    key: Option<Key>,
+}
+
+/// Whose load a statement is.
+#[derive(Debug)]
+enum Whose {
+    /// no bucket's, or many buckets'
+    Nobodys,
+    /// one bucket's; its key, if that is to be looked at
+    One(At, Option<Key>),
+    /// of those that its rows lie in
+    Rows(Box<RowShares>),
 }
 
 /// What a batch has used.
@@ -79,6 +92,7 @@ impl Load {
             cells: meter.cells(),
             entropy: Entropy::new(seed),
             touches: Vec::new(),
+            latest: None,
             count: 0,
             block: Vec::new(),
             waited: Vec::new(),
@@ -95,30 +109,38 @@ impl Load {
     }
 
     fn touch_on(&mut self, shards: ShardSet, access: LoadAccess, touched: Touched) {
-        let (at, key) = match touched {
-            Touched::One(one) if shards.single().is_some() => (Some((one.keyspace, one.bucket)), one.key),
-            Touched::One(_) | Touched::Nothing | Touched::Several => (None, None),
-        };
+        let Some(cells) = &self.cells else { return };
         let entropy = self.entropy.draw();
-        let is_wanted = |(keyspace, _)| self.cells.wants_key(keyspace, entropy);
-        let touch = Touch {
-            shards,
-            at,
-            access,
-            key: key.filter(|_| at.is_some_and(is_wanted)),
+        let whose = match touched {
+            Touched::One(one) if shards.single().is_some() => {
+                let key = one.key.filter(|_| cells.wants_key(one.keyspace, entropy));
+                Whose::One((one.keyspace, one.bucket), key)
+            }
+            Touched::Rows(rows) => Whose::Rows(rows),
+            Touched::One(_) | Touched::Nothing | Touched::Several => Whose::Nobodys,
         };
+        let touch = Touch { shards, whose, access };
         self.count = self.count.saturating_add(1);
         if self.touches.len() < TOUCHES_MAX {
             if self.touches.capacity() == 0 {
                 self.touches.reserve_exact(1); // by far the most batches are one statement
             }
+            self.latest = Some(self.touches.len());
             self.touches.push(touch);
             return;
         }
         // Each statement so far has the same chance to be among those that are kept.
         let place = usize::try_from(self.entropy.draw() % self.count).ok();
-        if let Some(there) = place.and_then(|place| self.touches.get_mut(place)) {
+        self.latest = place.filter(|place| *place < self.touches.len());
+        if let Some(there) = self.latest.and_then(|place| self.touches.get_mut(place)) {
             *there = touch;
+        }
+    }
+
+    /// Whose rows the latest statement wrote is known only now that they have gone by.
+    pub(super) fn divide(&mut self, shares: RowShares) {
+        if let Some(touch) = self.latest.and_then(|latest| self.touches.get_mut(latest)) {
+            touch.whose = Whose::Rows(Box::new(shares));
         }
     }
 
@@ -127,66 +149,73 @@ impl Load {
         self.waited.push((shard, waited));
     }
 
+    /// What a shard's backend did until now was this batch's; answers how long it was occupied.
+    fn charge_backend(&mut self, participant: &mut Participant, sums: &Sums) -> Duration {
+        participant.backend.link.answered(); // as a rule it was told already
+        let busy = participant.backend.link.take_busy();
+        self.charge(participant.shard, busy, sums);
+        busy
+    }
+
     /// A shard's backend was occupied so long by this batch.
     fn charge(&mut self, shard: ShardId, busy: Duration, sums: &Sums) {
         let waiting = self.take_waited(shard);
+        let Some(cells) = &self.cells else { return };
         if busy.is_zero() && waiting.is_zero() {
             return;
         }
         let here = |touch: &&Touch| touch.shards.contains(shard);
         let here = u32::try_from(self.touches.iter().filter(here).count()).unwrap_or(u32::MAX);
         if here == 0 {
-            return self.charge_block(shard, busy, waiting);
+            return self.charge_block(cells, shard, busy, waiting);
         }
         let kept = u64::try_from(self.touches.len()).unwrap_or(1).max(1);
-        // What each of those kept stands for: itself, unless there were more.
-        let stands_for = (self.count / kept).max(1);
         let (busy, waiting) = (busy / here, waiting / here);
+        let mut part = Part {
+            shard,
+            busy,
+            waiting,
+            // What each of those kept stands for: itself, unless there were more.
+            statements: (self.count / kept).max(1),
+            rows: sums.rows / kept,
+            bytes: sums.bytes / kept,
+            errors: 0,
+        };
         let mut left = here;
         for touch in self.touches.iter().filter(|touch| touch.shards.contains(shard)) {
             left = left.saturating_sub(1);
-            let Some((keyspace, bucket)) = touch.at else {
-                self.cells.unattributed(shard, busy, waiting);
-                continue;
-            };
-            self.cells.bucket(&BucketCost {
-                keyspace,
-                bucket,
-                shard,
-                access: touch.access,
-                statements: stands_for,
-                rows: sums.rows / kept,
-                bytes: sums.bytes / kept,
-                errors: if left == 0 { sums.errors } else { 0 }, // an error ends its batch
-                busy,
-                waiting,
-            });
-            if let Some(key) = &touch.key {
-                self.cells.key((keyspace, bucket), key, busy, self.entropy.draw());
+            part.errors = if left == 0 { sums.errors } else { 0 }; // an error ends its batch
+            match &touch.whose {
+                Whose::Nobodys => cells.unattributed(shard, busy, waiting),
+                Whose::One(at, key) => {
+                    cells.bucket(&part.cost(*at, touch.access));
+                    if let Some(key) = key {
+                        cells.key(*at, key, busy, self.entropy.draw());
+                    }
+                }
+                Whose::Rows(rows) => part.divide(cells, rows, touch.access, &mut self.entropy),
             }
         }
     }
 
     /// Nothing that this batch planned ran there.
-    fn charge_block(&mut self, shard: ShardId, busy: Duration, waiting: Duration) {
+    fn charge_block(&self, cells: &LoadCells, shard: ShardId, busy: Duration, waiting: Duration) {
         let touched = self.block.iter().filter(|(on, _)| *on == shard);
         let count = u32::try_from(touched.count()).unwrap_or(u32::MAX);
         if count == 0 {
-            return self.cells.unattributed(shard, busy, waiting);
+            return cells.unattributed(shard, busy, waiting);
         }
-        for (_, (keyspace, bucket)) in self.block.iter().filter(|(on, _)| *on == shard) {
-            self.cells.bucket(&BucketCost {
-                keyspace: *keyspace,
-                bucket: *bucket,
-                shard,
-                access: LoadAccess::Write,
-                statements: 0,
-                rows: 0,
-                bytes: 0,
-                errors: 0,
-                busy: busy / count,
-                waiting: waiting / count,
-            });
+        let part = Part {
+            shard,
+            busy: busy / count,
+            waiting: waiting / count,
+            statements: 0,
+            rows: 0,
+            bytes: 0,
+            errors: 0,
+        };
+        for (_, at) in self.block.iter().filter(|(on, _)| *on == shard) {
+            cells.bucket(&part.cost(*at, LoadAccess::Write));
         }
     }
 
@@ -208,15 +237,14 @@ impl Load {
     fn end(&mut self, in_block: InBlock) {
         // Whoever was waited for and never came.
         for (shard, waited) in std::mem::take(&mut self.waited) {
-            self.cells.unattributed(shard, Duration::ZERO, waited);
+            if let Some(cells) = &self.cells {
+                cells.unattributed(shard, Duration::ZERO, waited);
+            }
         }
         match in_block {
             InBlock::Yes => {
-                for touch in &self.touches {
-                    if let (Some(at), Some(shard)) = (touch.at, touch.shards.single())
-                        && self.block.len() < BLOCK_MAX
-                        && !self.block.contains(&(shard, at))
-                    {
+                for (shard, at) in self.touches.iter().flat_map(Touch::places) {
+                    if self.block.len() < BLOCK_MAX && !self.block.contains(&(shard, at)) {
                         self.block.push((shard, at));
                     }
                 }
@@ -224,6 +252,7 @@ impl Load {
             InBlock::No => self.block.clear(),
         }
         self.count = 0;
+        self.latest = None;
         if self.touches.capacity() > 1 {
             self.touches = Vec::new();
         }
@@ -240,6 +269,93 @@ impl Load {
     }
 }
 
+// === impl Touch ===
+
+impl Touch {
+    /// Where it was at work, as a block remembers it: of the rows on a shard, where most lie.
+    fn places(&self) -> Vec<(ShardId, At)> {
+        match &self.whose {
+            Whose::Nobodys => Vec::new(),
+            Whose::One(at, _) => self.shards.single().map(|shard| (shard, *at)).into_iter().collect(),
+            Whose::Rows(rows) => {
+                let most = |shard| rows.on(shard).max_by_key(|share| share.rows);
+                let most = self.shards.iter().filter_map(most);
+                most.map(|share| (share.shard, (rows.keyspace, share.bucket))).collect()
+            }
+        }
+    }
+}
+
+/// One statement's part of what its batch cost on a shard.
+struct Part {
+    shard: ShardId,
+    busy: Duration,
+    waiting: Duration,
+    statements: u64,
+    rows: u64,
+    bytes: u64,
+    errors: u64,
+}
+
+// === impl Part ===
+
+impl Part {
+    /// All of it as one bucket's.
+    fn cost(&self, (keyspace, bucket): At, access: LoadAccess) -> BucketCost {
+        BucketCost {
+            keyspace,
+            bucket,
+            shard: self.shard,
+            access,
+            statements: self.statements,
+            rows: self.rows,
+            bytes: self.bytes,
+            errors: self.errors,
+            busy: self.busy,
+            lasted: self.busy,
+            waiting: self.waiting,
+        }
+    }
+
+    /// Divides it among the buckets that its rows lie in, by their number.
+    fn divide(&self, cells: &LoadCells, rows: &RowShares, access: LoadAccess, entropy: &mut Entropy) {
+        let here = rows.rows_on(self.shard);
+        if here == 0 {
+            return cells.unattributed(self.shard, self.busy, self.waiting);
+        }
+        let everywhere = rows.shares.iter().map(|share| share.rows).fold(0, u64::saturating_add);
+        for (index, share) in rows.on(self.shard).enumerate() {
+            let at = (rows.keyspace, share.bucket);
+            cells.bucket(&BucketCost {
+                rows: share.rows,
+                bytes: part_of(self.bytes, share.rows, everywhere),
+                errors: if index == 0 { self.errors } else { 0 },
+                busy: duration_part(self.busy, share.rows, here),
+                waiting: duration_part(self.waiting, share.rows, here),
+                ..self.cost(at, access)
+            });
+        }
+        let on_shard = |bucket: BucketId| rows.on(self.shard).any(|share| share.bucket == bucket);
+        let keys = rows.keys.iter().filter(|(bucket, _)| on_shard(*bucket));
+        let each = self.busy / u32::try_from(keys.clone().count()).unwrap_or(u32::MAX).max(1);
+        for (bucket, key) in keys {
+            if cells.wants_key(rows.keyspace, entropy.draw()) {
+                cells.key((rows.keyspace, *bucket), key, each, entropy.draw());
+            }
+        }
+    }
+}
+
+fn part_of(amount: u64, part: u64, whole: u64) -> u64 {
+    let of = u128::from(amount).saturating_mul(u128::from(part));
+    u64::try_from(of.checked_div(u128::from(whole)).unwrap_or(0)).unwrap_or(u64::MAX)
+}
+
+fn duration_part(amount: Duration, part: u64, whole: u64) -> Duration {
+    let nanos = u64::try_from(amount.as_nanos()).unwrap_or(u64::MAX);
+    Duration::from_nanos(part_of(nanos, part, whole))
+}
+
 /// Does the client's block go on?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum InBlock {
@@ -254,14 +370,10 @@ impl Session {
     pub(super) fn charge(&mut self) {
         self.load.follow(self.world.discovery.load_meter());
         let sums = self.sums();
-        let mut used = self.used;
         for participant in self.participants.iter_mut() {
-            participant.backend.link.answered(); // as a rule it was told already
-            let busy = participant.backend.link.take_busy();
-            used.backend = used.backend.max(busy);
-            self.load.charge(participant.shard, busy, &sums);
+            let busy = self.load.charge_backend(participant, &sums);
+            self.used.backend = self.used.backend.max(busy);
         }
-        self.used = used;
         self.load.end(match self.block.is_explicit() {
             true => InBlock::Yes,
             false => InBlock::No,
@@ -269,12 +381,10 @@ impl Session {
     }
 
     /// A backend is lost: what it did until now was this batch's.
-    pub(super) fn charge_lost(&mut self, lost: &mut crate::transaction::Participant) {
+    pub(super) fn charge_lost(&mut self, lost: &mut Participant) {
         let sums = self.sums();
-        lost.backend.link.answered();
-        let busy = lost.backend.link.take_busy();
+        let busy = self.load.charge_backend(lost, &sums);
         self.used.backend = self.used.backend.max(busy);
-        self.load.charge(lost.shard, busy, &sums);
     }
 
     /// The session waited for a backend.

@@ -30,7 +30,7 @@ const STRIPED_BUCKETS_MAX: usize = 4096;
 const LONG: Duration = Duration::from_secs(1);
 
 /// Long ones that are kept until the next tick; more are counted as if they were short.
-const LONG_MAX: usize = 1024;
+const LONG_MAX: usize = 4096;
 
 /// What a bucket's line counts, by place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +109,8 @@ pub(crate) struct Long {
     /// none: it belongs to no bucket
     pub(crate) bucket: Option<(KeyspaceId, BucketId, Count)>,
     pub(crate) duration: Duration,
+    /// of all that time, this part is the bucket's
+    pub(crate) part: f64,
 }
 
 /// Does a statement only read?
@@ -139,8 +141,10 @@ pub struct BucketCost {
     pub bytes: u64,
     /// statements that ended with an error
     pub errors: u64,
-    /// how long a backend was occupied
+    /// how long a backend was occupied for this bucket
     pub busy: Duration,
+    /// how long it was occupied for what this is a part of; `busy` itself for a statement on one bucket
+    pub lasted: Duration,
     /// how long they waited for one
     pub waiting: Duration,
 }
@@ -253,7 +257,7 @@ impl LoadCells {
         let line = self.keyspaces.get(cost.keyspace.index());
         let line = line.and_then(|keyspace| keyspace.line(cost.bucket));
         let bucket = line.is_some().then_some((cost.keyspace, cost.bucket, busy));
-        let counted = self.busy(cost.shard, bucket, cost.busy, cost.statements);
+        let counted = self.busy(cost.shard, bucket, (cost.busy, cost.lasted), cost.statements);
         let Some(line) = line else { return };
         let statements = match cost.access {
             LoadAccess::Read => Count::Reads,
@@ -270,7 +274,7 @@ impl LoadCells {
     /// A shard's backend was occupied, and its session waited for it, on behalf of no bucket.
     pub fn unattributed(&self, shard: ShardId, busy: Duration, waiting: Duration) {
         self.waited(shard, waiting);
-        let counted = self.busy(shard, None, busy, 1);
+        let counted = self.busy(shard, None, (busy, busy), 1);
         if let Some(line) = self.shards.own(shard.index()) {
             line.add(ShardCount::Unattributed as usize, nanos(counted));
         }
@@ -290,10 +294,10 @@ impl LoadCells {
         &self,
         shard: ShardId,
         bucket: Option<(KeyspaceId, BucketId, Count)>,
-        busy: Duration,
+        (busy, lasted): (Duration, Duration),
         statements: u64,
     ) -> Duration {
-        if busy >= LONG && self.keep_long(shard, bucket, busy, statements) {
+        if lasted >= LONG && self.keep_long(shard, bucket, (busy, lasted), statements) {
             return Duration::ZERO;
         }
         if let Some(line) = self.shards.own(shard.index()) {
@@ -306,7 +310,7 @@ impl LoadCells {
         &self,
         shard: ShardId,
         bucket: Option<(KeyspaceId, BucketId, Count)>,
-        duration: Duration,
+        (busy, duration): (Duration, Duration),
         statements: u64,
     ) -> bool {
         // The time of many short ones is spread over no longer than that.
@@ -320,6 +324,7 @@ impl LoadCells {
                 shard,
                 bucket,
                 duration,
+                part: busy.div_duration_f64(duration),
             });
         }
         has_room

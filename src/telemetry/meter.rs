@@ -24,8 +24,8 @@ const SHARD_COUNTS: usize = 3;
 /// Measures the load of one proxy. Share it in an `Arc`.
 #[derive(Debug)]
 pub struct LoadMeter {
-    /// guards one pointer
-    cells: RwLock<Arc<LoadCells>>,
+    /// guards one pointer; `None`: load is not measured
+    cells: RwLock<Option<Arc<LoadCells>>>,
     /// counts changes of `cells`
     generation: AtomicU64,
     /// guards the rates; never held by the data path
@@ -53,15 +53,24 @@ impl LoadMeter {
     /// Nothing has been measured yet.
     pub fn new(topology: &Topology) -> LoadMeter {
         LoadMeter {
-            cells: RwLock::new(Arc::new(LoadCells::new(topology, None))),
+            cells: RwLock::new(Some(Arc::new(LoadCells::new(topology, None)))),
             generation: AtomicU64::new(0),
             rates: Mutex::default(),
         }
     }
 
-    /// What the data path counts in. Take it anew when [`LoadMeter::generation`] has changed.
-    pub fn cells(&self) -> Arc<LoadCells> {
-        Arc::clone(&self.cells.read().unwrap_or_else(PoisonError::into_inner))
+    /// Measures nothing, ever: what the rest of a proxy costs without it is found so.
+    pub fn off() -> LoadMeter {
+        LoadMeter {
+            cells: RwLock::new(None),
+            generation: AtomicU64::new(0),
+            rates: Mutex::default(),
+        }
+    }
+
+    /// What the data path counts in, if it counts. Take it anew when [`LoadMeter::generation`] has changed.
+    pub fn cells(&self) -> Option<Arc<LoadCells>> {
+        self.cells.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Changes with the cells; one relaxed load.
@@ -73,8 +82,10 @@ impl LoadMeter {
     /// The topology has changed: buckets that stay keep what was counted of them.
     pub fn follow(&self, topology: &Topology) {
         let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
-        if cells.epoch() != topology.epoch() {
-            *cells = Arc::new(LoadCells::new(topology, Some(&cells)));
+        if let Some(cells) = &mut *cells
+            && cells.epoch() != topology.epoch()
+        {
+            *cells = Arc::new(LoadCells::new(topology, Some(cells)));
             self.generation.fetch_add(1, Ordering::Release);
         }
     }
@@ -82,14 +93,16 @@ impl LoadMeter {
     /// Brings the rates up to what was counted since the last tick, so long ago.
     pub fn tick(&self, elapsed: Duration) {
         let Some(step) = Step::over(elapsed) else { return };
-        let cells = self.cells();
+        let Some(cells) = self.cells() else { return };
         let mut measured = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         measured.tick(&cells, elapsed, &step);
     }
 
-    /// What was measured up to the last tick.
+    /// What was measured up to the last tick; empty if load is not measured.
     pub fn report(&self, at: Moment) -> LoadReport {
-        let cells = self.cells();
+        let Some(cells) = self.cells() else {
+            return LoadReport::empty(at);
+        };
         let measured = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         measured.report(&cells, at)
     }
@@ -135,14 +148,14 @@ impl Measured {
             };
             if let Some(row) = self.shards.get_mut(long.shard.index()) {
                 for quantity in quantities.into_iter().flatten() {
-                    row.rates.observe_past(quantity as usize, long.duration, 1.0);
+                    row.rates.observe_past(quantity as usize, long.duration, long.part);
                 }
             }
             if let Some((keyspace, bucket, quantity)) = long.bucket
                 && let Some(rows) = self.keyspaces.get_mut(keyspace.index())
                 && let Some(row) = rows.get_mut(bucket.index())
             {
-                row.rates.observe_past(quantity as usize, long.duration, 1.0);
+                row.rates.observe_past(quantity as usize, long.duration, long.part);
             }
         }
     }

@@ -52,6 +52,7 @@ fn cost((keyspace, bucket): (KeyspaceId, BucketId), access: LoadAccess, busy: Du
         bytes: 100,
         errors: 0,
         busy,
+        lasted: busy,
         waiting: Duration::ZERO,
     }
 }
@@ -76,7 +77,7 @@ fn near(told: f64, wanted: f64) {
 fn statements_become_rates_of_their_bucket_and_shard() {
     let topology = topology();
     let meter = LoadMeter::new(&topology);
-    let cells = meter.cells();
+    let cells = meter.cells().unwrap();
     for _ in 0..30 {
         let mut one = cost(place(1, 0), LoadAccess::Write, Duration::from_millis(100));
         one.waiting = Duration::from_millis(20);
@@ -118,6 +119,7 @@ fn late_and_missed_ticks_change_no_rate() {
         for _ in 0..seconds * 10 {
             meter
                 .cells()
+                .unwrap()
                 .bucket(&cost(place(0, 3), LoadAccess::Read, Duration::from_millis(30)));
         }
         meter.tick(SECOND * seconds);
@@ -133,8 +135,8 @@ fn a_minute_long_statement_is_a_minute_of_one_backend_and_not_sixty_at_once() {
     let topology = topology();
     let meter = LoadMeter::new(&topology);
     (0..300).for_each(|_| meter.tick(SECOND));
-    meter.cells().unattributed(shard(1), SECOND * 60, Duration::ZERO);
-    meter.cells().bucket(&cost(place(0, 0), LoadAccess::Read, SECOND * 60));
+    meter.cells().unwrap().unattributed(shard(1), SECOND * 60, Duration::ZERO);
+    meter.cells().unwrap().bucket(&cost(place(0, 0), LoadAccess::Read, SECOND * 60));
     meter.tick(SECOND);
     let picture = picture(&topology, &[&meter.report(Moment(7))]);
     let minute = 1.0 - (-1.0_f64).exp();
@@ -153,7 +155,7 @@ fn a_minute_long_statement_is_a_minute_of_one_backend_and_not_sixty_at_once() {
 fn a_new_epoch_goes_on_counting_buckets_that_stay() {
     let topology = topology();
     let meter = LoadMeter::new(&topology);
-    let before = meter.cells();
+    let before = meter.cells().unwrap();
     let more = config::parse(
         "x.yaml",
         &CONFIG.replace("fx_major: s0,", "fx_major: s0, metals: s1,"),
@@ -176,6 +178,7 @@ fn a_new_epoch_goes_on_counting_buckets_that_stay() {
     assert!(grown > topology.keyspaces()[1].bucket_count());
     meter
         .cells()
+        .unwrap()
         .bucket(&cost(place(1, grown - 1), LoadAccess::Read, Duration::from_millis(300)));
     meter.tick(SECOND);
     let picture = picture(&next, &[&meter.report(Moment(7))]);
@@ -189,9 +192,11 @@ fn a_bucket_that_there_is_not_counts_for_the_shard_alone() {
     let meter = LoadMeter::new(&topology);
     meter
         .cells()
+        .unwrap()
         .bucket(&cost(place(0, 8), LoadAccess::Read, Duration::from_millis(100)));
     meter
         .cells()
+        .unwrap()
         .bucket(&cost(place(9, 0), LoadAccess::Read, Duration::from_millis(100)));
     meter.tick(SECOND);
     let picture = picture(&topology, &[&meter.report(Moment(7))]);
@@ -205,7 +210,7 @@ fn reports_of_two_proxies_add_up_in_either_order_and_by_json() {
     let mut entropy = Entropy::new(3);
     for (meter, ticks, key) in [(&one, 20, "EURUSD"), (&other, 5, "GBPUSD")] {
         for _ in 0..ticks {
-            let cells = meter.cells();
+            let cells = meter.cells().unwrap();
             cells.bucket(&cost(place(1, 0), LoadAccess::Write, Duration::from_millis(100)));
             cells.key(
                 place(1, 0),
@@ -241,7 +246,7 @@ fn reports_of_two_proxies_add_up_in_either_order_and_by_json() {
 fn a_million_keys_take_no_more_room() {
     let topology = topology();
     let meter = LoadMeter::new(&topology);
-    let (cells, mut entropy) = (meter.cells(), Entropy::new(4));
+    let (cells, mut entropy) = (meter.cells().unwrap(), Entropy::new(4));
     // As sessions do it; the first second looks at all of them, then fewer are enough.
     for (second, keys) in [20_000, 180_000, 400_000, 400_000].into_iter().enumerate() {
         for key in 0..keys {
@@ -268,7 +273,7 @@ fn a_million_keys_take_no_more_room() {
 fn under_load_fewer_keys_are_looked_at_and_each_stands_for_more() {
     let topology = topology();
     let meter = LoadMeter::new(&topology);
-    let (cells, mut entropy) = (meter.cells(), Entropy::new(5));
+    let (cells, mut entropy) = (meter.cells().unwrap(), Entropy::new(5));
     let keyspace = KeyspaceId::new(0).unwrap();
     assert!((0..100).all(|_| cells.wants_key(keyspace, entropy.draw())));
     let mut many = cost(place(0, 0), LoadAccess::Read, Duration::from_millis(1));

@@ -93,6 +93,19 @@ pub struct ShardFacts {
 /// Bytes of a bucket, estimated.
 pub type BucketSizes = BTreeMap<(KeyspaceId, BucketId), u64>;
 
+impl LoadReport {
+    /// Of a proxy that has measured nothing.
+    pub(crate) fn empty(at: Moment) -> LoadReport {
+        LoadReport {
+            at,
+            measured: Duration::ZERO,
+            epoch: Epoch::FIRST,
+            shards: Vec::new(),
+            keyspaces: Vec::new(),
+        }
+    }
+}
+
 impl LoadSnapshot {
     /// All reports together, on a topology. `shards` is by shard index; one that it lacks has a capacity of 1.
     pub fn merge(

@@ -419,7 +419,7 @@ fn findings() -> Vec<Finding> {
 /// Ninety seconds during which s0 works for fx_major above all.
 fn load(topology: &Topology, scene: Scene) -> LoadSnapshot {
     let meter = LoadMeter::new(topology);
-    let (cells, mut entropy) = (meter.cells(), Entropy::new(7));
+    let (cells, mut entropy) = (meter.cells().unwrap(), Entropy::new(7));
     let at = |keyspace, bucket| (KeyspaceId::new(keyspace).unwrap(), BucketId::new(bucket).unwrap());
     let cost = |(keyspace, bucket), on, access, statements, busy_ms: u64| BucketCost {
         keyspace,
@@ -431,6 +431,7 @@ fn load(topology: &Topology, scene: Scene) -> LoadSnapshot {
         bytes: statements * 150,
         errors: 0,
         busy: Duration::from_millis(busy_ms),
+        lasted: Duration::from_millis(busy_ms),
         waiting: Duration::from_millis(busy_ms / 10),
     };
     for second in 0..90 {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::plan::keys::pruning::ArrayConstant;
 use crate::plan::keys::{Constant, Outcome, Value, Values, constant};
-use crate::plan::{Ask, Category, Purpose, Touched, TouchedBucket};
+use crate::plan::{Ask, Category, Purpose, RowShares, Touched, TouchedBucket};
 use crate::topology::{Bound, KeyspaceId, Place, Placed, ShardSet, Strategy, Topology};
 use crate::value::{Format, Key, KeyType, Oid};
 
@@ -100,6 +100,20 @@ impl<'v> Evaluation<'v> {
             Touched::Nothing => one,
             before => before.and(one),
         };
+    }
+
+    /// Rows of a write at these places, with these keys.
+    pub(in crate::plan) fn touch_rows(&mut self, keyspace: KeyspaceId, places: &[Place], keys: &[Key]) {
+        let Some(first) = places.first() else { return };
+        let touched = match places.iter().all(|place| place == first) {
+            true => Touched::One(TouchedBucket {
+                keyspace,
+                bucket: first.bucket,
+                key: keys.first().filter(|first| keys.iter().all(|key| key == *first)).cloned(),
+            }),
+            false => Touched::Rows(Box::new(RowShares::of(keyspace, places, |row| keys.get(row).cloned()))),
+        };
+        self.touched = self.take_touched().and(touched);
     }
 
     /// What is touched from here on is collected apart; answers what was before.

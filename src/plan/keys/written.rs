@@ -49,14 +49,25 @@ impl WrittenKey {
     /// The shards that own the rows, and why one has no place, if so.
     pub(in crate::plan) fn evaluate(&self, evaluation: &mut Evaluation<'_>) -> Result<ShardSet, Unplaced> {
         evaluation.set_purpose(Purpose::Write);
+        if let [only] = self.rows.as_slice() {
+            let (set, located) = self.row(only, evaluation)?;
+            if let Some((place, key)) = located {
+                evaluation.touch(self.keyspace, place, key);
+            }
+            return Ok(set);
+        }
         let mut shards = ShardSet::EMPTY;
+        let mut places = Vec::with_capacity(self.rows.len());
+        let mut keys = Vec::with_capacity(self.rows.len());
         for row in &self.rows {
             let (set, located) = self.row(row, evaluation)?;
             shards = shards.union(set);
             if let Some((place, key)) = located {
-                evaluation.touch(self.keyspace, place, key);
+                places.push(place);
+                keys.push(key);
             }
         }
+        evaluation.touch_rows(self.keyspace, &places, &keys);
         Ok(shards)
     }
 
