@@ -25,6 +25,7 @@ use shardgate::clock::Clock;
 use shardgate::config::{Settings, Users, parse, parse_users};
 use shardgate::discovery::{Discovery, Error, Finding, Severity, State, check, open};
 use shardgate::plan::{Category, Purpose};
+use shardgate::telemetry::Metering;
 use shardgate::topology::QualifiedName;
 use tokio_postgres::{Client, NoTls};
 
@@ -84,7 +85,7 @@ impl Pair<'_> {
     }
 
     async fn open(&self, declared: &str) -> (Discovery, Vec<Finding>) {
-        match open(self.settings(declared), Arc::default(), Clock).await {
+        match open(self.settings(declared), Arc::default(), Clock, Metering::On).await {
             Ok(opened) => opened,
             Err(error) => panic!("{}", told(&error)),
         }
@@ -207,14 +208,16 @@ async fn an_unreachable_shard_is_a_finding_and_stops_only_the_first_start() {
             .iter()
             .any(|found| found.severity == Severity::Error && found.message == "the shard can't be reached")
     );
-    let first = open(Arc::clone(&settings), Arc::default(), Clock).await;
+    let first = open(Arc::clone(&settings), Arc::default(), Clock, Metering::On).await;
     assert!(matches!(first, Err(Error::Findings(_))), "{first:?}");
     clusters.get_mut(1).expect("a cluster").restart().expect("it starts");
-    open(Arc::clone(&settings), Arc::default(), Clock)
+    open(Arc::clone(&settings), Arc::default(), Clock, Metering::On)
         .await
         .expect("a first start");
     clusters.get_mut(1).expect("a cluster").stop().expect("it stops");
-    let (discovery, findings) = open(settings, Arc::default(), Clock).await.expect("a later start");
+    let (discovery, findings) = open(settings, Arc::default(), Clock, Metering::On)
+        .await
+        .expect("a later start");
     assert!(
         findings
             .iter()
@@ -255,7 +258,7 @@ async fn proxies_that_start_at_the_same_moment_agree() {
                 "keyspaces: {{user: {{strategy: hash, type: bigint, buckets: {buckets}}}}}\ntables: {{users: {{keyspace: user, key: id}}}}\n"
             ))
         };
-        let same = [(); 4].map(|()| open(settings(8), Arc::default(), Clock));
+        let same = [(); 4].map(|()| open(settings(8), Arc::default(), Clock, Metering::On));
         let [a, b, c, d] = same;
         let (a, b, c, d) = tokio::join!(a, b, c, d);
         let pictures = [a, b, c, d].map(|opened| {
@@ -269,7 +272,7 @@ async fn proxies_that_start_at_the_same_moment_agree() {
             assert_eq!(picture.topology(), pictures[0].topology());
             assert_eq!(picture.topology().epoch().get(), 1);
         }
-        let other = open(settings(16), Arc::default(), Clock).await;
+        let other = open(settings(16), Arc::default(), Clock, Metering::On).await;
         assert!(
             matches!(&other, Err(Error::Findings(found)) if found.len() == 1),
             "{other:?}"
@@ -325,7 +328,7 @@ async fn with_home_down_a_copy_is_served_and_nothing_reloads() {
         pair.settings(declared)
     };
     clusters.get_mut(0).expect("a cluster").kill().expect("it dies");
-    let (discovery, findings) = open(Arc::clone(&settings), Arc::default(), Clock)
+    let (discovery, findings) = open(Arc::clone(&settings), Arc::default(), Clock, Metering::On)
         .await
         .unwrap_or_else(|error| panic!("{}", told(&error)));
     assert!(

@@ -420,6 +420,9 @@ proptest! {
             let exact: ShardSet = keys.filter_map(expected).map(id).collect();
             let asked = keyspace.shards_between(lower, upper);
             prop_assert!(asked.contains_all(exact), "{:?} {:?}: {:?} lacks some of {:?}", lower, upper, asked, exact);
+            let places = keyspace.ranges_between(lower, upper).unwrap();
+            let owners: ShardSet = places.filter_map(|place| keyspace.owner(keyspace.bucket_of_range(place)?)).collect();
+            prop_assert_eq!(owners, asked);
             // One range too many at most, where an excluded end touches a bound.
             prop_assert!(asked.len() <= exact.len() + 1, "{:?} {:?}: {:?} instead of {:?}", lower, upper, asked, exact);
         }

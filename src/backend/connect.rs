@@ -18,6 +18,7 @@ use super::login::{Login, Secret};
 use super::prepared::Prepared;
 
 use crate::clock::{Clock, Rng};
+use crate::telemetry::Metering;
 use crate::topology::ShardId;
 use crate::wire::{
     AnswerTag, Authentication, BackendKeyData, ErrorFields, FrameError, ParameterStatus, SCRAM_SHA_256, ScramClient,
@@ -46,6 +47,8 @@ pub struct Connector {
     pub prepared: usize,
     /// tells the connection's age
     pub clock: Clock,
+    /// whether it is told how long backends are occupied
+    pub metering: Metering,
     /// for SCRAM's nonces
     pub rng: Rng,
 }
@@ -117,7 +120,10 @@ async fn log_in(connector: &Connector, login: &Arc<Login>, address: &Arc<str>) -
                 dialogue.finish()?;
                 let mut link = dialogue.link;
                 link.release_buffers();
-                link.measure(connector.clock);
+                match connector.metering {
+                    Metering::On => link.measure(connector.clock),
+                    Metering::Off => {}
+                }
                 return Ok(Backend {
                     link: Box::new(link),
                     prepared: Box::new(Prepared::new(connector.prepared)),

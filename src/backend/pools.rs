@@ -12,7 +12,7 @@ use super::login::Login;
 use super::pool::Pool;
 
 use crate::clock::{Clock, Rng};
-use crate::telemetry::BackendState;
+use crate::telemetry::{BackendState, Metering};
 use crate::topology::ShardId;
 
 /// How large a shard's pool may grow and how long things may take.
@@ -73,6 +73,7 @@ pub struct BackendGauge {
 pub struct Pools {
     clock: Clock,
     rng: Rng,
+    metering: Metering,
     /// guards the map only; held for a lookup, never over I/O
     shards: RwLock<BTreeMap<ShardId, Arc<Pool>>>,
 }
@@ -82,12 +83,13 @@ impl Pools {
     pub fn new(
         shards: impl IntoIterator<Item = (ShardId, Arc<str>, Endpoint)>,
         limits: PoolLimits,
-        clock: Clock,
-        rng: Rng,
+        (clock, rng): (Clock, Rng),
+        metering: Metering,
     ) -> Pools {
         let pools = Pools {
             clock,
             rng,
+            metering,
             shards: RwLock::new(BTreeMap::new()),
         };
         pools.reload(shards, limits);
@@ -112,6 +114,7 @@ impl Pools {
                         timeout: limits.connect_timeout,
                         prepared: limits.prepared,
                         clock: self.clock,
+                        metering: self.metering,
                         rng: self.rng,
                     };
                     Arc::new(Pool::new(name, connector, limits))

@@ -18,7 +18,7 @@ use shardgate::config::{self, Settings, Users};
 use shardgate::discovery::{self, Finding, Health, Proposals, Severity};
 use shardgate::plan::{Context, Facts, Parameters, Refusal, Request, RouteStep, Verdict, refusal_kinds};
 use shardgate::session::{self, World, WorldParts};
-use shardgate::telemetry::{LoadSnapshot, Start, Telemetry};
+use shardgate::telemetry::{LoadSnapshot, Metering, Start, Telemetry};
 use shardgate::topology::{ShardId, Topology};
 use shardgate::transaction::{
     Coordinator, Fault, Recovery, ShardAddress, Shards, Step, Sweeper, Verdict as Decided, forgetting,
@@ -149,7 +149,8 @@ pub(crate) async fn run_on(config: PathBuf) -> Result<(), String> {
     let clock = Clock;
     let rng = Rng;
     let (settings, users) = (Arc::new(settings), Arc::new(users));
-    let opened = discovery::open(Arc::clone(&settings), Arc::clone(&users), clock).await;
+    let metering = metering_of(std::env::var("SHARDGATE_METERING").ok().as_deref())?;
+    let opened = discovery::open(Arc::clone(&settings), Arc::clone(&users), clock, metering).await;
     let (discovery, warnings) = match opened {
         Ok(opened) => opened,
         Err(discovery::Error::Findings(findings)) => return Err(listed(&findings)),
@@ -171,7 +172,12 @@ pub(crate) async fn run_on(config: PathBuf) -> Result<(), String> {
     telemetry.set_epoch(topology.epoch());
     let bits = rng.bytes::<2>().map_err(|error| format!("shardgate: {error}"))?;
     let registry = Registry::new(ProxyId::from_random(u16::from_le_bytes(bits)), clients_max(&settings));
-    let pools = Pools::new(endpoints(&settings, &topology), limits(&settings), clock, rng);
+    let pools = Pools::new(
+        endpoints(&settings, &topology),
+        limits(&settings),
+        (clock, rng),
+        metering,
+    );
     let shards = Arc::new(Shards::default());
     reload_shards(&shards, &settings, &topology);
     let (forgetter, forgetting) = forgetting(Arc::clone(&shards));
@@ -271,6 +277,18 @@ fn reload_shards(shards: &Shards, settings: &Settings, topology: &Topology) {
     });
     if let Err(error) = shards.reload(topology.home(), addresses) {
         tracing::error!(%error, "commits over several shards keep the old addresses");
+    }
+}
+
+/// `SHARDGATE_METERING`, for benches: `off` measures no load, so that what measuring costs can be told.
+fn metering_of(text: Option<&str>) -> Result<Metering, String> {
+    match text {
+        None | Some("" | "on") => Ok(Metering::On),
+        Some("off") => {
+            tracing::warn!("SHARDGATE_METERING is off: this proxy measures no load and shows none of its own");
+            Ok(Metering::Off)
+        }
+        Some(text) => Err(format!("shardgate: SHARDGATE_METERING \"{text}\" is not on or off")),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::discovery::reach::Reach;
 use crate::discovery::stage::by_index;
 use crate::discovery::survey;
 use crate::discovery::together::together;
-use crate::telemetry::{BucketSizes, LoadMeter, LoadReport, LoadSnapshot, Moment, ShardFacts};
+use crate::telemetry::{BucketSizes, LoadMeter, LoadReport, LoadSnapshot, Metering, Moment, ShardFacts};
 use crate::topology::{ShardId, Topology};
 
 /// How often counters become rates.
@@ -58,8 +58,11 @@ struct Heard {
 // === impl Loads ===
 
 impl Loads {
-    pub(super) fn new(topology: &Topology) -> Loads {
-        let meter = LoadMeter::new(topology);
+    pub(super) fn new(topology: &Topology, metering: Metering) -> Loads {
+        let meter = match metering {
+            Metering::On => LoadMeter::new(topology),
+            Metering::Off => LoadMeter::off(),
+        };
         let none = LoadSnapshot::merge(topology, Moment::default(), &[], &[], &BucketSizes::new());
         Loads {
             meter,

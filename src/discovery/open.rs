@@ -21,6 +21,7 @@ use crate::discovery::together::together;
 use crate::discovery::union::{self, Union};
 use crate::discovery::{Error, Finding, Health, Picture, Seen, Severity, builtin};
 use crate::plan::{Category, Purpose, Snapshot};
+use crate::telemetry::Metering;
 use crate::topology::{KeyspaceId, QualifiedName, ShardId, Topology};
 
 /// How often a proxy that lost the race for an epoch tries again: each loss means that another one made progress.
@@ -75,6 +76,7 @@ pub async fn open(
     settings: Arc<Settings>,
     users: Arc<Users>,
     clock: Clock,
+    metering: Metering,
 ) -> Result<(Discovery, Vec<Finding>), Error> {
     let (live, findings, _) = Box::pin(settle(settings, users, connect)).await?;
     let fixed = Fixed::default();
@@ -88,7 +90,7 @@ pub async fn open(
     let inner = Inner {
         clock,
         picture: Picture::new(live.seen()?),
-        loads: Loads::new(&live.topology),
+        loads: Loads::new(&live.topology, metering),
         proposer: Proposer::default(),
         live: RwLock::new(Arc::new(live)),
         turn: Mutex::new(()),

@@ -315,7 +315,8 @@ impl Compiled {
                 None => Ok(Vec::new()),
             },
             Route::Keyed(keyed) => {
-                let (led, touched, mut reasons) = self.led(keyed, snapshot, request, parameters, facts, Reasons::Wanted)?;
+                let (led, touched, mut reasons) =
+                    self.led(keyed, snapshot, request, parameters, facts, Reasons::Wanted)?;
                 reasons.dedup();
                 let hidden = reasons.len().saturating_sub(REASONS_MAX);
                 reasons.truncate(REASONS_MAX);
@@ -550,9 +551,7 @@ impl Compiled {
             Several::FanOut(_) | Several::Refused(_) => {
                 let afresh = compile_afresh(snapshot, request, facts, 0)?;
                 match &afresh.route {
-                    Route::Keyed(keyed) => {
-                        afresh.many(keyed, (shards, touched), snapshot, request, parameters, facts)
-                    }
+                    Route::Keyed(keyed) => afresh.many(keyed, (shards, touched), snapshot, request, parameters, facts),
                     Route::Refused(refusal) => Err(Verdict::Refused(refusal.clone())),
                     Route::Fixed { .. }
                     | Route::Ready { .. }

@@ -52,11 +52,7 @@ pub struct RowTally {
 
 impl RowShares {
     /// Of rows in any order, of which at least one has a place; `key`: that of the row at an index of the list.
-    pub(in crate::plan) fn of(
-        keyspace: KeyspaceId,
-        places: &[Place],
-        key: impl Fn(usize) -> Option<Key>,
-    ) -> RowShares {
+    pub(in crate::plan) fn of(keyspace: KeyspaceId, places: &[Place], key: impl Fn(usize) -> Option<Key>) -> RowShares {
         let step = places.len().div_ceil(KEYS_MAX).max(1);
         let keys = places.iter().enumerate().skip(step / 2).step_by(step);
         let keys = keys.filter_map(|(index, place)| Some((place.bucket, key(index)?)));
@@ -194,12 +190,23 @@ mod tests {
 
     #[test]
     fn rows_are_counted_by_bucket_whatever_their_order() {
-        let places = [place(1, 4), place(0, 2), place(1, 4), place(1, 3), place(0, 2), place(1, 4)];
+        let places = [
+            place(1, 4),
+            place(0, 2),
+            place(1, 4),
+            place(1, 3),
+            place(0, 2),
+            place(1, 4),
+        ];
         let shares = RowShares::of(keyspace(), &places, |index| Some(Key::Int(index as i64)));
         assert_eq!(told(&shares), [(0, 2, 2), (1, 3, 1), (1, 4, 3)]);
         assert_eq!(shares.rows_on(ShardId::new(1).unwrap()), 4);
         assert_eq!(shares.rows_on(ShardId::new(2).unwrap()), 0);
-        let keys: Vec<(usize, Key)> = shares.keys.into_iter().map(|(bucket, key)| (bucket.index(), key)).collect();
+        let keys: Vec<(usize, Key)> = shares
+            .keys
+            .into_iter()
+            .map(|(bucket, key)| (bucket.index(), key))
+            .collect();
         assert_eq!(keys.len(), places.len());
         assert_eq!((&keys[0], &keys[3]), (&(4, Key::Int(0)), &(3, Key::Int(3))));
     }
@@ -215,7 +222,11 @@ mod tests {
         let streamed = tally.shares(|bucket| ShardId::new(bucket.index() % 3)).unwrap();
         let listed = RowShares::of(keyspace(), &places, |_| None);
         assert_eq!(streamed.shares, listed.shares);
-        assert!((KEYS_MAX / 2..=KEYS_MAX).contains(&streamed.keys.len()), "{:?}", streamed.keys);
+        assert!(
+            (KEYS_MAX / 2..=KEYS_MAX).contains(&streamed.keys.len()),
+            "{:?}",
+            streamed.keys
+        );
         let rows: Vec<i64> = streamed
             .keys
             .iter()
@@ -230,7 +241,9 @@ mod tests {
 
     #[test]
     fn many_buckets_are_told_by_few() {
-        let places: Vec<Place> = (0..100_000).map(|row| place(0, if row < 50_000 { 0 } else { row })).collect();
+        let places: Vec<Place> = (0..100_000)
+            .map(|row| place(0, if row < 50_000 { 0 } else { row }))
+            .collect();
         let shares = RowShares::of(keyspace(), &places, |_| None);
         assert!(shares.shares.len() <= SHARES_MAX, "{}", shares.shares.len());
         let total = shares.rows_on(ShardId::new(0).unwrap());

@@ -86,7 +86,7 @@ impl Session {
             cache: self.running.cache,
             elapsed,
             queue: self.used.queue,
-            backend: self.used.backend,
+            backend: self.load.is_measured().then_some(self.used.backend),
             rows: self.rows,
             bytes_to_shard: self.running.sent,
             bytes_from_shard: self.running.received,

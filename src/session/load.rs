@@ -99,6 +99,11 @@ impl Load {
         }
     }
 
+    /// Is it told how long backends are occupied?
+    pub(super) fn is_measured(&self) -> bool {
+        self.cells.is_some()
+    }
+
     /// A statement is going to run there.
     pub(super) fn touch(&mut self, shards: ShardSet, access: Access, touched: Touched) {
         let access = match access {
@@ -146,6 +151,9 @@ impl Load {
 
     /// The session waited for one of a shard's backends.
     pub(super) fn wait(&mut self, shard: ShardId, waited: Duration) {
+        if !self.is_measured() {
+            return;
+        }
         self.waited.push((shard, waited));
     }
 

@@ -21,6 +21,16 @@ const KEY_DECAY: Duration = Duration::from_secs(300);
 /// What a shard's line counts.
 const SHARD_COUNTS: usize = 3;
 
+/// Is load measured? It always is, but where what that costs is to be found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Metering {
+    /// yes
+    #[default]
+    On,
+    /// no counters, no keys, no clock is read for it; what is shown of load is empty
+    Off,
+}
+
 /// Measures the load of one proxy. Share it in an `Arc`.
 #[derive(Debug)]
 pub struct LoadMeter {

@@ -135,8 +135,14 @@ fn a_minute_long_statement_is_a_minute_of_one_backend_and_not_sixty_at_once() {
     let topology = topology();
     let meter = LoadMeter::new(&topology);
     (0..300).for_each(|_| meter.tick(SECOND));
-    meter.cells().unwrap().unattributed(shard(1), SECOND * 60, Duration::ZERO);
-    meter.cells().unwrap().bucket(&cost(place(0, 0), LoadAccess::Read, SECOND * 60));
+    meter
+        .cells()
+        .unwrap()
+        .unattributed(shard(1), SECOND * 60, Duration::ZERO);
+    meter
+        .cells()
+        .unwrap()
+        .bucket(&cost(place(0, 0), LoadAccess::Read, SECOND * 60));
     meter.tick(SECOND);
     let picture = picture(&topology, &[&meter.report(Moment(7))]);
     let minute = 1.0 - (-1.0_f64).exp();

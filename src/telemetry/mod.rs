@@ -34,7 +34,7 @@ pub use labels::{
     Recovered, ReloadOutcome, StatementKind, TransactionOutcome, Window,
 };
 pub use load::{BucketLoad, HeavyKey, KeyspaceLoad, LoadSnapshot, Moment, SampledKey, ShardLoad, Windows};
-pub use meter::LoadMeter;
+pub use meter::{LoadMeter, Metering};
 pub use rate::{Ewma, WINDOW_LENGTHS};
 pub use record::{PoolReading, Start, StatementEvent, StatementStats, Telemetry};
 pub use report::{

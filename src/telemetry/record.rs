@@ -51,8 +51,8 @@ pub struct StatementEvent {
     pub elapsed: Duration,
     /// of that, waiting for backends
     pub queue: Duration,
-    /// of that, while a backend was occupied
-    pub backend: Duration,
+    /// of that, while a backend was occupied; `None`: not measured, so its time isn't told apart
+    pub backend: Option<Duration>,
     /// as its command tag counts them
     pub rows: u64,
     /// bytes sent to shards for it
@@ -144,11 +144,13 @@ impl Telemetry {
         if let Some(series) = self.series.get(Id::StatementSeconds as usize) {
             series.observe(&[kind, shard], nanos(event.elapsed));
         }
-        if let Some(series) = self.series.get(Id::StatementPhaseSeconds as usize) {
-            let proxy = event.elapsed.saturating_sub(event.queue).saturating_sub(event.backend);
+        if let Some(series) = self.series.get(Id::StatementPhaseSeconds as usize)
+            && let Some(backend) = event.backend
+        {
+            let proxy = event.elapsed.saturating_sub(event.queue).saturating_sub(backend);
             series.observe(&[kind, Phase::Proxy.index()], nanos(proxy));
             series.observe(&[kind, Phase::Queue.index()], nanos(event.queue));
-            series.observe(&[kind, Phase::Backend.index()], nanos(event.backend));
+            series.observe(&[kind, Phase::Backend.index()], nanos(backend));
         }
         self.add(Id::PlanCacheLookups, &[event.cache.index()], 1);
         if event.rows > 0 {

@@ -21,7 +21,7 @@ fn event(kind: StatementKind, shard: Option<usize>, elapsed: Duration) -> Statem
         cache: CacheUse::Hit,
         elapsed,
         queue: Duration::ZERO,
-        backend: elapsed / 2,
+        backend: Some(elapsed / 2),
         rows: 2,
         bytes_to_shard: 10,
         bytes_from_shard: 300,

@@ -374,7 +374,7 @@ fn telemetry(scene: Scene) -> Telemetry {
         cache: CacheUse::Hit,
         elapsed: Duration::from_micros(micros),
         queue: Duration::ZERO,
-        backend: Duration::from_micros(micros / 2),
+        backend: Some(Duration::from_micros(micros / 2)),
         rows,
         bytes_to_shard: 100,
         bytes_from_shard: 1000,

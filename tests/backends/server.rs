@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use shardgate::backend::*;
 use shardgate::clock::{Clock, Rng};
+use shardgate::telemetry::Metering;
 use shardgate::topology::ShardId;
 use shardgate::wire::*;
 
@@ -99,6 +100,7 @@ impl Server {
             timeout: PATIENCE,
             prepared: Prepared::CAPACITY_DEFAULT,
             clock: Clock,
+            metering: Metering::On,
             rng: Rng,
         }
     }
@@ -112,7 +114,12 @@ impl Server {
             prepared: 10,
         };
         let endpoint = Endpoint::new("127.0.0.1", self.port, "postgres");
-        Pools::new([(shard(), Arc::from("s0"), endpoint)], limits, Clock, Rng)
+        Pools::new(
+            [(shard(), Arc::from("s0"), endpoint)],
+            limits,
+            (Clock, Rng),
+            Metering::On,
+        )
     }
 }
 

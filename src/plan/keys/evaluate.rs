@@ -109,7 +109,10 @@ impl<'v> Evaluation<'v> {
             true => Touched::One(TouchedBucket {
                 keyspace,
                 bucket: first.bucket,
-                key: keys.first().filter(|first| keys.iter().all(|key| key == *first)).cloned(),
+                key: keys
+                    .first()
+                    .filter(|first| keys.iter().all(|key| key == *first))
+                    .cloned(),
             }),
             false => Touched::Rows(Box::new(RowShares::of(keyspace, places, |row| keys.get(row).cloned()))),
         };
