@@ -6,9 +6,10 @@
 //! [`CancelMark`] when a statement begins and listens for what comes after it (as in Postgres, where a late cancel
 //! does nothing); waiting is cancel-safe; dropping the [`Enrolment`] takes the entry away.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use atomic_waker::AtomicWaker;
@@ -112,7 +113,9 @@ pub(crate) struct Client {
     /// how long it has been idle with buffers, in looks of [`super::Registry::tidy`]
     rest: AtomicU8,
     /// wakes the session to look at `cancels` and at the registry's `leave`; one task waits, that of the session
-    pub(crate) inbox: AtomicWaker,
+    inbox: AtomicWaker,
+    /// the task that waited first, which as a rule is the only one: it needn't say where it is each time
+    task: OnceLock<Waker>,
     /// guards two rarely changed texts
     notes: Mutex<Notes>,
 }
@@ -153,7 +156,11 @@ impl Enrolment {
 
     /// A statement begins.
     pub fn count_statement(&self) {
-        self.client.statements.fetch_add(1, Ordering::Relaxed);
+        // Nobody else writes it.
+        let statements = self.client.statements.load(Ordering::Relaxed);
+        self.client
+            .statements
+            .store(statements.wrapping_add(1), Ordering::Relaxed);
     }
 
     /// Why the session's backend stays with it; `None` when it no longer does.
@@ -191,7 +198,13 @@ impl Enrolment {
 
     /// Waits for a cancel request that comes after the mark. Cancel-safe.
     pub async fn cancelled(&self, since: CancelMark) {
-        self.until(|| self.is_cancelled(since)).await;
+        poll_fn(|context| self.poll_cancelled(context, since)).await;
+    }
+
+    /// Ready once a cancel request has come after the mark.
+    #[inline]
+    pub fn poll_cancelled(&self, context: &Context<'_>, since: CancelMark) -> Poll<()> {
+        self.poll_until(context, || self.is_cancelled(since))
     }
 
     /// The session waits for its client and keeps buffers meanwhile: if it waits for long, it is called to give them back.
@@ -206,20 +219,26 @@ impl Enrolment {
 
     /// Waits until the session has been told to leave at least as urgently as this. Cancel-safe.
     pub async fn told_to_leave(&self, at_least: Leave) {
-        self.until(|| self.leave() >= at_least).await;
+        poll_fn(|context| self.poll_until(context, || self.leave() >= at_least)).await;
     }
 
     /// Waits until the session has been told to leave at least as urgently as this, or to give its buffers back. Cancel-safe.
     pub async fn called(&self, at_least: Leave) -> Call {
-        self.until(|| self.leave() >= at_least || self.client.rest.load(Ordering::Relaxed) >= RESTED)
-            .await;
-        match self.leave() >= at_least {
+        poll_fn(|context| self.poll_called(context, at_least)).await
+    }
+
+    /// Ready once the session has been told to leave at least as urgently as this, or to give its buffers back.
+    #[inline]
+    pub fn poll_called(&self, context: &Context<'_>, at_least: Leave) -> Poll<Call> {
+        let rested = || self.client.rest.load(Ordering::Relaxed) >= RESTED;
+        ready!(self.poll_until(context, || self.leave() >= at_least || rested()));
+        Poll::Ready(match self.leave() >= at_least {
             true => Call::Leave,
             false => {
                 self.client.rest.store(NOT_RESTING, Ordering::Relaxed);
                 Call::Tidy
             }
-        }
+        })
     }
 
     /// Whether new statements may run: the proxy isn't paused.
@@ -237,19 +256,22 @@ impl Enrolment {
         self.registry.gate.wait().await;
     }
 
-    async fn until(&self, holds: impl Fn() -> bool) {
-        std::future::poll_fn(|context| {
-            if holds() {
-                return Poll::Ready(());
-            }
-            self.client.inbox.register(context.waker());
-            // Between the look and the registration somebody may have called.
-            match holds() {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
-            }
-        })
-        .await;
+    #[inline]
+    fn poll_until(&self, context: &Context<'_>, holds: impl Fn() -> bool) -> Poll<()> {
+        if holds() {
+            return Poll::Ready(());
+        }
+        let waker = context.waker();
+        if self.client.task.get().is_some_and(|task| task.will_wake(waker)) {
+            return Poll::Pending;
+        }
+        let _first = self.client.task.get_or_init(|| waker.clone());
+        self.client.inbox.register(waker);
+        // Between the look and the registration somebody may have called.
+        match holds() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
     }
 }
 
@@ -275,6 +297,7 @@ impl Client {
             cancels: AtomicU64::new(0),
             rest: AtomicU8::new(NOT_RESTING),
             inbox: AtomicWaker::new(),
+            task: OnceLock::new(),
             notes: Mutex::new(Notes {
                 application_name: info.application_name,
                 pinned: None,
@@ -284,7 +307,16 @@ impl Client {
 
     pub(crate) fn cancel(&self) {
         self.cancels.fetch_add(1, Ordering::Release);
+        self.call();
+    }
+
+    /// Wakes the session, to look at what it waits for.
+    pub(crate) fn call(&self) {
+        // In this order: whoever finds no waker in the inbox comes after one who did, and so sees the task.
         self.inbox.wake();
+        if let Some(task) = self.task.get() {
+            task.wake_by_ref();
+        }
     }
 
     /// Counts a look at a session that rests; calls it when that was long enough.
@@ -299,7 +331,7 @@ impl Client {
             .rest
             .compare_exchange(seen, next, Ordering::Relaxed, Ordering::Relaxed);
         if counted.is_ok() && next == RESTED {
-            self.inbox.wake();
+            self.call();
         }
     }
 

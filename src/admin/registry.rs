@@ -241,7 +241,7 @@ impl Inner {
         };
         self.leave.fetch_max(code, Ordering::AcqRel);
         for client in self.lock().by_process_id.values() {
-            client.inbox.wake();
+            client.call();
         }
     }
 

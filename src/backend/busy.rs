@@ -32,13 +32,25 @@ impl Busy {
         }
     }
 
+    /// Something will be sent now, by a caller that knows the time.
+    #[inline]
+    pub(super) fn begin_at(&mut self, now: Instant) {
+        self.since.get_or_insert(now);
+    }
+
     /// ReadyForQuery was read, or nothing more will be.
     #[inline]
     pub(super) fn end(&mut self) {
+        if self.since.is_some() {
+            self.end_at(self.clock.now());
+        }
+    }
+
+    /// The same for a caller that knows the time.
+    #[inline]
+    pub(super) fn end_at(&mut self, now: Instant) {
         if let Some(since) = self.since.take() {
-            self.sum = self
-                .sum
-                .saturating_add(self.clock.now().saturating_duration_since(since));
+            self.sum = self.sum.saturating_add(now.saturating_duration_since(since));
         }
     }
 

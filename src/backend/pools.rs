@@ -132,7 +132,9 @@ impl Pools {
     /// With another digest the caller replays what differs ([`Backend::digest`], `applied`).
     #[inline]
     pub fn try_checkout(&self, shard: ShardId, login: &Arc<Login>, digest: u64) -> Result<Option<Backend>, Error> {
-        Ok(self.pool(shard)?.try_take(login, digest))
+        let shards = self.shards.read().unwrap_or_else(PoisonError::into_inner);
+        let pool = shards.get(&shard).ok_or(Error::NoShard { shard })?;
+        Ok(pool.try_take(login, digest))
     }
 
     /// A backend: an idle one, else a new one, else the first that comes free before `deadline`.

@@ -49,6 +49,12 @@ impl Picture {
         Arc::clone(&self.seen.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The OIDs of a shard that differ from home's; none if all are the same, or nothing is known of it.
+    pub fn foreign_oids(&self, shard: ShardId) -> Option<Arc<OidMap>> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        seen.foreign_oids(shard).map(Arc::clone)
+    }
+
     /// Swaps the picture; statements under way keep the old one.
     pub(super) fn swap(&self, seen: Seen) {
         *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(seen);
@@ -59,5 +65,13 @@ impl Seen {
     /// The OID map of a shard; none for a shard that this picture doesn't know.
     pub fn oids_of(&self, shard: ShardId) -> Option<&Arc<OidMap>> {
         self.oids.get(shard.index())
+    }
+
+    /// The OIDs of a shard that differ from home's; none if all are the same, or nothing is known of it.
+    pub fn foreign_oids(&self, shard: ShardId) -> Option<&Arc<OidMap>> {
+        if shard == self.snapshot.topology().home() {
+            return None;
+        }
+        self.oids_of(shard).filter(|map| !map.is_identity())
     }
 }

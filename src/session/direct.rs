@@ -10,7 +10,7 @@ use bytes::{Buf, BytesMut};
 use crate::plan::Touched;
 use crate::session::error::{Failure, Gone, Stop};
 use crate::session::oids;
-use crate::session::order::{Columns, Order, Sends};
+use crate::session::order::{Awaited, Columns, Order, Sends};
 use crate::session::pump::Turn;
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::{Copying, Session, Stale};
@@ -38,7 +38,8 @@ struct Answer {
 }
 
 /// How far the usual answer has come.
-enum Relayed {
+pub(super) enum Relayed {
+    /// all of it
     Whole,
     /// nothing is there yet
     NotYet,
@@ -55,8 +56,8 @@ enum Answered {
 }
 
 impl Session {
-    /// Carries an order out, to ReadyForQuery.
-    pub(super) async fn carry_out(&mut self, mut order: Order, input: BytesMut) -> Result<(), Gone> {
+    /// An order is going to be carried out.
+    pub(super) fn begin_order(&mut self, order: &mut Order) {
         self.in_batch = true;
         self.enrolment.set_state(ClientState::Active);
         self.begin_running();
@@ -64,25 +65,26 @@ impl Session {
         self.running.shard = Some(order.shard);
         let touched = std::mem::replace(&mut order.touched, Touched::Nothing);
         self.load.touch(ShardSet::only(order.shard), order.access, touched);
+    }
+
+    /// Sends an order that couldn't be sent at once, and carries it out.
+    pub(super) async fn send_late(&mut self, order: Order, input: BytesMut) -> Result<(), Gone> {
         self.client.held_bytes = input.len().saturating_sub(order.length);
-        let sent = match self.send_at_once(&order, &input) {
-            Some(at) => Ok(at),
-            None => self.send_in_time(&order, &input).await,
-        };
+        let sent = self.send_in_time(&order, &input).await;
         self.client.held_bytes = 0;
         self.consume(input, order.length);
-        let answered = match sent {
-            Ok(at) => self.await_answer(at, &mut order).await,
-            Err(stop) => return self.give_up(&order, stop).await,
-        };
-        match (answered, &order.sends) {
-            (Ok(Answered::Usually), _) if self.rest_again() => return Ok(()),
-            (Ok(Answered::Usually | Answered::Otherwise), Sends::Query) => {
-                if let Some(at) = self.active.filter(|_| !self.transparent) {
-                    self.follow_status(at);
-                }
-                self.finish_query().await?;
-            }
+        match sent {
+            Ok(at) => self.see_through(order.awaited, at).await,
+            Err(stop) => self.give_up(&order, stop).await,
+        }
+    }
+
+    /// Waits for the answer of an order that was sent, and carries it out.
+    pub(super) async fn see_through(&mut self, mut awaited: Awaited, at: usize) -> Result<(), Gone> {
+        let answered = self.await_answer(at, &mut awaited).await;
+        match (answered, &awaited.sends) {
+            (Ok(Answered::Usually), _) => return self.finish_order(&awaited).await,
+            (Ok(Answered::Otherwise), Sends::Query) => self.finish_plain().await?,
             (Err(stop), Sends::Query) => {
                 self.report_failure(stop)?;
                 if self.transparent && self.copying == Copying::No {
@@ -103,9 +105,30 @@ impl Session {
         Ok(())
     }
 
+    /// What is left to do once the usual answer was relayed.
+    pub(super) async fn finish_order(&mut self, awaited: &Awaited) -> Result<(), Gone> {
+        if self.rest_again() {
+            return Ok(());
+        }
+        match awaited.sends {
+            Sends::Query => self.finish_plain().await?,
+            Sends::Unnamed { .. } | Sends::Named { .. } => self.sync().await?,
+        }
+        self.leave_batch();
+        self.after_ddl().await;
+        Ok(())
+    }
+
+    async fn finish_plain(&mut self) -> Result<(), Gone> {
+        if let Some(at) = self.active.filter(|_| !self.transparent) {
+            self.follow_status(at);
+        }
+        self.finish_query().await
+    }
+
     /// Nothing of the batch was sent.
     async fn give_up(&mut self, order: &Order, stop: Stop) -> Result<(), Gone> {
-        match order.sends {
+        match order.awaited.sends {
             Sends::Query => {
                 self.report_failure(stop)?;
                 self.finish_query().await?;
@@ -120,7 +143,7 @@ impl Session {
     }
 
     /// Takes a batch off the client's input.
-    fn consume(&mut self, mut input: BytesMut, length: usize) {
+    pub(super) fn consume(&mut self, mut input: BytesMut, length: usize) {
         if length < input.len() {
             input.advance(length);
             input.extend_from_slice(&self.client.in_buffer);
@@ -132,7 +155,7 @@ impl Session {
     }
 
     /// Sends an order if nothing has to be waited for.
-    fn send_at_once(&mut self, order: &Order, input: &[u8]) -> Option<usize> {
+    pub(super) fn send_at_once(&mut self, order: &Order, input: &[u8]) -> Option<usize> {
         let (pools, digest) = (&self.world.pools, self.settings.digest());
         let backend = pools.try_checkout(order.shard, &self.login, digest).ok()??;
         let mut participant = Participant::new(order.shard, backend);
@@ -143,10 +166,12 @@ impl Session {
             }
             return None;
         }
-        let lacks = match &order.sends {
+        let lacks = match &order.awaited.sends {
             Sends::Query | Sends::Unnamed { .. } => false,
             Sends::Named { statement, .. } => !participant.backend.prepared.touch(statement.id()),
         };
+        // The batch has arrived just now.
+        participant.backend.link.sends_at(self.running.since);
         let at = self.participants.push(participant);
         match lacks {
             true => None,
@@ -160,7 +185,7 @@ impl Session {
             Some(at) => at,
             None => self.check_out(order.shard).await?,
         };
-        if let Sends::Named { statement, .. } = &order.sends {
+        if let Sends::Named { statement, .. } = &order.awaited.sends {
             self.ensure_prepared(at, statement).await?;
         }
         self.put_order(at, order, input)
@@ -170,13 +195,13 @@ impl Session {
     fn put_order(&mut self, at: usize, order: &Order, input: &[u8]) -> Option<usize> {
         let batch = input.get(..order.length)?;
         let unnamed = self.unnamed.as_ref().map(|named| &named.statement);
-        let types = match (&order.sends, unnamed) {
+        let types = match (&order.awaited.sends, unnamed) {
             (Sends::Unnamed { .. }, Some(statement)) => self.types_for(at, statement.declared()).into_owned(),
             (Sends::Unnamed { .. } | Sends::Named { .. } | Sends::Query, _) => Vec::new(),
         };
         let participant = self.participants.get_mut(at)?;
         let out = &mut participant.backend.link.out_buffer;
-        match &order.sends {
+        match &order.awaited.sends {
             Sends::Query => {
                 out.extend_from_slice(batch);
                 participant.set_unnamed(0);
@@ -209,20 +234,20 @@ impl Session {
     }
 
     /// Waits for an order's answer and relays it: in one piece if it is the usual one, else by way of the queue.
-    async fn await_answer(&mut self, at: usize, order: &mut Order) -> Result<Answered, Stop> {
+    async fn await_answer(&mut self, at: usize, awaited: &mut Awaited) -> Result<Answered, Stop> {
         loop {
-            match self.relay_usual(at, order) {
+            match self.relay_usual(at, awaited) {
                 Relayed::Whole => return Ok(Answered::Usually),
                 Relayed::NotYet => {}
                 Relayed::Unusual => {
-                    self.owe(order);
+                    self.owe(awaited);
                     break;
                 }
             }
             match self.turn(at).await {
                 Turn::Input | Turn::Written => {}
                 turn => {
-                    self.owe(order);
+                    self.owe(awaited);
                     self.after_turn(at, turn).await?;
                     break;
                 }
@@ -233,7 +258,7 @@ impl Session {
     }
 
     /// Notes in the queue which answers are to come.
-    fn owe(&mut self, order: &mut Order) {
+    pub(super) fn owe(&mut self, awaited: &mut Awaited) {
         let mut push = |kind, undo| {
             self.queue.push_back(Owed::Backend {
                 kind,
@@ -241,13 +266,13 @@ impl Session {
                 undo,
             });
         };
-        match &mut order.sends {
+        match &mut awaited.sends {
             Sends::Query => return push(Kind::Query(Vec::new()), Undo::Nothing),
             Sends::Unnamed { before, .. } => push(Kind::Parse, Undo::Statement(Vec::new(), before.take())),
             Sends::Named { .. } => {}
         }
         push(Kind::Bind, Undo::Nothing);
-        if order.columns == Columns::Asked {
+        if awaited.columns == Columns::Asked {
             push(Kind::DescribePortal, Undo::Nothing);
         }
         push(Kind::Execute(None), Undo::Nothing);
@@ -255,7 +280,7 @@ impl Session {
     }
 
     /// Relays the usual answer, if the backend has sent just that.
-    fn relay_usual(&mut self, at: usize, order: &Order) -> Relayed {
+    pub(super) fn relay_usual(&mut self, at: usize, awaited: &Awaited) -> Relayed {
         let Some(participant) = self.participants.get(at) else {
             return Relayed::Unusual;
         };
@@ -263,7 +288,7 @@ impl Session {
         if input.is_empty() {
             return Relayed::NotYet;
         }
-        let Some(answer) = read_answer(input, order) else {
+        let Some(answer) = read_answer(input, awaited) else {
             return Relayed::Unusual;
         };
         let map = answer.columns.and_then(|_| self.foreign_oids(at));
@@ -293,7 +318,7 @@ impl Session {
     }
 
     /// Lets the backend go and gives ReadyForQuery, if that is all that is left to do.
-    fn rest_again(&mut self) -> bool {
+    pub(super) fn rest_again(&mut self) -> bool {
         let plain = |p: &Participant| p.status == b'I' && p.cancels == 0 && p.pin.is_none() && p.life == Life::Alive;
         let left = self.stale == Stale::Yes
             || self.recheck == Stale::Yes
@@ -308,11 +333,11 @@ impl Session {
         if left {
             return false;
         }
-        self.charge();
+        let now = self.world.clock.now();
+        self.charge_at(now);
         let Some(participant) = self.participants.take_only() else {
             return false;
         };
-        let now = self.world.clock.now();
         self.active = None;
         match participant.backend.into_clean(self.settings.digest()) {
             Ok(clean) => self.world.pools.give_back_at(clean, now),
@@ -327,13 +352,13 @@ impl Session {
 }
 
 /// The usual answer: what acknowledges the messages, the columns, rows, one tag, ReadyForQuery, and nothing else.
-fn read_answer(input: &[u8], order: &Order) -> Option<Answer> {
-    let rest = match order.sends {
+fn read_answer(input: &[u8], awaited: &Awaited) -> Option<Answer> {
+    let rest = match awaited.sends {
         Sends::Query => input,
         Sends::Unnamed { .. } => input.strip_prefix(PARSE_COMPLETE)?.strip_prefix(BIND_COMPLETE)?,
         Sends::Named { .. } => input.strip_prefix(BIND_COMPLETE)?,
     };
-    read_result(input, rest, order.columns)
+    read_result(input, rest, awaited.columns)
 }
 
 /// The same, once what acknowledges the messages has been read: `rest` is what of `input` stands behind it.

@@ -8,7 +8,7 @@
 //! Holds: a batch of one statement allocates nothing here; of a longer one [`TOUCHES_MAX`] statements stand for all.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::plan::{Access, RowShares, Touched};
 use crate::session::state::Session;
@@ -171,6 +171,23 @@ impl Load {
         let Some(cells) = &self.cells else { return };
         if busy.is_zero() && waiting.is_zero() {
             return;
+        }
+        if let [touch] = self.touches.as_slice()
+            && self.count == 1
+            && touch.shards.contains(shard)
+            && let Whose::One(at, None) = &touch.whose
+        {
+            // By far the most batches.
+            let whole = Part {
+                shard,
+                busy,
+                waiting,
+                statements: 1,
+                rows: sums.rows,
+                bytes: sums.bytes,
+                errors: sums.errors,
+            };
+            return cells.bucket(&whole.cost(*at, touch.access));
         }
         let here = |touch: &&Touch| touch.shards.contains(shard);
         let here = u32::try_from(self.touches.iter().filter(here).count()).unwrap_or(u32::MAX);
@@ -376,6 +393,18 @@ enum InBlock {
 impl Session {
     /// The batch has ended: tells whose load it was. Before backends are let go.
     pub(super) fn charge(&mut self) {
+        self.charge_answered();
+    }
+
+    /// The same once all was answered, just now.
+    pub(super) fn charge_at(&mut self, now: Instant) {
+        for participant in self.participants.iter_mut() {
+            participant.backend.link.answered_at(now);
+        }
+        self.charge_answered();
+    }
+
+    fn charge_answered(&mut self) {
         self.load.follow(self.world.discovery.load_meter());
         let sums = self.sums();
         for participant in self.participants.iter_mut() {

@@ -9,6 +9,7 @@
 mod error;
 mod answer;
 mod state;
+mod straight;
 mod world;
 mod prepared;
 mod names;

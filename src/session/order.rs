@@ -40,6 +40,13 @@ pub(super) struct Order {
     pub(super) kind: PlanKind,
     /// whose load it is
     pub(super) touched: Touched,
+    /// what is sent, and the answer to it
+    pub(super) awaited: Awaited,
+}
+
+/// What of an order is to be known until it is answered.
+#[derive(Debug)]
+pub(super) struct Awaited {
     /// what is sent
     pub(super) sends: Sends,
     /// what is answered
@@ -150,8 +157,10 @@ impl Session {
             access,
             kind,
             touched,
-            sends: Sends::Query,
-            columns: Columns::Perhaps,
+            awaited: Awaited {
+                sends: Sends::Query,
+                columns: Columns::Perhaps,
+            },
         })
     }
 
@@ -201,7 +210,8 @@ impl Session {
             }
         };
         let sends = Sends::Unnamed { parse: length, before };
-        Some(self.order(planned, length.saturating_add(batch.length), sends, batch.columns))
+        let columns = batch.columns;
+        Some(self.order(planned, length.saturating_add(batch.length), Awaited { sends, columns }))
     }
 
     fn read_named(&mut self, input: &[u8]) -> Option<Order> {
@@ -221,7 +231,8 @@ impl Session {
             tail: batch.end.saturating_sub(batch.bind.tail.len()),
             end: batch.end,
         };
-        Some(self.order(planned, batch.length, sends, batch.columns))
+        let columns = batch.columns;
+        Some(self.order(planned, batch.length, Awaited { sends, columns }))
     }
 
     /// Where a Bind of a statement goes by the route that is kept for it.
@@ -298,7 +309,7 @@ impl Session {
         })
     }
 
-    fn order(&mut self, planned: Planned, length: usize, sends: Sends, columns: Columns) -> Order {
+    fn order(&mut self, planned: Planned, length: usize, awaited: Awaited) -> Order {
         self.transparent = planned.single;
         Order {
             length,
@@ -306,8 +317,7 @@ impl Session {
             access: planned.access,
             kind: planned.kind,
             touched: planned.touched,
-            sends,
-            columns,
+            awaited,
         }
     }
 

@@ -20,7 +20,7 @@ use crate::session::error::{Failure, Gone, Stop};
 use crate::session::oids;
 use crate::session::prepared::{Agreement, Described};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
-use crate::session::state::{CopyProtocol, Copying, Ended, Session, Skipping, Urgent};
+use crate::session::state::{CopyProtocol, Copying, Ended, Schema, Session, Skipping, Urgent};
 use crate::session::track::Tracked;
 use crate::sql::Lexing;
 use crate::telemetry::Outcome;
@@ -35,7 +35,7 @@ use crate::wire::{
 pub(super) const CLIENT_BUFFER_HIGH: usize = 64 * 1024;
 
 /// What Postgres buffers before it writes (`PQ_SEND_BUFFER_SIZE`): while we wait, as much goes out.
-const CLIENT_BUFFER_FLUSH: usize = 8 * 1024;
+pub(super) const CLIENT_BUFFER_FLUSH: usize = 8 * 1024;
 
 /// Bytes of a client's next messages that are read while a statement runs.
 const CLIENT_AHEAD_MAX: usize = 64 * 1024;
@@ -463,11 +463,10 @@ impl Session {
             return None;
         }
         let shard = self.participants.get(at)?.shard;
-        let seen = self.seen();
-        if shard == seen.snapshot.topology().home() {
-            return None;
+        match &self.schema {
+            Schema::Own(seen) => seen.foreign_oids(shard).map(Arc::clone),
+            Schema::Common | Schema::Due => self.world.discovery.picture().foreign_oids(shard),
         }
-        seen.oids_of(shard).filter(|map| !map.is_identity()).map(Arc::clone)
     }
 
     /// A RowDescription as home would send it; whole.

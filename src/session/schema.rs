@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::discovery::{Answers, Overlay, Seen, overlay_sql};
+use crate::discovery::{Answers, Overlay, overlay_sql};
 use crate::execute::Describe;
 use crate::plan::{InBlock, Snapshot, WriteAnswer, Writes};
 use crate::session::error::{Failure, Stop};
@@ -73,14 +73,6 @@ impl Session {
             }
             .into()),
             false => Ok(()),
-        }
-    }
-
-    /// The picture with its OIDs: the transaction's own if it has changed the schema.
-    pub(super) fn seen(&self) -> Arc<Seen> {
-        match &self.schema {
-            Schema::Own(seen) => Arc::clone(seen),
-            Schema::Common | Schema::Due => self.world.discovery.picture().look(),
         }
     }
 

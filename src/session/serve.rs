@@ -21,6 +21,7 @@ use crate::session::startup::{Parts, say_goodbye, serve_connection};
 use crate::session::state::{
     CopyProtocol, Copying, Ended, Running, Schema, Session, Skipping, Stale, Urgent, Wrapping,
 };
+use crate::session::straight::Left;
 use crate::session::world::World;
 use crate::sql::{Lexing, Shape};
 use crate::telemetry::{CacheUse, ClientState, Outcome, StatementKind};
@@ -162,6 +163,7 @@ impl Session {
             effective_under: std::sync::Weak::new(),
             rest: None,
             in_batch: false,
+            sent: None,
             load: Load::new(world.discovery.load_meter(), seed),
             used: Used::default(),
             sequences: crate::session::sequences::Memory::default(),
@@ -174,9 +176,15 @@ impl Session {
         self.release().await;
         self.enrolment.set_state(ClientState::Idle);
         let gone = loop {
-            match self.step().await {
-                Ok(()) => {}
-                Err(gone) => break gone,
+            let done = match poll_fn(|context| self.poll_straight(context)).await {
+                Left::Next => self.step().await,
+                Left::Unsent(order, input) => self.send_late(order, input).await,
+                Left::Unanswered(awaited, at) => Box::pin(self.see_through(awaited, at)).await,
+                Left::Unfinished(awaited) => Box::pin(self.finish_order(&awaited)).await,
+                Left::Gone(gone) => Err(gone),
+            };
+            if let Err(gone) = done {
+                break gone;
             }
         };
         tracing::debug!(session = self.id, user = %self.user, %gone, "session ends");
@@ -206,13 +214,6 @@ impl Session {
         let Some(tag) = self.client.in_buffer.first().copied() else {
             return self.wait().await;
         };
-        if matches!(tag, b'Q' | b'P' | b'B') && self.is_at_rest() {
-            let input = std::mem::take(&mut self.client.in_buffer);
-            match self.read_order(tag, &input) {
-                Some(order) => return self.carry_out(order, input).await,
-                None => self.client.in_buffer = input,
-            }
-        }
         let limit = wire::frontend_limit(tag)?;
         if tag == b'd' {
             // CopyData outside a COPY is dropped here, in pieces (sessions.md 9).

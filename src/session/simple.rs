@@ -440,11 +440,11 @@ impl Session {
             }
             if self.copying != Copying::No {
                 if next < spans.len() {
-                    self.rest = Some(Rest {
+                    self.rest = Some(Box::new(Rest {
                         text: text.to_vec(),
                         spans: spans.to_vec(),
                         from: next,
-                    });
+                    }));
                 }
                 return Ok(());
             }

@@ -242,9 +242,11 @@ pub(super) struct Session {
     /// which picture of the schema statements are planned by
     pub(super) schema: Schema,
     /// what a Query message holds behind a COPY FROM STDIN
-    pub(super) rest: Option<Rest>,
+    pub(super) rest: Option<Box<Rest>>,
     /// between a batch's first message and its ReadyForQuery
     pub(super) in_batch: bool,
+    /// an order that is under way
+    pub(super) sent: Option<crate::session::straight::Sent>,
     /// whose load its batches are
     pub(super) load: crate::session::load::Load,
     /// what the batch under way has used

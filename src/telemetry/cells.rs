@@ -3,11 +3,12 @@
 //! Why: a statement may cost no more than a handful of relaxed additions. A bucket's counters fill one cache line; there
 //! are a few copies of each, so that threads don't fight for one, and a thread keeps to one of them. Keys are looked at
 //! for some statements only, each then standing for as many as were passed over; whoever finds the place of keys taken
-//! goes on without.
+//! goes on without. What statements have cost is written down first and counted some dozen at a time, since between two
+//! statements of a busy proxy all these lines are cold.
 //! Holds: counters only go up; a bucket that stays over a change of the topology keeps its counters, whoever holds the
 //! cells of the epoch before; memory depends on shards and buckets, never on keys or statements.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ pub(crate) const STRIPES: usize = 4;
 
 /// Counters of a line.
 pub(crate) const COUNTS: usize = 8;
+
+/// Costs that are counted at once.
+const COSTS_MAX: usize = 32;
 
 /// Buckets of a keyspace beyond which one copy is enough: so many spread the threads by themselves.
 const STRIPED_BUCKETS_MAX: usize = 4096;
@@ -72,6 +76,10 @@ pub struct LoadCells {
     shards: Arc<Lines>,
     keyspaces: Vec<KeyspaceCells>,
     long: Arc<Mutex<Vec<Long>>>,
+    /// what isn't counted yet; guards nothing else, and each thread keeps to one of them
+    costs: [Mutex<Vec<BucketCost>>; STRIPES],
+    /// there are cells of a later epoch: nobody reads `costs` any more
+    superseded: AtomicBool,
 }
 
 /// One keyspace's.
@@ -203,6 +211,10 @@ impl Line {
 impl LoadCells {
     /// Of a topology; what `before` counts of the same buckets goes on.
     pub(crate) fn new(topology: &Topology, before: Option<&LoadCells>) -> LoadCells {
+        if let Some(before) = before {
+            before.superseded.store(true, Ordering::Release);
+            before.settle();
+        }
         let known = |index: usize, name: &str| {
             let keyspaces = before.map_or(&[][..], |before| before.keyspaces.as_slice());
             keyspaces.get(index).filter(|keyspace| keyspace.name == name)
@@ -227,6 +239,8 @@ impl LoadCells {
                 |before| Arc::clone(&before.shards),
             ),
             long: before.map_or_else(Arc::default, |before| Arc::clone(&before.long)),
+            costs: std::array::from_fn(|_| Mutex::new(Vec::with_capacity(COSTS_MAX))),
+            superseded: AtomicBool::new(false),
         }
     }
 
@@ -249,6 +263,25 @@ impl LoadCells {
 
     /// Statements on one bucket have ended. Their busy time counts for the shard too.
     pub fn bucket(&self, cost: &BucketCost) {
+        let Some(costs) = self.costs.get(own_stripe() % STRIPES) else {
+            return;
+        };
+        let mut costs = costs.lock().unwrap_or_else(PoisonError::into_inner);
+        costs.push(*cost);
+        if costs.len() >= COSTS_MAX || self.superseded.load(Ordering::Acquire) {
+            costs.drain(..).for_each(|cost| self.count(&cost));
+        }
+    }
+
+    /// Counts what was only written down: before anything is read.
+    pub(crate) fn settle(&self) {
+        for costs in &self.costs {
+            let mut costs = costs.lock().unwrap_or_else(PoisonError::into_inner);
+            costs.drain(..).for_each(|cost| self.count(&cost));
+        }
+    }
+
+    fn count(&self, cost: &BucketCost) {
         self.waited(cost.shard, cost.waiting);
         let busy = match cost.access {
             LoadAccess::Read => Count::BusyReads,
@@ -391,9 +424,9 @@ impl KeyspaceCells {
 // === impl Keys ===
 
 impl Keys {
-    /// So many statements per second come: about a thousand of them are to be looked at.
+    /// So many statements per second come: about three hundred of them are to be looked at.
     pub(crate) fn adapt(&self, per_second: f64) {
-        const LOOKS: f64 = 1000.0;
+        const LOOKS: f64 = 300.0;
         const SHIFT_MAX: u8 = 10;
         let mut shift = 0;
         while shift < SHIFT_MAX && per_second > LOOKS * f64::from(1_u32 << shift) {

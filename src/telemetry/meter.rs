@@ -104,6 +104,7 @@ impl LoadMeter {
     pub fn tick(&self, elapsed: Duration) {
         let Some(step) = Step::over(elapsed) else { return };
         let Some(cells) = self.cells() else { return };
+        cells.settle();
         let mut measured = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         measured.tick(&cells, elapsed, &step);
     }
