@@ -168,14 +168,20 @@ impl HourWatch {
         let seconds = elapsed.as_secs_f64();
         self.watched = self.watched.saturating_add(elapsed);
         for shard in &load.shards {
-            add(&mut self.shards, shard.shard.index(), shard.unattributed.minute * seconds);
+            add(
+                &mut self.shards,
+                shard.shard.index(),
+                shard.unattributed.minute * seconds,
+            );
         }
         for keyspace in &load.keyspaces {
             let index = keyspace.keyspace.index();
             if self.buckets.len() <= index {
                 self.buckets.resize_with(index.saturating_add(1), Vec::new);
             }
-            let Some(sums) = self.buckets.get_mut(index) else { continue };
+            let Some(sums) = self.buckets.get_mut(index) else {
+                continue;
+            };
             for bucket in &keyspace.buckets {
                 add(sums, bucket.bucket.index(), bucket.busy().minute * seconds);
             }
