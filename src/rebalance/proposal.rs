@@ -146,7 +146,7 @@ pub struct Evidence {
     /// its heaviest keys
     pub keys: Vec<TopKey>,
     /// what the hours of the week usually bring; none where the last weeks don't tell
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub week: Option<UsualHours>,
 }
 

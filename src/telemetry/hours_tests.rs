@@ -92,7 +92,7 @@ fn hours_are_those_of_the_week_in_utc() {
         (MONDAY - 1, "Sun 23–24"),
         (MONDAY + 8 * HOUR_MS + 1, "Mon 08–09"),
         (MONDAY + 100 * WEEK_MS - 1, "Sun 23–24"),
-        (1_790_000_000_000, "Mon 13–14"), // date -u -d @1790000000: Mon Sep 21 13:33:20 UTC 2026
+        (1_790_000_000_000, "Mon 14–15"), // date -u -d @1790000000: Mon Sep 21 14:13:20 UTC 2026
     ] {
         assert_eq!(HourOfWeek::of(Moment(at)).to_string(), name, "{at}");
     }
@@ -164,7 +164,7 @@ fn seen(week: u32, busy: f64) -> WatchedHour {
 }
 
 fn usual(week: &Week, weeks: u32) -> Option<f64> {
-    let now = Moment(u64::from(weeks) * WEEK_MS + MONDAY);
+    let now = Moment(u64::from(weeks - 1) * WEEK_MS + MONDAY); // that Monday begins week 1
     week.usual(HourOfWeek::new(8).unwrap(), shard(0), &topology(), now)
 }
 
