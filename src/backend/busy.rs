@@ -32,13 +32,25 @@ impl Busy {
         }
     }
 
+    /// Something is sent, and this is the time.
+    #[inline]
+    pub(super) fn begin_at(&mut self, now: Instant) {
+        self.since.get_or_insert(now);
+    }
+
     /// ReadyForQuery was read, or nothing more will be.
     #[inline]
     pub(super) fn end(&mut self) {
+        if self.since.is_some() {
+            self.end_at(self.clock.now());
+        }
+    }
+
+    /// The same, and this is the time.
+    #[inline]
+    pub(super) fn end_at(&mut self, now: Instant) {
         if let Some(since) = self.since.take() {
-            self.sum = self
-                .sum
-                .saturating_add(self.clock.now().saturating_duration_since(since));
+            self.sum = self.sum.saturating_add(now.saturating_duration_since(since));
         }
     }
 
@@ -52,5 +64,27 @@ impl Busy {
     pub(super) fn reset(&mut self) {
         self.since = None;
         self.sum = Duration::ZERO;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_the_caller_knows_count_like_those_of_the_clock() {
+        let mut busy = Busy::new(Clock);
+        let begun = Clock.now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        busy.begin_at(at(0));
+        busy.begin_at(at(1)); // it is occupied already
+        busy.begin();
+        busy.end_at(at(5));
+        busy.end_at(at(9)); // nothing is under way
+        busy.end();
+        assert_eq!(busy.take(), Duration::from_secs(5));
+        busy.begin_at(at(20));
+        busy.end_at(at(19));
+        assert_eq!(busy.take(), Duration::ZERO);
     }
 }

@@ -12,7 +12,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
@@ -83,6 +83,22 @@ impl Link {
     pub fn answered(&mut self) {
         if let Some(busy) = &mut self.busy {
             busy.end();
+        }
+    }
+
+    /// The same where the caller has the time at hand: a clock costs more than all else here.
+    #[inline]
+    pub fn answered_at(&mut self, now: Instant) {
+        if let Some(busy) = &mut self.busy {
+            busy.end_at(now);
+        }
+    }
+
+    /// What is queued will be sent at once, and this is the time.
+    #[inline]
+    pub fn sends_at(&mut self, now: Instant) {
+        if let Some(busy) = &mut self.busy {
+            busy.begin_at(now);
         }
     }
 

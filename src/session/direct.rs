@@ -150,7 +150,13 @@ impl Session {
         let at = self.participants.push(participant);
         match lacks {
             true => None,
-            false => self.put_order(at, order, input),
+            false => {
+                let at = self.put_order(at, order, input)?;
+                // Nothing was waited for since the batch began.
+                let since = self.running.since;
+                self.participants.get_mut(at)?.backend.link.sends_at(since);
+                Some(at)
+            }
         }
     }
 
@@ -308,11 +314,11 @@ impl Session {
         if left {
             return false;
         }
-        self.charge();
+        let now = self.world.clock.now();
+        self.charge_at(now);
         let Some(participant) = self.participants.take_only() else {
             return false;
         };
-        let now = self.world.clock.now();
         self.active = None;
         match participant.backend.into_clean(self.settings.digest()) {
             Ok(clean) => self.world.pools.give_back_at(clean, now),

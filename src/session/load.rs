@@ -8,7 +8,7 @@
 //! Holds: a batch of one statement allocates nothing here; of a longer one [`TOUCHES_MAX`] statements stand for all.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::plan::{Access, RowShares, Touched};
 use crate::session::state::Session;
@@ -386,6 +386,14 @@ impl Session {
             true => InBlock::Yes,
             false => InBlock::No,
         });
+    }
+
+    /// The same, at this moment: backends that haven't been told yet end their work now.
+    pub(super) fn charge_at(&mut self, now: Instant) {
+        for participant in self.participants.iter_mut() {
+            participant.backend.link.answered_at(now);
+        }
+        self.charge();
     }
 
     /// A backend is lost: what it did until now was this batch's.

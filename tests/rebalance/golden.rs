@@ -257,6 +257,37 @@ fn one_shard_alone() {
     assert_eq!(judgement.proposals, []);
 }
 
+/// One shard's load belonged to no bucket; now that there is a second one, empty, statements are planned and windows of
+/// buckets fill.
+#[test]
+fn an_empty_shard_is_used_within_two_minutes_of_its_coming() {
+    let categories: Vec<String> = (0..6).map(|number| format!("c{number}")).collect();
+    let on_s0: Vec<_> = categories
+        .iter()
+        .map(|name| (name.as_str(), &["s0"][..], &[][..]))
+        .collect();
+    let mut empty = World::new(&declare(plain(2), vec![category("kind", &on_s0)]));
+    empty.size("kind", GIB);
+    let policy = Policy::default();
+    let mut history = History::new();
+    let proposed = (0_u32..=24).find_map(|tick| {
+        let at = Moment(NOON.0 + u64::from(tick) * 5_000);
+        let filled = 1.0 - (-f64::from(tick) * 5.0 / 60.0).exp();
+        let mut world = empty.clone();
+        for (name, number) in categories.iter().zip(0..) {
+            for key in 0..40 {
+                world.load("kind", name, &format!("{number}-{key}"), 6.6 * filled / 240.0);
+            }
+        }
+        world.unattributed.insert(0, 6.6 * (1.0 - filled));
+        history.observe(&world.snapshot(at), &world.topology, &policy);
+        let judgement = propose(&world.snapshot(at), &world.topology, &policy, &history, at);
+        judgement.proposals.into_iter().next()
+    });
+    let proposed = proposed.expect("a proposal within two minutes");
+    assert_eq!((proposed.from.as_str(), proposed.to), ("s0", vec!["s1".to_owned()]));
+}
+
 #[test]
 fn an_append_only_tail() {
     let ranges = [("2026-03-01T00:00:00Z", "s0"), ("", "s1")];
