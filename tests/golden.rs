@@ -1,7 +1,7 @@
 //! Plans and refusals, pinned: SQL in, what shall be done out. `UPDATE_GOLDEN=1` rewrites; read the diff.
 //!
 //! A block is some `#` lines that say what it pins, directives (`-- params:`, `-- types:`, `-- learnt:`, `-- constant:`,
-//! `-- set:`, `-- temporary:`, `-- shards:`), the statement, `----`, and what came of it, up to an empty line.
+//! `-- set:`, `-- temporary:`, `-- shards:`, `-- load`: whose it is), the statement, `----`, and what came of it, up to an empty line.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

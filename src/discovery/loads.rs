@@ -23,7 +23,9 @@ use crate::discovery::reach::Reach;
 use crate::discovery::stage::by_index;
 use crate::discovery::survey;
 use crate::discovery::together::together;
-use crate::telemetry::{BucketSizes, LoadMeter, LoadReport, LoadSnapshot, Metering, Moment, ShardFacts};
+use crate::telemetry::{
+    BucketSizes, HourWatch, LoadMeter, LoadReport, LoadSnapshot, Metering, Moment, ShardFacts, WatchedHour, Week,
+};
 use crate::topology::{ShardId, Topology};
 
 /// How often counters become rates.
@@ -34,6 +36,8 @@ const EXCHANGE: Duration = Duration::from_secs(3);
 const SURVEY_TURNS: u32 = 20;
 /// An estimate takes no longer, since what shards run is asked after it.
 const SURVEY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Ended hours that wait for home at most.
+const HOURS_UNTOLD_MAX: usize = 24;
 
 /// What is known of load besides what the meter measures.
 #[derive(Debug)]
@@ -43,6 +47,18 @@ pub(super) struct Loads {
     /// guards what others said; held for a clone or a swap
     heard: Mutex<Heard>,
     merged: watch::Sender<Arc<LoadSnapshot>>,
+    /// guards what is known of the hours of the week; held for a look or a swap
+    hours: Mutex<Hours>,
+}
+
+/// Hours of the week.
+#[derive(Debug, Default)]
+struct Hours {
+    watch: HourWatch,
+    /// not told home yet, the oldest first
+    ended: Vec<WatchedHour>,
+    /// as home has it; none: not asked yet
+    week: Option<Arc<Week>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -68,7 +84,17 @@ impl Loads {
             meter,
             heard: Mutex::default(),
             merged: watch::Sender::new(Arc::new(none)),
+            hours: Mutex::default(),
         }
+    }
+
+    /// What the past weeks say of the hours, as home has it.
+    pub(super) fn week(&self) -> Arc<Week> {
+        self.with_hours(|hours| hours.week.clone()).unwrap_or_default()
+    }
+
+    fn with_hours<T>(&self, act: impl FnOnce(&mut Hours) -> T) -> T {
+        act(&mut self.hours.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn heard(&self) -> Heard {
@@ -133,6 +159,11 @@ async fn tick_forever(inner: Arc<Inner>) {
         inner.loads.meter.tick(now.saturating_duration_since(before));
         before = now;
         let merged = merge(&inner);
+        inner.loads.with_hours(|hours| {
+            hours.ended.extend(hours.watch.observe(&merged, &inner.live().topology));
+            let over = hours.ended.len().saturating_sub(HOURS_UNTOLD_MAX);
+            hours.ended.drain(..over);
+        });
         inner.loads.merged.send_replace(Arc::new(merged));
     }
 }
@@ -205,6 +236,7 @@ async fn exchange_forever(inner: Arc<Inner>, proxy: String) {
                 }
                 silent = false;
                 inner.loads.hear(|heard| heard.reports = Arc::new(reports));
+                exchange_hours(&inner, &reach).await;
             }
             Err(error) => {
                 if !silent {
@@ -215,6 +247,24 @@ async fn exchange_forever(inner: Arc<Inner>, proxy: String) {
             }
         }
         connection = Some(reach);
+    }
+}
+
+/// Tells home of hours that have ended, and asks it what it knows, if there is any news.
+async fn exchange_hours(inner: &Inner, reach: &Reach) {
+    let (ended, is_known) = inner
+        .loads
+        .with_hours(|hours| (hours.ended.clone(), hours.week.is_some()));
+    if is_known && ended.is_empty() {
+        return;
+    }
+    match load_store::learn(reach, &ended).await {
+        Ok(week) => inner.loads.with_hours(|hours| {
+            hours.ended.retain(|hour| !ended.contains(hour));
+            hours.week = Some(Arc::new(week));
+        }),
+        // It is tried again at the next turn.
+        Err(error) => tracing::debug!(%error, "hours of load are not exchanged with home"),
     }
 }
 

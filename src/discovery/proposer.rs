@@ -111,6 +111,7 @@ fn observe(inner: &Inner, live: &Live, load: &LoadSnapshot, policy: &Policy) {
     inner.proposer.with(|watched| {
         watched.since.get_or_insert(load.at);
         watched.history.observe(load, &live.topology, policy);
+        watched.history.know(inner.loads.week());
     });
 }
 

@@ -25,7 +25,9 @@ const TABLES: &str = "CREATE SCHEMA IF NOT EXISTS shardgate; \
     CREATE TABLE IF NOT EXISTS shardgate.category (keyspace text NOT NULL, key text COLLATE \"C\" NOT NULL, \
     category text NOT NULL, fixed_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (keyspace, key)); \
     CREATE UNLOGGED TABLE IF NOT EXISTS shardgate.load (proxy text COLLATE \"C\" PRIMARY KEY, \
-    written_at timestamptz NOT NULL, document text NOT NULL)";
+    written_at timestamptz NOT NULL, document text NOT NULL); \
+    CREATE TABLE IF NOT EXISTS shardgate.load_hour (hour int PRIMARY KEY CHECK (hour BETWEEN 0 AND 167), \
+    week bigint NOT NULL, document text NOT NULL)";
 
 /// One keyspace's name and one key.
 pub(super) type NamedKey = (String, String);
@@ -36,7 +38,7 @@ pub(super) async fn create(reach: &Reach) -> Result<(), Error> {
     // A look first: most starts find all of it, and creating takes locks.
     let seen = "SELECT to_regclass('shardgate.topology') IS NOT NULL AND to_regclass('shardgate.category') IS NOT NULL \
         AND to_regclass('shardgate.load') IS NOT NULL AND to_regclass('shardgate.proposal_open') IS NOT NULL \
-        AND to_regclass('shardgate.finding') IS NOT NULL";
+        AND to_regclass('shardgate.finding') IS NOT NULL AND to_regclass('shardgate.load_hour') IS NOT NULL";
     let seen = reach.batch(&format!("{seen}; {STORE_IS_THERE}"), STORE_TIMEOUT).await?;
     let is_there = |rows: &Vec<_>| rows.first().is_some_and(|row| Cells::new(row, reach.name()).is(0));
     if seen.iter().all(is_there) {

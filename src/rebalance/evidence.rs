@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::cluster::{Cluster, PartId};
 use super::search::{Plan, Reach, Search};
 use super::words::{self, percent};
-use super::{Action, Considered, Evidence, Outlook, Part, Proposal, Sizes, Step, TopKey};
-use crate::telemetry::{Moment, Windows};
+use super::{Action, Considered, Evidence, Outlook, Part, Proposal, Sizes, Step, TopKey, UsualHours};
+use crate::telemetry::{HourOfWeek, Moment, Windows};
 use crate::topology::{Change, ShardId};
 
 /// Buckets and keys that evidence names.
@@ -234,7 +234,38 @@ fn evidence(cluster: &Cluster<'_>, shard: ShardId) -> Evidence {
         unattributed: digits(load.map_or(0.0, |load| load.unattributed.minute) / busy),
         parts: parts.collect(),
         keys: keys.collect(),
+        week: usual_hours(cluster, shard),
     }
+}
+
+/// What is usual in this hour of the week, and when the threshold is to be passed again: in the first hour above it behind
+/// one below.
+fn usual_hours(cluster: &Cluster<'_>, shard: ShardId) -> Option<UsualHours> {
+    let capacity = cluster.capacity(shard);
+    let (threshold, hour) = (cluster.policy.threshold, HourOfWeek::of(cluster.now));
+    let usual = |hour: HourOfWeek| {
+        let busy = cluster
+            .history
+            .week()
+            .usual(hour, shard, cluster.topology, cluster.now)?;
+        (capacity > 0.0).then(|| digits(busy / capacity))
+    };
+    let mut is_below = false;
+    let again = hour.following().find(|hour| match usual(*hour) {
+        Some(used) if used <= threshold => {
+            is_below = true;
+            false
+        }
+        Some(_) => is_below,
+        None => false,
+    });
+    Some(UsualHours {
+        hour: hour.to_string(),
+        usual: usual(hour)?,
+        next: usual(hour.plus(1)),
+        again: again.map(|hour| hour.to_string()),
+        threshold,
+    })
 }
 
 /// The slope between the two windows, per minute: the mean ages of their contents are one and five minutes.

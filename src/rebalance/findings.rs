@@ -100,6 +100,9 @@ fn bare(kind: FindingKind, what: String, helps: &str) -> Finding {
 
 /// What is to be said of an overloaded shard beside its proposal, or instead of one.
 pub(super) fn of(trouble: &Trouble<'_>) -> Vec<Finding> {
+    if trouble.cluster.shards.len() == 1 {
+        return vec![trouble.alone()];
+    }
     let mut findings = Vec::new();
     findings.extend(trouble.scans());
     findings.extend(trouble.tails());
@@ -156,6 +159,19 @@ impl Trouble<'_> {
             what,
             helps,
         }
+    }
+
+    /// Its statements are relayed unplanned, so nothing is known of buckets.
+    fn alone(&self) -> Finding {
+        let load = self.cluster.shards.get(&self.shard);
+        let used = load.map_or(0.0, |load| load.utilisation().minute);
+        self.finding(
+            FindingKind::ClusterFull,
+            None,
+            format!("{} is the only shard, at {} of its capacity", self.name(), percent(used)),
+            "Add a shard, empty as it may be: with two, load is seen by bucket, and within two minutes it is said which to move."
+                .to_owned(),
+        )
     }
 
     fn scans(&self) -> Option<Finding> {

@@ -4,12 +4,13 @@
 //! empty one and learns what it needs within a minute.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Policy;
 use super::proposal::Proposal;
 use super::tail::Sighting;
-use crate::telemetry::{LoadSnapshot, Moment};
+use crate::telemetry::{LoadSnapshot, Moment, Week};
 use crate::topology::{BucketId, Change, KeyspaceId, ShardId, Topology};
 
 /// The 10 s window of a load that is going away lies below this part of the 1 m window: after a spike of 15 s, whatever its
@@ -29,6 +30,7 @@ pub struct History {
     ranges: BTreeMap<(KeyspaceId, BucketId), Vec<Sighting>>,
     standing: Vec<Standing>,
     moves: Vec<Moved>,
+    week: Arc<Week>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,6 +102,15 @@ impl History {
         // Ranges are few, but a keyspace may go through many over the years.
         self.ranges
             .retain(|_, sightings| sightings.last().is_some_and(|last| load.at.since(last.at) < HOUR));
+    }
+
+    /// What the past weeks say of the hours.
+    pub fn know(&mut self, week: Arc<Week>) {
+        self.week = week;
+    }
+
+    pub(super) fn week(&self) -> &Week {
+        &self.week
     }
 
     /// Takes note of a proposal that was made or renewed.

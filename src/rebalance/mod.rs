@@ -30,7 +30,7 @@ pub use finding::{Finding, FindingKind};
 pub use history::History;
 pub use judge::{Judgement, propose};
 pub use policy::Policy;
-pub use proposal::{Action, Considered, Evidence, Outlook, Part, Proposal, Sizes, Step, TopKey};
+pub use proposal::{Action, Considered, Evidence, Outlook, Part, Proposal, Sizes, Step, TopKey, UsualHours};
 pub use render::{Headline, picture, table_row};
 pub use sim::{
     Answer, Busy, Course, Figures, Found, GivesOut, Holding, HotKey, Kind, Move, Observation, Recorder, ScaleError,

@@ -145,6 +145,25 @@ pub struct Evidence {
     pub parts: Vec<Part>,
     /// its heaviest keys
     pub keys: Vec<TopKey>,
+    /// what the hours of the week usually bring; none where the last weeks don't tell
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub week: Option<UsualHours>,
+}
+
+/// What a shard's buckets usually make of it, by the hours of the week.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UsualHours {
+    /// this hour, as `Mon 08–09`, UTC
+    pub hour: String,
+    /// utilisation that is usual in it
+    pub usual: f64,
+    /// that of the next hour
+    pub next: Option<f64>,
+    /// the next hour, after one below, in which the threshold is passed
+    pub again: Option<String>,
+    /// the threshold
+    pub threshold: f64,
 }
 
 /// A bucket's part in a shard's load.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::evidence::steps_told;
 use super::words::{bytes, list, percent, span};
-use super::{Finding, Proposal, Sizes};
+use super::{Finding, Proposal, Sizes, UsualHours};
 
 const WIDTH: usize = 80;
 const BAR: usize = 44;
@@ -90,6 +90,9 @@ impl Proposal {
             percent(evidence.hour)
         );
         entry(text, "evidence", &windows);
+        if let Some(week) = &evidence.week {
+            entry(text, "", &week.to_text());
+        }
         for part in &evidence.parts {
             let words = format!(
                 "{}: {} of that load, {:.0} reads and {:.0} writes a second",
@@ -170,6 +173,19 @@ impl Headline<'_> {
             span(self.duration)
         );
         paragraph(&mut text, &cost, "  ", "  ");
+        text
+    }
+}
+
+impl UsualHours {
+    fn to_text(&self) -> String {
+        let mut text = format!("usual for {} UTC: {}", self.hour, percent(self.usual));
+        if let Some(next) = self.next {
+            text.push_str(&format!(", for the hour after: {}", percent(next)));
+        }
+        if let Some(again) = &self.again {
+            text.push_str(&format!("; expected to pass {} again {again}", percent(self.threshold)));
+        }
         text
     }
 }

@@ -170,12 +170,16 @@ impl Session {
             Sends::Query | Sends::Unnamed { .. } => false,
             Sends::Named { statement, .. } => !participant.backend.prepared.touch(statement.id()),
         };
-        // The batch has arrived just now.
-        participant.backend.link.sends_at(self.running.since);
         let at = self.participants.push(participant);
         match lacks {
             true => None,
-            false => self.put_order(at, order, input),
+            false => {
+                let at = self.put_order(at, order, input)?;
+                // Nothing was waited for since the batch began.
+                let since = self.running.since;
+                self.participants.get_mut(at)?.backend.link.sends_at(since);
+                Some(at)
+            }
         }
     }
 

@@ -393,18 +393,6 @@ enum InBlock {
 impl Session {
     /// The batch has ended: tells whose load it was. Before backends are let go.
     pub(super) fn charge(&mut self) {
-        self.charge_answered();
-    }
-
-    /// The same once all was answered, just now.
-    pub(super) fn charge_at(&mut self, now: Instant) {
-        for participant in self.participants.iter_mut() {
-            participant.backend.link.answered_at(now);
-        }
-        self.charge_answered();
-    }
-
-    fn charge_answered(&mut self) {
         self.load.follow(self.world.discovery.load_meter());
         let sums = self.sums();
         for participant in self.participants.iter_mut() {
@@ -415,6 +403,14 @@ impl Session {
             true => InBlock::Yes,
             false => InBlock::No,
         });
+    }
+
+    /// The same, at this moment: backends that haven't been told yet end their work now.
+    pub(super) fn charge_at(&mut self, now: Instant) {
+        for participant in self.participants.iter_mut() {
+            participant.backend.link.answered_at(now);
+        }
+        self.charge();
     }
 
     /// A backend is lost: what it did until now was this batch's.

@@ -24,11 +24,13 @@ mod report;
 mod load_json;
 mod meter;
 mod document;
+mod hours;
 
 pub use cells::{BucketCost, LoadAccess, LoadCells};
 pub use document::metrics_document;
 pub use entropy::Entropy;
 pub use error::Error;
+pub use hours::{HourOfWeek, HourWatch, LearntHour, WatchedHour, Week};
 pub use labels::{
     BackendState, CacheUse, CancelOutcome, ClientState, Direction, ErrorOrigin, LoginOutcome, Outcome, Phase,
     Recovered, ReloadOutcome, StatementKind, TransactionOutcome, Window,

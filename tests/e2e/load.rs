@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::ops::ControlFlow;
 
 use crate::client::Client;
-use crate::messages::{Format, Value, bind, execute, parse, sync};
+use crate::messages::{Format, Value, bind, copy_data, copy_done, execute, parse, query, sync};
 use crate::proxy::Proxy;
 use crate::world::{CLIENT_ROLE, Spec, World, repeat};
 
@@ -326,4 +326,125 @@ fn with_home_down_a_proxy_shows_its_own_load() {
         }
     });
     world.servers().disturb(0, |cluster| cluster.restart());
+}
+
+/// Three rows of one bucket to each one of another, until that is what is seen of them.
+fn divided(world: &World, mut write: impl FnMut(&mut Client, u32)) {
+    let (mut client, mut admin, mut number_of) = (world.client(), world.admin(), 0);
+    let load = repeat("a split write at the buckets of its rows", || {
+        number_of += 1;
+        write(&mut client, number_of);
+        let load = load(&mut admin);
+        let of = |bucket, column| number(&load, ("bucket", bucket), column);
+        let (exotic, equity) = (of("market/fx_exotic", "rows"), of("market/equity", "rows"));
+        let is_told = of("market/fx_exotic", "writes") > 0.0 && of("market/equity", "bytes") > 0.0;
+        match is_told && (2.5..3.5).contains(&(exotic / equity.max(f64::MIN_POSITIVE))) {
+            true => ControlFlow::Break(load),
+            false => ControlFlow::Continue(()),
+        }
+    });
+    for (shard, bucket) in [("s0", "market/fx_exotic"), ("s1", "market/equity")] {
+        let busy = number(&load, ("bucket", bucket), "busy_1m");
+        let unattributed = number(&load, ("shard", shard), "unattributed");
+        assert!(busy > 0.0 && unattributed <= busy, "{shard}: {load:?}");
+    }
+}
+
+const ROWS: u32 = 40;
+
+/// Instrument and id of each row of the `turn`th write.
+fn written(turn: u32) -> impl Iterator<Item = (&'static str, u32)> {
+    (0..ROWS).map(move |row| {
+        let instrument = if row % 4 == 0 { "equity" } else { "fx_exotic" };
+        (instrument, turn * ROWS + row)
+    })
+}
+
+#[test]
+fn a_split_insert_is_seen_at_the_buckets_of_its_rows() {
+    let world = World::start(spec("load_insert"));
+    divided(&world, |client, turn| {
+        let rows: Vec<String> = written(turn)
+            .map(|(instrument, id)| format!("('{instrument}', {id}, '')"))
+            .collect();
+        client.rows(&format!("INSERT INTO trades VALUES {}", rows.join(", ")));
+    });
+}
+
+#[test]
+fn a_split_copy_is_seen_at_the_buckets_of_its_rows() {
+    let world = World::start(spec("load_copy"));
+    divided(&world, |client, turn| {
+        let rows: Vec<String> = written(turn)
+            .map(|(instrument, id)| format!("{instrument}\t{id}\tx\n"))
+            .collect();
+        client.send(&query("COPY trades FROM STDIN"));
+        client.read_until(b'G');
+        client.send(&[copy_data(rows.concat().as_bytes()), copy_done()].concat());
+        let answer = client.read_batch();
+        let tag = format!("COPY {ROWS}\0");
+        assert!(
+            answer
+                .iter()
+                .any(|message| message.tag == b'C' && message.body == tag.as_bytes()),
+            "{answer:?}"
+        );
+    });
+}
+
+#[test]
+fn the_load_of_a_single_shard_is_seen() {
+    let world = World::start(Spec {
+        shards: 1,
+        ..spec("load_single")
+    });
+    let (mut client, mut admin) = (world.client(), world.admin());
+    let s0 = ("shard", "s0");
+    let load = repeat("load of the only shard", || {
+        busy_with(&mut client, "fx_major");
+        let load = load(&mut admin);
+        match number(&load, s0, "busy_1m") > 0.0 {
+            true => ControlFlow::Break(load),
+            false => ControlFlow::Continue(()),
+        }
+    });
+    // Nothing is planned there, so nothing is known of buckets.
+    assert!(number(&load, s0, "unattributed") > 0.0, "{load:?}");
+    assert_eq!(number(&load, ("bucket", "market/fx_major"), "busy_1m"), 0.0, "{load:?}");
+    let shards = table(&mut admin, "SHOW SHARDS");
+    assert!(
+        shards[0]["utilisation"].parse::<f64>().is_ok_and(|ratio| ratio > 0.0),
+        "{shards:?}"
+    );
+    let text = metrics(world.proxy());
+    assert!(metric(&text, "shardgate_shard_utilisation_ratio{shard=\"s0\",window=\"1m\"}") > 0.0);
+}
+
+#[test]
+fn a_proxy_that_measures_no_load_serves_all_the_same() {
+    let mut world = World::start(spec("load_unmetered"));
+    let mut first = world.take_proxy();
+    let config = std::fs::read_to_string(first.config()).expect("the config is there");
+    first.stop();
+    // Its report is no longer what this is about.
+    world.shard(0).rows("DELETE FROM shardgate.load");
+    world.serve_by(Proxy::start_with(
+        "load_unmetered_2",
+        &config,
+        &[("SHARDGATE_METERING", "off")],
+    ));
+    let (mut client, mut admin) = (world.client(), world.admin());
+    busy_with(&mut client, "fx_major");
+    assert_eq!(client.value("SELECT count(*) FROM trades"), "3");
+    let text = metrics(world.proxy());
+    let sum = |series: &str| -> f64 {
+        let lines = text.lines().filter(|line| line.starts_with(series));
+        lines
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    };
+    assert_eq!(sum("shardgate_statement_seconds_count{"), 2.0, "{text}");
+    assert_eq!(sum("shardgate_statement_phase_seconds_count{"), 0.0, "{text}");
+    let load = load(&mut admin);
+    assert_eq!(number(&load, ("shard", "s0"), "measured_seconds"), 0.0, "{load:?}");
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use shardgate::plan::{
     Access, Ask, Context, Facts, Found, Parameters, Privilege, Purpose, Refusal, Request, Routed, SequenceUse,
-    SessionEffect, Snapshot, Verdict, Work,
+    SessionEffect, Snapshot, Touched, Verdict, Work,
 };
 use shardgate::value::Oid;
 
@@ -120,6 +120,11 @@ impl Runner {
             match steps(&snapshot, &request, &parameters, &facts, by_hand.as_deref()) {
                 Ok(text) => {
                     out.push_str(&text);
+                    if case.directives.iter().any(|line| line == "-- load") {
+                        let plan = snapshot.compile(&request, &facts).unwrap();
+                        let plan = plan.bind(&snapshot, &request, &parameters, &facts).unwrap();
+                        writeln!(out, "load of {}", load(&plan.touched)).unwrap();
+                    }
                     return out;
                 }
                 Err(Verdict::Refused(refusal)) => {
@@ -222,6 +227,41 @@ fn steps(
         writeln!(out, "answer: {:?}", writes.answer).unwrap();
     }
     Ok(out)
+}
+
+/// Whose load a statement is.
+fn load(touched: &Touched) -> String {
+    match touched {
+        Touched::Nothing => "no bucket".to_string(),
+        Touched::Several => "any bucket".to_string(),
+        Touched::One(one) => {
+            let key = one
+                .key
+                .as_ref()
+                .map_or("no one key".to_string(), |key| format!("key {key}"));
+            format!("bucket {}, {key}", one.bucket.index())
+        }
+        Touched::Rows(rows) => {
+            let shares = rows.shares.iter();
+            let shares = shares.map(|share| {
+                format!(
+                    "{} × bucket {} on s{}",
+                    share.rows,
+                    share.bucket.index(),
+                    share.shard.index()
+                )
+            });
+            let keys = rows
+                .keys
+                .iter()
+                .map(|(bucket, key)| format!("{key} in {}", bucket.index()));
+            format!(
+                "rows: {}; keys {}",
+                shares.collect::<Vec<_>>().join(", "),
+                keys.collect::<Vec<_>>().join(", ")
+            )
+        }
+    }
 }
 
 fn print(refusal: &Refusal) -> String {

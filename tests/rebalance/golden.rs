@@ -1,10 +1,11 @@
 //! A dozen situations, and what is said of them: `tests/golden/proposals/*.txt`, to be read as an operator would.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use shardgate::rebalance::{History, Judgement, Policy, Proposal, propose, table_row};
-use shardgate::telemetry::Moment;
+use shardgate::telemetry::{HourOfWeek, LearntHour, Moment, Week};
 use shardgate::topology::Topology;
 use shardgate::value::KeyType;
 
@@ -190,6 +191,101 @@ fn a_range_that_is_read_all_over() {
     world.size("day", 300 * GIB / 4);
     world.keys.iter_mut().for_each(|key| key.writes = 0.0);
     judged("a_range", "reports read the whole first quarter", &world);
+}
+
+/// The week up to Sunday, as the store has it: utilisation of a shard by hour.
+fn week(shard: &str, capacity: f64, used: impl Fn(HourOfWeek) -> Option<f64>) -> Week {
+    let mut week = Week::default();
+    for hour in (0..168).filter_map(HourOfWeek::new) {
+        let Some(used) = used(hour) else { continue };
+        let busy = used * capacity * 0.5;
+        let document =
+            format!(r#"{{"version":1,"week":2930,"weight":0.5,"shards":{{"{shard}":{busy}}},"buckets":{{}}}}"#);
+        week.insert(hour, LearntHour::from_json(&document).unwrap());
+    }
+    week
+}
+
+#[test]
+fn a_market_that_opens_each_day() {
+    let mut world = market();
+    // Weekdays from 12 to 14; the clock stands at Monday, 12:00.
+    let used = |hour: HourOfWeek| match (hour.index() / 24, hour.index() % 24) {
+        (0..5, 12) => Some(0.64),
+        (0..5, 13) => Some(0.75),
+        (1, 11) => None, // nobody watched
+        _ => Some(0.2),
+    };
+    world.week = Arc::new(week("s0", world.capacity[0], used));
+    let judgement = judged(
+        "market_opens_daily",
+        "the hours of the week tell that it comes back",
+        &world,
+    );
+    let week = judgement.proposals[0].evidence.week.as_ref().unwrap();
+    assert_eq!(
+        (week.hour.as_str(), week.usual, week.next),
+        ("Mon 12–13", 0.64, Some(0.75))
+    );
+    // 13 to 14 today follows on this hour of overload; the next dip ends with tomorrow's.
+    assert_eq!(week.again.as_deref(), Some("Tue 13–14"));
+}
+
+#[test]
+fn an_hour_that_is_not_known_is_not_told() {
+    let mut world = market();
+    world.week = Arc::new(week("s0", world.capacity[0], |hour| {
+        (hour.index() != 12).then_some(0.2)
+    }));
+    let judgement = world.judge(&Policy::default());
+    assert_eq!(judgement.proposals[0].evidence.week, None);
+    // It is stored as an earlier version stores it, and reads so.
+    let document = judgement.proposals[0].to_json().unwrap();
+    assert!(!document.contains("week"), "{document}");
+    assert_eq!(Proposal::from_json(&document).unwrap(), judgement.proposals[0]);
+}
+
+#[test]
+fn one_shard_alone() {
+    let mut world = World::new(&declare(plain(1), vec![hash("account", 16)]));
+    world.unattributed.insert(0, 6.6);
+    let judgement = judged(
+        "one_shard",
+        "with one shard statements aren't planned, so no load is a bucket's",
+        &world,
+    );
+    assert_eq!(judgement.proposals, []);
+}
+
+/// One shard's load belonged to no bucket; now that there is a second one, empty, statements are planned and windows of
+/// buckets fill.
+#[test]
+fn an_empty_shard_is_used_within_two_minutes_of_its_coming() {
+    let categories: Vec<String> = (0..6).map(|number| format!("c{number}")).collect();
+    let on_s0: Vec<_> = categories
+        .iter()
+        .map(|name| (name.as_str(), &["s0"][..], &[][..]))
+        .collect();
+    let mut empty = World::new(&declare(plain(2), vec![category("kind", &on_s0)]));
+    empty.size("kind", GIB);
+    let policy = Policy::default();
+    let mut history = History::new();
+    let proposed = (0_u32..=24).find_map(|tick| {
+        let at = Moment(NOON.0 + u64::from(tick) * 5_000);
+        let filled = 1.0 - (-f64::from(tick) * 5.0 / 60.0).exp();
+        let mut world = empty.clone();
+        for (name, number) in categories.iter().zip(0..) {
+            for key in 0..40 {
+                world.load("kind", name, &format!("{number}-{key}"), 6.6 * filled / 240.0);
+            }
+        }
+        world.unattributed.insert(0, 6.6 * (1.0 - filled));
+        history.observe(&world.snapshot(at), &world.topology, &policy);
+        let judgement = propose(&world.snapshot(at), &world.topology, &policy, &history, at);
+        judgement.proposals.into_iter().next()
+    });
+    let proposed = proposed.expect("a proposal within two minutes");
+    assert_eq!((proposed.from.as_str(), proposed.to), ("s0", vec!["s1".to_owned()]));
 }
 
 #[test]

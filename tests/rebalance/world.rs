@@ -1,10 +1,13 @@
 //! A cluster and the load of its keys, from which a snapshot is made.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use shardgate::rebalance::{History, Judgement, Policy, propose};
-use shardgate::telemetry::{BucketLoad, HeavyKey, KeyspaceLoad, LoadSnapshot, Moment, SampledKey, ShardLoad, Windows};
+use shardgate::telemetry::{
+    BucketLoad, HeavyKey, KeyspaceLoad, LoadSnapshot, Moment, SampledKey, ShardLoad, Week, Windows,
+};
 use shardgate::topology::{
     BucketId, CategorySource, Declaration, DeclaredCategory, DeclaredKeyspace, DeclaredRange, DeclaredStrategy,
     HashStart, KeyspaceId, Labels, Place, Placed, Shard, ShardId, Token, Topology,
@@ -57,6 +60,8 @@ pub(crate) struct World {
     pub(crate) measured: Duration,
     /// keys sampled per keyspace at most
     pub(crate) samples: usize,
+    /// what the past weeks say
+    pub(crate) week: Arc<Week>,
 }
 
 impl World {
@@ -69,6 +74,7 @@ impl World {
             keys: Vec::new(),
             unattributed: BTreeMap::new(),
             sizes: BTreeMap::new(),
+            week: Arc::default(),
             shape: STEADY,
             measured: Duration::from_secs(7_200),
             samples: 1_000,
@@ -201,6 +207,7 @@ impl World {
             let at = Moment(now.0 - second * 1_000);
             history.observe(&self.snapshot(at), &self.topology, policy);
         }
+        history.know(Arc::clone(&self.week));
         propose(&self.snapshot(now), &self.topology, policy, &history, now)
     }
 }
