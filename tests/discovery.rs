@@ -13,6 +13,8 @@
 pub mod clusters;
 #[path = "discovery/init.rs"]
 mod init;
+#[path = "discovery/noticed.rs"]
+mod noticed;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

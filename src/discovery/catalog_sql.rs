@@ -4,6 +4,8 @@
 //! Holds: everything is schema-qualified or resolved under search_path `pg_catalog`; objects of temporary schemas and of
 //! schema `shardgate` are left out; columns that not every version has are read through `to_jsonb`.
 
+use crate::discovery::fingerprint;
+
 /// Schemas whose objects are users'.
 const USERS: &str = "n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'shardgate')";
 
@@ -24,7 +26,7 @@ pub(super) fn catalog() -> String {
         SYSTEM_RELATIONS.to_owned(),
         READERS.replace("USERS", USERS),
         INDEXES.replace("USERS", USERS),
-        FINGERPRINT.to_owned(),
+        fingerprint::statement(),
     ]
     .join(";\n")
 }
@@ -187,35 +189,6 @@ pub(super) const BUILTIN: [&str; 4] = [
     // source, target, context
     "SELECT castsource, casttarget, castcontext FROM pg_cast WHERE castsource < 16384 AND casttarget < 16384",
 ];
-
-/// One number pair that changes when anything above does, but for temporary objects and our own schema. A row counts by the
-/// distance of its xmin from a fixed one, since a transaction id has no cheap cast to a number.
-pub(super) const FINGERPRINT: &str = "WITH c AS MATERIALIZED (SELECT oid, xmin FROM pg_class WHERE oid >= 16384 \
-    AND relpersistence <> 't' AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c', 'i', 'I') \
-    AND relnamespace NOT IN (99, coalesce(to_regnamespace('shardgate')::oid, 0))), \
-    rows(xmin) AS (SELECT xmin FROM c \
-    UNION ALL SELECT a.xmin FROM pg_attribute a JOIN c ON c.oid = a.attrelid WHERE a.attnum > 0 \
-    UNION ALL SELECT d.xmin FROM pg_attrdef d JOIN c ON c.oid = d.adrelid \
-    UNION ALL SELECT i.xmin FROM pg_index i JOIN c ON c.oid = i.indrelid \
-    UNION ALL SELECT k.xmin FROM pg_constraint k WHERE k.oid >= 16384 AND (k.conrelid = 0 OR EXISTS (SELECT FROM c WHERE c.oid = k.conrelid)) \
-    UNION ALL SELECT t.xmin FROM pg_trigger t JOIN c ON c.oid = t.tgrelid \
-    UNION ALL SELECT r.xmin FROM pg_rewrite r JOIN c ON c.oid = r.ev_class WHERE r.oid >= 16384 \
-    UNION ALL SELECT xmin FROM pg_policy \
-    UNION ALL SELECT i.xmin FROM pg_inherits i JOIN c ON c.oid = i.inhrelid \
-    UNION ALL SELECT xmin FROM pg_enum \
-    UNION ALL SELECT t.xmin FROM pg_type t WHERE t.oid >= 16384 AND (t.typrelid = 0 AND t.typelem = 0) \
-    UNION ALL SELECT xmin FROM pg_proc WHERE oid >= 16384 \
-    AND pronamespace <> coalesce(to_regnamespace('shardgate')::oid, 0) \
-    UNION ALL SELECT xmin FROM pg_operator WHERE oid >= 16384 \
-    UNION ALL SELECT xmin FROM pg_cast WHERE oid >= 16384 \
-    UNION ALL SELECT xmin FROM pg_collation WHERE oid >= 16384 \
-    UNION ALL SELECT xmin FROM pg_namespace WHERE oid >= 16384 AND nspname !~ '^pg_(toast_)?temp_' \
-    AND nspname <> 'shardgate') \
-    SELECT count(*), coalesce(sum(hashint8extended((age('100'::xid)::bigint - age(xmin)) & 4294967295, 0)), 0) FROM rows";
-
-/// [`FINGERPRINT`] as a statement of every control connection: it is asked each second, and planning it costs more than
-/// running it.
-pub(super) const PREPARED_FINGERPRINT: &str = "EXECUTE sg_fingerprint";
 
 /// A value that changes when a role's settings do, in this database or in all.
 pub(super) const ROLE_SETTINGS: &str = "SELECT concat(count(*), ' ', sum(hashtextextended(s::text, 0))) \
