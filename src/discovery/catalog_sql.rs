@@ -76,13 +76,13 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, fo
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
     LEFT JOIN pg_type dt ON dt.oid = a.atttypid AND dt.typtype = 'd' \
     LEFT JOIN pg_collation co ON co.oid = a.attcollation LEFT JOIN pg_namespace cn ON cn.oid = co.collnamespace \
-    LEFT JOIN LATERAL (SELECT sn.nspname, s.relname FROM pg_depend p \
-    JOIN pg_class s ON s.relkind = 'S' AND s.oid = CASE WHEN a.attidentity <> '' THEN p.objid ELSE p.refobjid END \
-    JOIN pg_namespace sn ON sn.oid = s.relnamespace WHERE p.refclassid = 'pg_class'::regclass \
-    AND CASE WHEN a.attidentity <> '' THEN p.classid = 'pg_class'::regclass AND p.deptype = 'i' \
-    AND p.refobjid = a.attrelid AND p.refobjsubid = a.attnum \
-    ELSE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid \
-    AND pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\\(''([^'']|'''')+''::regclass\\)$' END LIMIT 1) q \
+    LEFT JOIN LATERAL (SELECT sn.nspname, s.relname FROM (SELECT p.objid AS oid FROM pg_depend p \
+    WHERE a.attidentity <> '' AND p.refclassid = 'pg_class'::regclass AND p.refobjid = a.attrelid \
+    AND p.refobjsubid = a.attnum AND p.classid = 'pg_class'::regclass AND p.deptype = 'i' \
+    UNION ALL SELECT p.refobjid FROM pg_depend p WHERE a.attidentity = '' AND p.classid = 'pg_attrdef'::regclass \
+    AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass \
+    AND pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\\(''([^'']|'''')+''::regclass\\)$') p \
+    JOIN pg_class s ON s.oid = p.oid AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace LIMIT 1) q \
     ON a.attidentity <> '' OR d.oid IS NOT NULL \
     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') \
     AND c.relpersistence <> 't' AND USERS ORDER BY a.attrelid, a.attnum";
@@ -93,7 +93,8 @@ const UNIQUE: &str = "SELECT i.indrelid, x.relname, i.indisexclusion, \
     LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.attnum > 0 \
     WHERE k.place <= i.indnkeyatts ORDER BY k.place)), \
     to_json(ARRAY(SELECT o.oprname::text FROM pg_constraint e CROSS JOIN unnest(e.conexclop) WITH ORDINALITY k(oid, place) \
-    JOIN pg_operator o ON o.oid = k.oid WHERE e.conindid = i.indexrelid AND e.contype = 'x' ORDER BY k.place)) \
+    JOIN pg_operator o ON o.oid = k.oid WHERE e.conrelid = i.indrelid AND e.conindid = i.indexrelid AND e.contype = 'x' \
+    ORDER BY k.place)) \
     FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid \
     JOIN pg_namespace n ON n.oid = c.relnamespace \
     WHERE (i.indisunique OR i.indisexclusion) AND i.indislive AND c.relpersistence <> 't' AND USERS \
