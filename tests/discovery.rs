@@ -15,6 +15,8 @@ pub mod clusters;
 mod init;
 #[path = "discovery/noticed.rs"]
 mod noticed;
+#[path = "discovery/reading.rs"]
+mod reading;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
