@@ -13,6 +13,10 @@
 pub mod clusters;
 #[path = "discovery/init.rs"]
 mod init;
+#[path = "discovery/noticed.rs"]
+mod noticed;
+#[path = "discovery/reading.rs"]
+mod reading;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

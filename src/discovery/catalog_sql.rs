@@ -4,6 +4,8 @@
 //! Holds: everything is schema-qualified or resolved under search_path `pg_catalog`; objects of temporary schemas and of
 //! schema `shardgate` are left out; columns that not every version has are read through `to_jsonb`.
 
+use crate::discovery::fingerprint;
+
 /// Schemas whose objects are users'.
 const USERS: &str = "n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'shardgate')";
 
@@ -24,7 +26,7 @@ pub(super) fn catalog() -> String {
         SYSTEM_RELATIONS.to_owned(),
         READERS.replace("USERS", USERS),
         INDEXES.replace("USERS", USERS),
-        FINGERPRINT.to_owned(),
+        fingerprint::statement(),
     ]
     .join(";\n")
 }
@@ -74,13 +76,13 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, fo
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
     LEFT JOIN pg_type dt ON dt.oid = a.atttypid AND dt.typtype = 'd' \
     LEFT JOIN pg_collation co ON co.oid = a.attcollation LEFT JOIN pg_namespace cn ON cn.oid = co.collnamespace \
-    LEFT JOIN LATERAL (SELECT sn.nspname, s.relname FROM pg_depend p \
-    JOIN pg_class s ON s.relkind = 'S' AND s.oid = CASE WHEN a.attidentity <> '' THEN p.objid ELSE p.refobjid END \
-    JOIN pg_namespace sn ON sn.oid = s.relnamespace WHERE p.refclassid = 'pg_class'::regclass \
-    AND CASE WHEN a.attidentity <> '' THEN p.classid = 'pg_class'::regclass AND p.deptype = 'i' \
-    AND p.refobjid = a.attrelid AND p.refobjsubid = a.attnum \
-    ELSE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid \
-    AND pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\\(''([^'']|'''')+''::regclass\\)$' END LIMIT 1) q \
+    LEFT JOIN LATERAL (SELECT sn.nspname, s.relname FROM (SELECT p.objid AS oid FROM pg_depend p \
+    WHERE a.attidentity <> '' AND p.refclassid = 'pg_class'::regclass AND p.refobjid = a.attrelid \
+    AND p.refobjsubid = a.attnum AND p.classid = 'pg_class'::regclass AND p.deptype = 'i' \
+    UNION ALL SELECT p.refobjid FROM pg_depend p WHERE a.attidentity = '' AND p.classid = 'pg_attrdef'::regclass \
+    AND p.objid = d.oid AND p.refclassid = 'pg_class'::regclass \
+    AND pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\\(''([^'']|'''')+''::regclass\\)$') p \
+    JOIN pg_class s ON s.oid = p.oid AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace LIMIT 1) q \
     ON a.attidentity <> '' OR d.oid IS NOT NULL \
     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') \
     AND c.relpersistence <> 't' AND USERS ORDER BY a.attrelid, a.attnum";
@@ -91,7 +93,8 @@ const UNIQUE: &str = "SELECT i.indrelid, x.relname, i.indisexclusion, \
     LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.attnum > 0 \
     WHERE k.place <= i.indnkeyatts ORDER BY k.place)), \
     to_json(ARRAY(SELECT o.oprname::text FROM pg_constraint e CROSS JOIN unnest(e.conexclop) WITH ORDINALITY k(oid, place) \
-    JOIN pg_operator o ON o.oid = k.oid WHERE e.conindid = i.indexrelid AND e.contype = 'x' ORDER BY k.place)) \
+    JOIN pg_operator o ON o.oid = k.oid WHERE e.conrelid = i.indrelid AND e.conindid = i.indexrelid AND e.contype = 'x' \
+    ORDER BY k.place)) \
     FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid \
     JOIN pg_namespace n ON n.oid = c.relnamespace \
     WHERE (i.indisunique OR i.indisexclusion) AND i.indislive AND c.relpersistence <> 't' AND USERS \
@@ -187,35 +190,6 @@ pub(super) const BUILTIN: [&str; 4] = [
     // source, target, context
     "SELECT castsource, casttarget, castcontext FROM pg_cast WHERE castsource < 16384 AND casttarget < 16384",
 ];
-
-/// One number pair that changes when anything above does, but for temporary objects and our own schema. A row counts by the
-/// distance of its xmin from a fixed one, since a transaction id has no cheap cast to a number.
-pub(super) const FINGERPRINT: &str = "WITH c AS MATERIALIZED (SELECT oid, xmin FROM pg_class WHERE oid >= 16384 \
-    AND relpersistence <> 't' AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c', 'i', 'I') \
-    AND relnamespace NOT IN (99, coalesce(to_regnamespace('shardgate')::oid, 0))), \
-    rows(xmin) AS (SELECT xmin FROM c \
-    UNION ALL SELECT a.xmin FROM pg_attribute a JOIN c ON c.oid = a.attrelid WHERE a.attnum > 0 \
-    UNION ALL SELECT d.xmin FROM pg_attrdef d JOIN c ON c.oid = d.adrelid \
-    UNION ALL SELECT i.xmin FROM pg_index i JOIN c ON c.oid = i.indrelid \
-    UNION ALL SELECT k.xmin FROM pg_constraint k WHERE k.oid >= 16384 AND (k.conrelid = 0 OR EXISTS (SELECT FROM c WHERE c.oid = k.conrelid)) \
-    UNION ALL SELECT t.xmin FROM pg_trigger t JOIN c ON c.oid = t.tgrelid \
-    UNION ALL SELECT r.xmin FROM pg_rewrite r JOIN c ON c.oid = r.ev_class WHERE r.oid >= 16384 \
-    UNION ALL SELECT xmin FROM pg_policy \
-    UNION ALL SELECT i.xmin FROM pg_inherits i JOIN c ON c.oid = i.inhrelid \
-    UNION ALL SELECT xmin FROM pg_enum \
-    UNION ALL SELECT t.xmin FROM pg_type t WHERE t.oid >= 16384 AND (t.typrelid = 0 AND t.typelem = 0) \
-    UNION ALL SELECT xmin FROM pg_proc WHERE oid >= 16384 \
-    AND pronamespace <> coalesce(to_regnamespace('shardgate')::oid, 0) \
-    UNION ALL SELECT xmin FROM pg_operator WHERE oid >= 16384 \
-    UNION ALL SELECT xmin FROM pg_cast WHERE oid >= 16384 \
-    UNION ALL SELECT xmin FROM pg_collation WHERE oid >= 16384 \
-    UNION ALL SELECT xmin FROM pg_namespace WHERE oid >= 16384 AND nspname !~ '^pg_(toast_)?temp_' \
-    AND nspname <> 'shardgate') \
-    SELECT count(*), coalesce(sum(hashint8extended((age('100'::xid)::bigint - age(xmin)) & 4294967295, 0)), 0) FROM rows";
-
-/// [`FINGERPRINT`] as a statement of every control connection: it is asked each second, and planning it costs more than
-/// running it.
-pub(super) const PREPARED_FINGERPRINT: &str = "EXECUTE sg_fingerprint";
 
 /// A value that changes when a role's settings do, in this database or in all.
 pub(super) const ROLE_SETTINGS: &str = "SELECT concat(count(*), ' ', sum(hashtextextended(s::text, 0))) \

@@ -10,6 +10,7 @@ mod error;
 mod finding;
 mod reach;
 mod cells;
+mod fingerprint;
 mod catalog_sql;
 mod shard_catalog;
 mod bodies;

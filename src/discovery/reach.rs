@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::backend::{Control, ControlClient, ControlError, SimpleQueryMessage};
 use crate::config::{Endpoint, ShardSettings};
 use crate::discovery::Error;
-use crate::discovery::catalog_sql::FINGERPRINT;
+use crate::discovery::fingerprint;
 
 /// One row: each value's text form, or NULL.
 pub(super) type Row = Vec<Option<String>>;
@@ -96,7 +96,7 @@ impl Reach {
                     let client = Control::connect_url(&url, CONNECT_TIMEOUT)
                         .await
                         .map_err(|error| self.failure(&error))?;
-                    let prepare = format!("{PREAMBLE}\nPREPARE sg_fingerprint AS {FINGERPRINT}");
+                    let prepare = format!("{PREAMBLE}\nPREPARE sg_fingerprint AS {}", fingerprint::statement());
                     let prepared = client.simple_query(&prepare).await;
                     prepared.map_err(|error| self.failure(&ControlError::from(error)))?;
                     client

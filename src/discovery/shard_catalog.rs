@@ -10,6 +10,7 @@ use crate::catalog::{
 use crate::discovery::Error;
 use crate::discovery::catalog_sql;
 use crate::discovery::cells::Cells;
+use crate::discovery::fingerprint::Fingerprint;
 use crate::discovery::reach::{Reach, Row};
 use crate::topology::QualifiedName;
 use crate::value::Oid;
@@ -31,21 +32,6 @@ pub(super) struct ShardCatalog {
     pub(super) indexes: BTreeMap<QualifiedName, QualifiedName>,
     /// of the moment at which all this was read
     pub(super) fingerprint: Fingerprint,
-}
-
-/// A value that changes when the system catalogs do, but for temporary objects.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fingerprint(String);
-
-impl Fingerprint {
-    /// Out of the row of [`catalog_sql::FINGERPRINT`].
-    pub(super) fn of(cells: &Cells<'_>, place: usize) -> Result<Fingerprint, Error> {
-        Ok(Fingerprint(format!(
-            "{} {}",
-            cells.text(place)?,
-            cells.text(place + 1)?
-        )))
-    }
 }
 
 /// The server and its database.
@@ -173,7 +159,7 @@ pub(super) fn from_tables(mut tables: Vec<Vec<Row>>, shard: &str) -> Result<Shar
         let cells = Cells::new(&row, shard);
         indexes.insert(qualified(&cells, 0)?, qualified(&cells, 2)?);
     }
-    let fingerprint = Fingerprint::of(&Cells::new(next().first().unwrap_or(&Row::new()), shard), 0)?;
+    let fingerprint = Fingerprint::of(&Cells::new(next().first().unwrap_or(&Row::new()), shard))?;
     let relations = relations
         .into_values()
         .map(|relation| (relation.relation.name.clone(), relation))

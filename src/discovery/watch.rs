@@ -11,11 +11,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::discovery::catalog_sql::{PREPARED_FINGERPRINT, ROLE_SETTINGS, SERVER};
+use crate::discovery::catalog_sql::{ROLE_SETTINGS, SERVER};
 use crate::discovery::cells::Cells;
+use crate::discovery::fingerprint::{self, Fingerprint};
 use crate::discovery::open::{Inner, Live};
 use crate::discovery::reach::{Reach, Row};
-use crate::discovery::shard_catalog::{self, Fingerprint, ShardCatalog};
+use crate::discovery::shard_catalog::{self, ShardCatalog};
 use crate::discovery::stage::by_index;
 use crate::discovery::store;
 use crate::discovery::together::together;
@@ -112,7 +113,7 @@ struct Probed {
 async fn probe(reach: &Reach, epoch: &str) -> Result<Probed, Error> {
     let tables = reach
         .batch(
-            &format!("{SERVER};\n{PREPARED_FINGERPRINT};\n{epoch};\n{ROLE_SETTINGS}"),
+            &format!("{SERVER};\n{};\n{epoch};\n{ROLE_SETTINGS}", fingerprint::PREPARED),
             PROBE_TIMEOUT,
         )
         .await?;
@@ -126,7 +127,7 @@ async fn probe(reach: &Reach, epoch: &str) -> Result<Probed, Error> {
     Ok(Probed {
         version: Cells::new(first(0), reach.name()).owned(1)?,
         prepared_max: shard_catalog::prepared_max(&Cells::new(first(0), reach.name()))?,
-        fingerprint: Fingerprint::of(&Cells::new(first(1), reach.name()), 0)?,
+        fingerprint: Fingerprint::of(&Cells::new(first(1), reach.name()))?,
         role_settings: Cells::new(first(3), reach.name()).owned(0)?,
         epoch: store::epoch(Cells::new(first(2), reach.name()).optional(0)),
     })
@@ -212,9 +213,9 @@ async fn reread(
 ) -> Result<Option<Arc<ShardCatalog>>, Error> {
     let Some(reach) = reach else { return Ok(known) };
     if let Some(known) = known {
-        let rows = reach.rows(PREPARED_FINGERPRINT, PROBE_TIMEOUT).await?;
+        let rows = reach.rows(fingerprint::PREPARED, PROBE_TIMEOUT).await?;
         let empty = Row::new();
-        let now = Fingerprint::of(&Cells::new(rows.first().unwrap_or(&empty), reach.name()), 0)?;
+        let now = Fingerprint::of(&Cells::new(rows.first().unwrap_or(&empty), reach.name()))?;
         if now == known.fingerprint {
             return Ok(Some(known));
         }

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use super::coordinator::Coordinator;
 use super::gid::TxId;
 use super::lock::LockKey;
 use super::shards::Shards;
-use super::two_phase::Coordinator;
 use crate::backend::{Control, ControlClient, ControlError, SimpleQueryMessage};
 use crate::clock::Rng;
 use crate::topology::ShardId;

@@ -4,9 +4,10 @@
 
 use bytes::Buf;
 
+use super::ended::Heard;
 use super::participants::{Life, Participant, Sync};
 use crate::topology::ShardId;
-use crate::wire::{self, ErrorFields, Frame, FrameError};
+use crate::wire::{self, DataRow, ErrorFields, Frame, FrameError};
 
 /// A round trip that did not come to its end; the participant is marked gone where its connection is.
 #[derive(Debug, thiserror::Error)]
@@ -91,5 +92,50 @@ fn lost(participant: &mut Participant, said: Option<Box<ErrorFields>>) -> TripEr
     TripError::Lost {
         shard: participant.shard,
         said,
+    }
+}
+
+/// Queues simple Queries behind a Sync that is owed; how many ReadyForQuery that makes.
+pub(super) fn queue(participant: &mut Participant, texts: &[&[u8]]) -> u32 {
+    let out = &mut participant.backend.link.out_buffer;
+    let mut readies = 0;
+    if participant.sync == Sync::Owed {
+        wire::put_sync(out);
+        readies += 1;
+    }
+    for text in texts {
+        wire::put_query(out, text);
+        readies += 1;
+    }
+    readies
+}
+
+/// What a shard answered: its last tag, its first error, its last row.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    pub(super) tag: Vec<u8>,
+    pub(super) error: Option<Box<ErrorFields>>,
+    pub(super) row: Vec<Option<String>>,
+}
+
+impl Answer {
+    pub(super) fn look(&mut self, frame: &Frame<'_>, heard: &mut Heard) -> Result<(), FrameError> {
+        match frame.tag {
+            b'E' if self.error.is_none() => self.error = Some(Box::new(ErrorFields::parse(frame.body)?)),
+            b'C' => {
+                self.tag.clear();
+                self.tag.extend(frame.body.iter().take_while(|byte| **byte != 0));
+            }
+            b'D' => {
+                self.row = DataRow::parse(frame.body)?
+                    .values
+                    .map(|value| value.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+                    .collect();
+            }
+            b'N' => heard.notices.extend_from_slice(frame.whole),
+            b'A' => heard.notifications.extend_from_slice(frame.whole),
+            _ => {}
+        }
+        Ok(())
     }
 }

@@ -10,6 +10,9 @@
 
 mod spec;
 mod spread;
+mod from;
+mod subqueries;
+mod apart;
 mod calls;
 mod typing;
 mod clauses;
