@@ -15,6 +15,8 @@ CARGO ?= cargo
 ARGS ?=
 POSTGRES_VERSION ?= 15
 RUST_MINOR_MIN := 89
+# Two tests more than there are CPUs: so many wait for minutes at a time (`.config/nextest.toml`).
+TEST_THREADS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 2 )))
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 .PHONY: help demo test check bench fmt update-golden update-refusals rust postgres promtool python pgbouncer nextest
@@ -29,7 +31,7 @@ demo: rust postgres
 test: rust postgres promtool python nextest
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) nextest run --locked $(ARGS)
+	NEXTEST_TEST_THREADS=$(TEST_THREADS) $(CARGO) nextest run --locked $(ARGS)
 
 check: rust promtool nextest
 	$(CARGO) fmt --check

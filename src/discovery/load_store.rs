@@ -19,8 +19,13 @@ const KEPT: &str = "interval '1 minute'";
 
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Leaves this proxy's report and answers those of the others; one that can't be read (of another version) is left out.
-pub(super) async fn exchange(reach: &Reach, proxy: &str, report: &LoadReport) -> Result<Vec<LoadReport>, Error> {
+/// Leaves this proxy's report and answers those of the others by their names; one that can't be read (of another version)
+/// is left out.
+pub(super) async fn exchange(
+    reach: &Reach,
+    proxy: &str,
+    report: &LoadReport,
+) -> Result<Vec<(String, LoadReport)>, Error> {
     let document = report
         .to_json()
         .map_err(|_| Error::Bug("a load can't be written as JSON"))?;
@@ -31,7 +36,7 @@ pub(super) async fn exchange(reach: &Reach, proxy: &str, report: &LoadReport) ->
          WHERE written_at < now() - {KEPT} AND proxy <> {proxy} FOR UPDATE SKIP LOCKED); \
          INSERT INTO shardgate.load (proxy, written_at, document) VALUES ({proxy}, now(), {document}) \
          ON CONFLICT (proxy) DO UPDATE SET written_at = excluded.written_at, document = excluded.document; \
-         SELECT document FROM shardgate.load WHERE proxy <> {proxy} AND written_at > now() - {FRESH} ORDER BY proxy"
+         SELECT proxy, document FROM shardgate.load WHERE proxy <> {proxy} AND written_at > now() - {FRESH} ORDER BY proxy"
     );
     let rows = match reach.rows(&sql, EXCHANGE_TIMEOUT).await {
         Err(Error::Server { code, .. }) if store::is_absent(&code) => {
@@ -42,8 +47,9 @@ pub(super) async fn exchange(reach: &Reach, proxy: &str, report: &LoadReport) ->
     };
     let mut reports = Vec::new();
     for row in &rows {
-        match LoadReport::from_json(Cells::new(row, reach.name()).text(0)?) {
-            Ok(report) => reports.push(report),
+        let cells = Cells::new(row, reach.name());
+        match LoadReport::from_json(cells.text(1)?) {
+            Ok(report) => reports.push((cells.owned(0)?, report)),
             Err(error) => tracing::debug!(%error, "another proxy's load is left out"),
         }
     }

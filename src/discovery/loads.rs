@@ -2,8 +2,8 @@
 //!
 //! Why each proxy writes a report of its own and adds up all of them itself: no proxy is special, none waits for another,
 //! and whichever asks sees the whole. Holds: the data path waits for nothing here; questions go over connections of
-//! their own, with deadlines; with home down a proxy shows its own figures; a report that isn't renewed is soon not
-//! counted any more.
+//! their own, with deadlines; with home down a proxy shows its own figures; a report that isn't renewed is soon counted
+//! as silence.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -19,6 +19,7 @@ use crate::config::ShardSettings;
 use crate::discovery::Discovery;
 use crate::discovery::load_store;
 use crate::discovery::open::{Inner, Live};
+use crate::discovery::other_proxies::OtherProxies;
 use crate::discovery::reach::Reach;
 use crate::discovery::stage::by_index;
 use crate::discovery::survey;
@@ -63,8 +64,9 @@ struct Hours {
 
 #[derive(Clone, Debug, Default)]
 struct Heard {
-    /// of the other proxies
-    reports: Arc<Vec<LoadReport>>,
+    others: Arc<OtherProxies>,
+    /// home doesn't answer, so what others measure is not known
+    is_cut_off: bool,
     /// by shard index
     active: BTreeMap<ShardId, u32>,
     shard_sizes: BTreeMap<ShardId, u64>,
@@ -101,6 +103,12 @@ impl Loads {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Do other proxies carry load that isn't known here at this time?
+    pub(super) fn is_partial(&self) -> bool {
+        let heard = self.heard();
+        heard.is_cut_off && heard.others.there() > 0
+    }
+
     fn hear(&self, change: impl FnOnce(&mut Heard)) {
         change(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -124,7 +132,8 @@ impl Discovery {
 
     /// Other proxies whose reports are counted in.
     pub fn proxies_heard(&self) -> usize {
-        self.inner.loads.heard().reports.len()
+        let heard = self.inner.loads.heard();
+        if heard.is_cut_off { 0 } else { heard.others.there() }
     }
 
     /// Keeps the picture of load current until the future is dropped: the owner awaits it in a task.
@@ -178,7 +187,11 @@ fn merge(inner: &Inner) -> LoadSnapshot {
     let heard = inner.loads.heard();
     let at = moment(inner);
     let own = inner.loads.meter.report(at);
-    let reports: Vec<&LoadReport> = heard.reports.iter().chain([&own]).collect();
+    let others = match heard.is_cut_off {
+        true => Vec::new(),
+        false => heard.others.reports(inner.clock.now(), live.topology.epoch()),
+    };
+    let reports: Vec<&LoadReport> = others.iter().chain([&own]).collect();
     let indices = 0..live.topology.shards().len();
     let facts = indices.filter_map(ShardId::new).map(|shard| ShardFacts {
         capacity: capacity(&live, shard),
@@ -235,7 +248,11 @@ async fn exchange_forever(inner: Arc<Inner>, proxy: String) {
                     tracing::info!("load is exchanged with other proxies again");
                 }
                 silent = false;
-                inner.loads.hear(|heard| heard.reports = Arc::new(reports));
+                let now = inner.clock.now();
+                inner.loads.hear(|heard| {
+                    Arc::make_mut(&mut heard.others).hear(reports, now);
+                    heard.is_cut_off = false;
+                });
                 exchange_hours(&inner, &reach).await;
             }
             Err(error) => {
@@ -243,7 +260,7 @@ async fn exchange_forever(inner: Arc<Inner>, proxy: String) {
                     tracing::warn!(%error, "load is not exchanged with other proxies: local figures only");
                 }
                 silent = true;
-                inner.loads.hear(|heard| heard.reports = Arc::default());
+                inner.loads.hear(|heard| heard.is_cut_off = true);
             }
         }
         connection = Some(reach);

@@ -21,6 +21,7 @@ mod builtin;
 mod store;
 mod load_store;
 mod survey;
+mod other_proxies;
 mod loads;
 mod proposal_store;
 mod proposer;

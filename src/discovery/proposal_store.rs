@@ -28,6 +28,13 @@ const LOCK: &str = "SELECT CASE WHEN EXISTS (SELECT FROM pg_locks WHERE locktype
     AND objid = 2 AND objsubid = 2 AND granted AND pid = pg_backend_pid()) THEN true \
     ELSE pg_try_advisory_lock(1936159079, 2) END";
 
+/// Three rounds of silence end a session of whoever proposes: one that hangs, or whose machine is gone without a word, would
+/// hold the lock for hours. Nothing happens on a server that is too old to have the setting.
+const IDLE_TIMEOUT: &str = "SELECT set_config('idle_session_timeout', '15s', false) \
+    WHERE current_setting('idle_session_timeout', true) IS NOT NULL";
+
+const OPEN: &str = "SELECT document FROM shardgate.proposal WHERE state = 'open' AND expires_at > now() ORDER BY id";
+
 /// The tables, for the store's creation. No sequence gives the ids: clients that list sequences would see it.
 pub(super) const TABLES: &str = "CREATE TABLE IF NOT EXISTS shardgate.proposal (id bigint PRIMARY KEY, \
     identity text COLLATE \"C\" NOT NULL, shard text COLLATE \"C\" NOT NULL, state text NOT NULL \
@@ -64,22 +71,30 @@ pub struct Proposals {
 
 /// Makes this connection's proxy the one that proposes, unless another is; then the open proposals.
 pub(super) async fn lead(reach: &Reach) -> Result<Option<Vec<Proposal>>, Error> {
-    let open = "SELECT document FROM shardgate.proposal WHERE state = 'open' AND expires_at > now() ORDER BY id";
-    let sql = format!("{LOCK}; {open}");
-    let mut tables = with_tables(reach, &sql).await?;
+    let mut tables = with_tables(reach, &format!("{IDLE_TIMEOUT}; {LOCK}; {OPEN}")).await?;
     let documents = tables.pop().unwrap_or_default();
     let leads = tables.pop().unwrap_or_default();
     if !leads.first().is_some_and(|row| Cells::new(row, reach.name()).is(0)) {
         return Ok(None);
     }
+    read_all(reach, &documents).map(Some)
+}
+
+/// The open proposals.
+pub(super) async fn open(reach: &Reach) -> Result<Vec<Proposal>, Error> {
+    let mut tables = with_tables(reach, OPEN).await?;
+    read_all(reach, &tables.pop().unwrap_or_default())
+}
+
+fn read_all(reach: &Reach, documents: &[Row]) -> Result<Vec<Proposal>, Error> {
     let mut proposals = Vec::new();
-    for row in &documents {
+    for row in documents {
         match Proposal::from_json(Cells::new(row, reach.name()).text(0)?) {
             Ok(proposal) => proposals.push(proposal),
             Err(error) => tracing::debug!(%error, "a proposal of another version is left alone"),
         }
     }
-    Ok(Some(proposals))
+    Ok(proposals)
 }
 
 /// What becomes of proposals that a judgement doesn't renew.

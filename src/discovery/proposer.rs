@@ -2,7 +2,8 @@
 //!
 //! Why all watch: whichever takes over must know at once what has lasted for how long. Which one speaks is decided by an
 //! advisory lock on home that goes with its holder's connection. Holds: the data path waits for nothing here; with home
-//! down nothing is proposed; a proxy that has watched for less than a few minutes ends nobody's proposal.
+//! down nothing is proposed; a proxy that has watched for less than a few minutes ends nobody's proposal, and while it
+//! sees only a part of the load it doesn't watch.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub(super) struct Proposer {
 struct Watched {
     history: History,
     since: Option<Moment>,
+    /// home has been told that there is nothing to say
+    is_quiet: bool,
 }
 
 impl Proposer {
@@ -57,6 +60,10 @@ impl Discovery {
                 self.inner.proposer.with(|watched| *watched = Watched::default());
                 continue;
             };
+            if self.inner.loads.is_partial() {
+                // An overload would look as if it were over.
+                self.inner.proposer.with(|watched| *watched = Watched::default());
+            }
             let load = self.load();
             observe(&self.inner, &live, &load, &policy);
             let Some(home) = live.home() else { continue };
@@ -85,6 +92,11 @@ impl Discovery {
         let home = live.home().ok_or_else(|| no_home(&live))?;
         let load = self.load();
         observe(&self.inner, &live, &load, &policy);
+        let open = proposal_store::open(&home).await?;
+        self.inner.proposer.with(|watched| {
+            watched.history.standing_are(&open, &live.topology);
+            watched.is_quiet = false;
+        });
         let judgement = judge(&self.inner, &live, &load, &policy);
         proposal_store::keep(&home, &judgement, &[], Others::Stay).await?;
         let mut proposals = proposal_store::read(&home).await?;
@@ -133,24 +145,24 @@ async fn speak(
         return Ok(None);
     };
     let has_open = !open.is_empty();
-    let others = inner.proposer.with(|watched| {
-        for proposal in &open {
-            watched.history.proposed(proposal, &live.topology);
-        }
-        match watched.since {
+    let (others, was_quiet) = inner.proposer.with(|watched| {
+        watched.history.standing_are(&open, &live.topology);
+        let others = match watched.since {
             Some(since) if load.at.since(since) >= WATCHED_ENOUGH => Others::End,
             Some(_) | None => Others::Stay,
-        }
+        };
+        (others, watched.is_quiet)
     });
     let judgement = judge(inner, live, load, policy);
     let is_silent = judgement.proposals.is_empty() && judgement.findings.is_empty();
-    if has_open || !is_silent {
+    if has_open || !is_silent || !was_quiet {
         let overloaded: Vec<String> = judgement
             .overloaded
             .iter()
             .map(|shard| live.topology.shard_name(*shard).to_owned())
             .collect();
         proposal_store::keep(reach, &judgement, &overloaded, others).await?;
+        inner.proposer.with(|watched| watched.is_quiet = is_silent);
     }
     Ok(Some(judgement))
 }

@@ -113,6 +113,14 @@ impl History {
         &self.week
     }
 
+    /// Takes note of all proposals that stand; others that were known do no more.
+    pub fn standing_are(&mut self, open: &[Proposal], topology: &Topology) {
+        self.standing.clear();
+        for proposal in open {
+            self.proposed(proposal, topology);
+        }
+    }
+
     /// Takes note of a proposal that was made or renewed.
     pub fn proposed(&mut self, proposal: &Proposal, topology: &Topology) {
         self.standing.retain(|standing| standing.identity != proposal.identity);

@@ -8,11 +8,16 @@
 //! Holds: for every counted key `weight - error <= true weight <= weight`; a key not counted weighs at most the floor;
 //! the floor is at most `total / COUNTERS` per merged summary.
 
+use std::time::Duration;
+
 use crate::topology::BucketId;
 use crate::value::Key;
 
 /// Keys that are counted; the weight of no key is wrong by more than the total over this.
 pub(crate) const COUNTERS: usize = 256;
+
+/// After this time a key's weight has fallen to 1/e.
+pub(crate) const KEY_DECAY: Duration = Duration::from_secs(300);
 
 /// A weight below this is as good as none.
 const NOTHING: f64 = 1e-12;

@@ -49,6 +49,16 @@ impl Windows {
         }
     }
 
+    /// Each window times its factor.
+    pub(crate) fn times(self, [ten_seconds, minute, five_minutes, hour]: [f64; 4]) -> Windows {
+        Windows {
+            ten_seconds: self.ten_seconds * ten_seconds,
+            minute: self.minute * minute,
+            five_minutes: self.five_minutes * five_minutes,
+            hour: self.hour * hour,
+        }
+    }
+
     /// Both together.
     pub fn plus(self, other: Windows) -> Windows {
         Windows {

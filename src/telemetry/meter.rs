@@ -9,14 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::cells::{COUNTS, LoadCells, ShardCount};
+use super::heavy::KEY_DECAY;
 use super::load::{Moment, Windows};
 use super::rate::{Rates, Step};
 use super::report::{BucketReport, HeavyReport, KeyspaceReport, LoadReport, ShardReport};
 use super::sample::SAMPLES;
 use crate::topology::{BucketId, Topology};
-
-/// Time after which a key's weight has fallen to 1/e.
-const KEY_DECAY: Duration = Duration::from_secs(300);
 
 /// What a shard's line counts.
 const SHARD_COUNTS: usize = 3;

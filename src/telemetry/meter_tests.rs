@@ -5,7 +5,7 @@ use crate::config;
 use crate::telemetry::cells::{BucketCost, LoadAccess};
 use crate::telemetry::entropy::Entropy;
 use crate::telemetry::report::{BucketSizes, ShardFacts};
-use crate::telemetry::{HEAVY_KEYS, LoadSnapshot};
+use crate::telemetry::{Ewma, HEAVY_KEYS, LoadSnapshot};
 use crate::topology::{KeyspaceId, ShardId};
 use crate::value::Key;
 
@@ -214,6 +214,7 @@ fn reports_of_two_proxies_add_up_in_either_order_and_by_json() {
     let topology = topology();
     let (one, other) = (LoadMeter::new(&topology), LoadMeter::new(&topology));
     let mut entropy = Entropy::new(3);
+    // The other comes 15 s after the one.
     for (meter, ticks, key) in [(&one, 20, "EURUSD"), (&other, 5, "GBPUSD")] {
         for _ in 0..ticks {
             let cells = meter.cells().unwrap();
@@ -229,8 +230,13 @@ fn reports_of_two_proxies_add_up_in_either_order_and_by_json() {
     }
     let (one, other) = (one.report(Moment(5)), other.report(Moment(6)));
     let both = picture(&topology, &[&one, &other]);
-    near(both.shards[0].busy.minute, 0.2);
-    near(both.keyspaces[1].buckets[0].busy_writes.ten_seconds, 0.2);
+    // As one proxy that has carried both loads sees it.
+    let mut whole = Ewma::new();
+    (0..20).for_each(|tick| whole.observe(if tick < 15 { 0.1 } else { 0.2 }, SECOND));
+    near(both.shards[0].busy.minute, whole.windows().minute);
+    let writes = both.keyspaces[1].buckets[0].busy_writes;
+    near(writes.ten_seconds, whole.windows().ten_seconds);
+    near(writes.hour, whole.windows().hour);
     assert_eq!(both.measured, SECOND * 20);
     let keys: Vec<String> = both.keyspaces[1]
         .heavy
@@ -244,8 +250,46 @@ fn reports_of_two_proxies_add_up_in_either_order_and_by_json() {
     assert_eq!(picture(&topology, &[&other, &one]), both);
     let reread = LoadReport::from_json(&other.to_json().unwrap()).unwrap();
     let told = picture(&topology, &[&one, &reread]);
-    assert!((told.shards[0].busy.minute - 0.2).abs() < 1e-4);
+    assert!((told.shards[0].busy.minute - both.shards[0].busy.minute).abs() < 1e-4);
     assert_eq!(told.keyspaces[1].heavy.len(), 2);
+}
+
+/// A proxy dies and another carries on with its load: the whole stays what it was, over every window.
+#[test]
+fn load_that_goes_over_to_another_proxy_stays_what_it_was() {
+    let topology = topology();
+    let (dead, heir) = (LoadMeter::new(&topology), LoadMeter::new(&topology));
+    let mut entropy = Entropy::new(3);
+    let mut work = |meter: &LoadMeter, ticks| {
+        for _ in 0..ticks {
+            let cells = meter.cells();
+            let busy = Duration::from_millis(100);
+            cells.bucket(&cost(place(1, 0), LoadAccess::Write, busy));
+            cells.key(place(1, 0), &Key::Text("EURUSD".into()), busy, entropy.draw());
+            meter.tick(SECOND);
+        }
+    };
+    work(&dead, 200);
+    work(&heir, 25);
+    let last = dead.report(Moment(5));
+    let both = picture(&topology, &[&last.after_silence(SECOND * 25), &heir.report(Moment(6))]);
+    assert_eq!(both.measured, SECOND * 225);
+    for told in [both.shards[0].busy, both.keyspaces[1].buckets[0].busy_writes] {
+        told.to_array().into_iter().for_each(|told| near(told, 0.1));
+    }
+    // Its keys count less and less.
+    let weight = |report: &LoadReport| report.keyspaces[1].heavy.0.total;
+    let kept = (-25.0_f64 / 300.0).exp();
+    near(weight(&last.after_silence(SECOND * 25)), weight(&last) * kept);
+    let sampled = |report: &LoadReport| {
+        report.keyspaces[1]
+            .samples
+            .iter()
+            .map(|sample| sample.weight)
+            .sum::<f64>()
+    };
+    near(sampled(&last.after_silence(SECOND * 25)), sampled(&last) * kept);
+    assert_eq!(last.after_silence(Duration::ZERO), last);
 }
 
 #[test]

@@ -45,6 +45,16 @@ pub(crate) struct Step {
     keep: [f64; WINDOWS],
 }
 
+/// What rates over `measured` count for in rates over `whole`, if nothing came before they were measured: the parts of
+/// the windows that each has seen, one over the other.
+pub(crate) fn parts(measured: Duration, whole: Duration) -> [f64; WINDOWS] {
+    WINDOW_LENGTHS.map(|length| {
+        let seen = |time: Duration| -(-time.as_secs_f64() / length.as_secs_f64()).exp_m1();
+        let (part, whole) = (seen(measured), seen(whole));
+        if whole > 0.0 { part / whole } else { 1.0 }
+    })
+}
+
 // === impl Ewma ===
 
 impl Ewma {
@@ -74,6 +84,11 @@ impl Step {
         let seconds = elapsed.as_secs_f64();
         let keep = WINDOW_LENGTHS.map(|length| (-seconds / length.as_secs_f64()).exp());
         (seconds > 0.0).then_some(Step { seconds, keep })
+    }
+
+    /// What each window keeps of what it held before.
+    pub(crate) fn keep(&self) -> [f64; WINDOWS] {
+        self.keep
     }
 }
 

@@ -1,15 +1,17 @@
 //! What one proxy measured, and how reports of several become one picture.
 //!
 //! Why reports and not counters: proxies start at different times and ticks differ, but rates per second add up whoever
-//! measured them. Holds: the merge is a function of its inputs, in any order; a proxy that was not there measured
-//! nothing, so the longest time measured is that of the whole; bounds of heavy keys hold for the merge too.
+//! measured them. Holds: the merge is a function of its inputs, in any order; it says what one proxy would have measured
+//! that had carried all of it: a proxy that was not there yet, or not any more, measured nothing then, and the longest
+//! time measured is that of the whole; bounds of heavy keys hold for the merge too.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::heavy::Heavy;
+use super::heavy::{Heavy, KEY_DECAY};
 use super::load::{BucketLoad, HeavyKey, KeyspaceLoad, LoadSnapshot, Moment, SampledKey, ShardLoad, Windows};
-use super::sample::{SAMPLES, thinned};
+use super::rate::{Step, parts};
+use super::sample::{SAMPLE_DECAY, SAMPLES, thinned};
 use crate::topology::{BucketId, Epoch, KeyspaceId, ShardId, Topology};
 
 /// Heavy keys that are shown.
@@ -115,19 +117,21 @@ impl LoadSnapshot {
         shards: &[ShardFacts],
         sizes: &BucketSizes,
     ) -> LoadSnapshot {
+        let measured = reports.iter().map(|report| report.measured).max().unwrap_or_default();
         LoadSnapshot {
             at,
-            measured: reports.iter().map(|report| report.measured).max().unwrap_or_default(),
+            measured,
             epoch: topology.epoch(),
-            shards: shard_loads(topology, reports, shards),
+            shards: shard_loads(topology, reports, measured, shards),
             keyspaces: topology
                 .keyspaces()
                 .iter()
                 .enumerate()
                 .filter_map(|(index, keyspace)| {
                     let of = |report: &&LoadReport| -> Option<KeyspaceReport> {
+                        let part = parts(report.measured, measured);
                         let report = report.keyspaces.get(index)?;
-                        (report.name == keyspace.name()).then(|| report.clone())
+                        (report.name == keyspace.name()).then(|| report.times(part))
                     };
                     let mut reports: Vec<KeyspaceReport> = reports.iter().filter_map(of).collect();
                     // Merging heavy keys rounds: one order, whoever came first.
@@ -143,11 +147,84 @@ impl LoadSnapshot {
     }
 }
 
-fn shard_loads(topology: &Topology, reports: &[&LoadReport], shards: &[ShardFacts]) -> Vec<ShardLoad> {
+// === impl LoadReport ===
+
+impl LoadReport {
+    /// What it would say had nothing come for so long after it: the load of a proxy that is gone fades, as its windows
+    /// would have forgotten it.
+    pub fn after_silence(&self, silence: Duration) -> LoadReport {
+        let Some(step) = Step::over(silence) else {
+            return self.clone();
+        };
+        let measured = self.measured.saturating_add(silence);
+        let mut factors = parts(self.measured, measured);
+        for (factor, keep) in factors.iter_mut().zip(step.keep()) {
+            *factor *= keep;
+        }
+        let kept = |length: Duration| (-silence.as_secs_f64() / length.as_secs_f64()).exp();
+        let mut keyspaces: Vec<KeyspaceReport> = self.keyspaces.iter().map(|report| report.times(factors)).collect();
+        for keyspace in &mut keyspaces {
+            keyspace.heavy.0.decay(kept(KEY_DECAY));
+            for sample in &mut keyspace.samples {
+                sample.weight *= kept(SAMPLE_DECAY);
+            }
+        }
+        LoadReport {
+            at: self.at,
+            measured,
+            epoch: self.epoch,
+            shards: self.shards.iter().map(|report| report.times(factors)).collect(),
+            keyspaces,
+        }
+    }
+}
+
+// === impl ShardReport ===
+
+impl ShardReport {
+    fn times(&self, factors: [f64; 4]) -> ShardReport {
+        ShardReport {
+            busy: self.busy.times(factors),
+            unattributed: self.unattributed.times(factors),
+            waiting: self.waiting.times(factors),
+        }
+    }
+}
+
+// === impl KeyspaceReport ===
+
+impl KeyspaceReport {
+    /// The rates of its buckets times factors; what keys weigh has no windows.
+    fn times(&self, factors: [f64; 4]) -> KeyspaceReport {
+        let buckets = self.buckets.iter();
+        KeyspaceReport {
+            name: self.name.clone(),
+            buckets: buckets
+                .map(|(bucket, report)| {
+                    let rates = report.to_array().map(|rates| rates.times(factors));
+                    (*bucket, BucketReport::from_array(rates))
+                })
+                .collect(),
+            heavy: self.heavy.clone(),
+            samples: self.samples.clone(),
+        }
+    }
+}
+
+fn shard_loads(
+    topology: &Topology,
+    reports: &[&LoadReport],
+    measured: Duration,
+    shards: &[ShardFacts],
+) -> Vec<ShardLoad> {
     let indices = 0..topology.shards().len();
     let loads = indices.filter_map(|index| {
         let mut sum = ShardReport::default();
-        for report in reports.iter().filter_map(|report| report.shards.get(index)) {
+        for whole in reports {
+            let Some(report) = whole.shards.get(index) else {
+                continue;
+            };
+            let report = report.times(parts(whole.measured, measured));
             sum = ShardReport {
                 busy: sum.busy.plus(report.busy),
                 unattributed: sum.unattributed.plus(report.unattributed),

@@ -438,6 +438,30 @@ fn after_a_move_its_keyspace_rests() {
     );
 }
 
+/// What another proxy has ended in the meantime doesn't come back, as if it had never been away.
+#[test]
+fn only_what_is_open_stands() {
+    let world = market();
+    let policy = Policy::default();
+    let mut history = History::new();
+    let mut judged = |seconds: i64, open: Option<&[Proposal]>| {
+        let at = Moment(NOON.0.checked_add_signed(seconds * 1_000).expect("a moment"));
+        history.observe(&world.snapshot(at), &world.topology, &policy);
+        if let Some(open) = open {
+            history.standing_are(open, &world.topology);
+        }
+        propose(&world.snapshot(at), &world.topology, &policy, &history, at).proposals
+    };
+    for seconds in (-90..0).step_by(15) {
+        judged(seconds, None);
+    }
+    let first = judged(0, None);
+    let renewed = judged(5, Some(&first));
+    assert_eq!(renewed[0].created_ms, NOON.0);
+    let anew = judged(10, Some(&[]));
+    assert_eq!(anew[0].created_ms, NOON.0 + 10_000);
+}
+
 #[test]
 fn young_and_foreign_measurements() {
     let mut world = market();

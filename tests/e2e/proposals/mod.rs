@@ -4,7 +4,7 @@
 //! Windows of a minute take a minute: these tests wait for what is to be seen, with one generous limit.
 
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -14,6 +14,12 @@ use shardgate::topology::Topology;
 use crate::client::Client;
 use crate::proxy::Proxy;
 use crate::world::{CLIENT_ROLE, Spec, World};
+
+mod steady;
+mod takeover;
+
+/// Column name → value, by row.
+type Table = Vec<BTreeMap<String, String>>;
 
 const SYMBOLS: usize = 24;
 /// How often an answer is asked for, and how many times at most.
@@ -44,8 +50,12 @@ tables:
 }
 
 fn world(name: &str, settings: &str) -> World {
+    world_of(name, settings, World::start)
+}
+
+fn world_of(name: &str, settings: &str, start: fn(Spec<'_>) -> World) -> World {
     let layout = layout();
-    World::start(Spec {
+    start(Spec {
         name,
         shards: 2,
         layout: &layout,
@@ -57,7 +67,17 @@ fn world(name: &str, settings: &str) -> World {
     })
 }
 
-fn table(admin: &mut Client, command: &str) -> Vec<BTreeMap<String, String>> {
+/// Has another proxy serve, to which each shard can keep so many backends busy; its config.
+fn limited(world: &mut World, name: &str, capacity: f64) -> String {
+    let mut before = world.take_proxy();
+    let config = std::fs::read_to_string(before.config()).expect("the config is there");
+    before.stop();
+    let config = config.replace("\"}\n", &format!("\", capacity: {capacity}}}\n"));
+    world.serve_by(Proxy::start(name, &config));
+    config
+}
+
+fn table(admin: &mut Client, command: &str) -> Table {
     let answer = admin.query(command);
     let columns = answer.iter().find(|message| message.tag == b'T');
     let columns = columns.unwrap_or_else(|| panic!("{command}: {answer:?}"));
@@ -107,15 +127,26 @@ fn too_many() -> Vec<&'static str> {
     vec!["M"; cpus + 2]
 }
 
-fn shardctl(proxy: &Proxy, arguments: &[&str]) -> String {
+fn run_shardctl(proxy: &Proxy, arguments: &[&str]) -> Output {
     let url = format!("postgres://{CLIENT_ROLE}@{}/shardgate", proxy.address());
-    let output = Command::new(env!("CARGO_BIN_EXE_shardctl"))
+    Command::new(env!("CARGO_BIN_EXE_shardctl"))
         .args(arguments)
         .env("SHARDGATE_URL", url)
         .output()
-        .expect("shardctl runs");
+        .expect("shardctl runs")
+}
+
+fn shardctl(proxy: &Proxy, arguments: &[&str]) -> String {
+    let output = run_shardctl(proxy, arguments);
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).expect("it prints text")
+}
+
+/// What it says where it can't do it.
+fn shardctl_fails(proxy: &Proxy, arguments: &[&str]) -> String {
+    let output = run_shardctl(proxy, arguments);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stderr).expect("it prints text")
 }
 
 #[test]
