@@ -10,7 +10,7 @@ use crate::catalog::Catalog;
 use crate::config::Settings;
 use crate::discovery::{Finding, Health, Proposals};
 use crate::plan::{Refusal, RouteStep};
-use crate::telemetry::{LoadSnapshot, Telemetry};
+use crate::telemetry::{LoadSnapshot, Telemetry, Week};
 use crate::topology::Topology;
 
 /// A future that a source answers with.
@@ -36,6 +36,8 @@ pub trait Sources: Send + Sync + 'static {
     fn load(&self) -> Option<Arc<LoadSnapshot>>;
     /// Proxies whose measurements that load is made of, this one among them.
     fn load_proxies(&self) -> usize;
+    /// What the hours of the week usually bring; empty before home has been asked.
+    fn week(&self) -> Arc<Week>;
     /// When the proxy started.
     fn started(&self) -> Instant;
     /// Now.

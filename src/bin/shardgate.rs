@@ -18,7 +18,7 @@ use shardgate::config::{self, Settings, Users};
 use shardgate::discovery::{self, Finding, Health, Proposals, Severity};
 use shardgate::plan::{Context, Facts, Parameters, Refusal, Request, RouteStep, Verdict, refusal_kinds};
 use shardgate::session::{self, World, WorldParts};
-use shardgate::telemetry::{LoadSnapshot, Metering, Start, Telemetry};
+use shardgate::telemetry::{LoadSnapshot, Metering, Start, Telemetry, Week};
 use shardgate::topology::{ShardId, Topology};
 use shardgate::transaction::{
     Coordinator, Fault, Recovery, ShardAddress, Shards, Step, Sweeper, Verdict as Decided, forgetting,
@@ -611,6 +611,10 @@ impl Sources for Desk {
 
     fn load_proxies(&self) -> usize {
         self.world.discovery.proxies_heard().saturating_add(1)
+    }
+
+    fn week(&self) -> Arc<Week> {
+        self.world.discovery.week()
     }
 
     fn started(&self) -> Instant {

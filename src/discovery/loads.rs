@@ -130,6 +130,11 @@ impl Discovery {
         self.inner.loads.merged.subscribe()
     }
 
+    /// What the past weeks say of the hours of the week, as home has it; empty before it has been asked.
+    pub fn week(&self) -> Arc<Week> {
+        self.inner.loads.week()
+    }
+
     /// Other proxies whose reports are counted in.
     pub fn proxies_heard(&self) -> usize {
         let heard = self.inner.loads.heard();

@@ -268,10 +268,13 @@ impl Load {
         }
         match in_block {
             InBlock::Yes => {
-                for (shard, at) in self.touches.iter().flat_map(Touch::places) {
-                    if self.block.len() < BLOCK_MAX && !self.block.contains(&(shard, at)) {
-                        self.block.push((shard, at));
-                    }
+                let block = &mut self.block;
+                for touch in &self.touches {
+                    touch.tell_places(|shard, at| {
+                        if block.len() < BLOCK_MAX && !block.contains(&(shard, at)) {
+                            block.push((shard, at));
+                        }
+                    });
                 }
             }
             InBlock::No => self.block.clear(),
@@ -297,15 +300,20 @@ impl Load {
 // === impl Touch ===
 
 impl Touch {
-    /// Where it was at work, as a block remembers it: of the rows on a shard, where most lie.
-    fn places(&self) -> Vec<(ShardId, At)> {
+    /// Tells where it was at work, as a block remembers it: of the rows on a shard, where most lie.
+    fn tell_places(&self, mut tell: impl FnMut(ShardId, At)) {
         match &self.whose {
-            Whose::Nobodys => Vec::new(),
-            Whose::One(at, _) => self.shards.single().map(|shard| (shard, *at)).into_iter().collect(),
+            Whose::Nobodys => {}
+            Whose::One(at, _) => {
+                if let Some(shard) = self.shards.single() {
+                    tell(shard, *at);
+                }
+            }
             Whose::Rows(rows) => {
                 let most = |shard| rows.on(shard).max_by_key(|share| share.rows);
-                let most = self.shards.iter().filter_map(most);
-                most.map(|share| (share.shard, (rows.keyspace, share.bucket))).collect()
+                for share in self.shards.iter().filter_map(most) {
+                    tell(share.shard, (rows.keyspace, share.bucket));
+                }
             }
         }
     }

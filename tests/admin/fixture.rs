@@ -13,8 +13,8 @@ use shardgate::config::{self, Settings};
 use shardgate::discovery::{Finding, Health, Proposals, Severity, State, StoredProposal};
 use shardgate::plan::{Refusal, RouteStep};
 use shardgate::telemetry::{
-    BackendState, BucketCost, BucketSizes, CacheUse, ClientState, Entropy, LoadAccess, LoadMeter, LoadSnapshot, Moment,
-    Outcome, ShardFacts, Start, StatementEvent, StatementKind, Telemetry,
+    BackendState, BucketCost, BucketSizes, CacheUse, ClientState, Entropy, HourOfWeek, LearntHour, LoadAccess,
+    LoadMeter, LoadSnapshot, Moment, Outcome, ShardFacts, Start, StatementEvent, StatementKind, Telemetry, Week,
 };
 use shardgate::topology::{BucketId, KeyspaceId, ShardId, ShardSet, Topology};
 use shardgate::value::Key;
@@ -182,6 +182,19 @@ impl Sources for Fixture {
 
     fn load_proxies(&self) -> usize {
         2
+    }
+
+    /// Mondays' first two hours, and nothing else.
+    fn week(&self) -> Arc<Week> {
+        let mut week = Week::default();
+        for (hour, busy) in [(0, 0.5), (1, 0.9)] {
+            let document = format!(
+                r#"{{"version":1,"week":0,"weight":0.5,"shards":{{"s0":0.1}},"buckets":{{"instrument":[[0,{busy}]]}}}}"#
+            );
+            let learnt = LearntHour::from_json(&document).unwrap();
+            week.insert(HourOfWeek::new(hour).unwrap(), learnt);
+        }
+        Arc::new(week)
     }
 
     fn started(&self) -> Instant {

@@ -16,6 +16,7 @@ mod show_tables;
 mod show_buckets;
 mod show_load;
 mod show_keys;
+mod show_hours;
 mod show_proposals;
 mod show_proposal;
 mod show_findings;
@@ -50,6 +51,7 @@ pub(super) const COMMANDS: &[Command] = &[
     show_buckets::COMMAND,
     show_load::COMMAND,
     show_keys::COMMAND,
+    show_hours::COMMAND,
     show_proposals::COMMAND,
     show_proposal::COMMAND,
     show_findings::COMMAND,

@@ -165,6 +165,8 @@ fn the_cause_of_an_overload_is_named_and_a_remedy_kept_on_home() {
     world.serve_by(Proxy::start("proposals_overload_1", &config));
     let mut admin = world.admin();
     assert_eq!(table(&mut admin, "SHOW PROPOSALS"), Vec::new());
+    let hours = table(&mut admin, "SHOW HOURS");
+    assert!(hours.is_empty() || hours.len() == 2 * 168, "{hours:?}"); // home is asked soon after the start
     let row = under_load(&world, &too_many(), || {
         let rows = table(&mut admin, "SHOW PROPOSALS");
         rows.into_iter().find(|row| row["state"] == "open")
@@ -201,6 +203,12 @@ fn the_cause_of_an_overload_is_named_and_a_remedy_kept_on_home() {
     }
     for line in list.lines().chain(whole.lines()) {
         assert!(line.chars().count() <= 80, "{line}");
+    }
+    let hours = table(&mut admin, "SHOW HOURS");
+    assert_eq!(hours.len(), 2 * 168);
+    for hour in hours {
+        let busy: f64 = hour["busy"].parse().expect("a number");
+        assert_eq!(busy > 0.0, hour["shard"] == "s0", "{hour:?}");
     }
     println!("{whole}");
     other.stop();
