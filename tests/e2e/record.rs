@@ -48,7 +48,7 @@ fn a_recording_tells_which_key_the_load_was_for_and_can_be_simulated() {
                 client.rows(&format!("INSERT INTO users VALUES ({id}, 'x')"));
             }
             while !is_over.load(Ordering::Relaxed) {
-                client.rows(&format!("SELECT name, pg_sleep(0.02) FROM users WHERE id = {HOT}"));
+                client.rows(&format!("SELECT name, pg_sleep(0.1) FROM users WHERE id = {HOT}"));
                 client.rows("SELECT name FROM users WHERE id = 12");
             }
         });
