@@ -18,32 +18,23 @@ use bytes::{Buf, BytesMut};
 use tokio::task::JoinSet;
 
 use crate::execute::copy_fill::{Fills, Made, OutOfRange};
-use crate::execute::copy_lines::{ShardLines, rename};
+use crate::execute::copy_lane::{Eager, Lane, Notices, STOPPED, Stage};
 use crate::execute::{ExecuteError, Interrupt, Sink};
 use crate::plan::{self, Category, CopyOwners, Draw, RowPlace, RowShares, RowTally};
 use crate::sql::{AtEnd, CopyRows, Cut, KeyField};
 use crate::topology::{BucketId, KeyspaceId, QualifiedName, ShardId};
-use crate::transaction::{Life, Participants, Sync};
+use crate::transaction::{Participants, Sync};
 use crate::value::Oid;
-use crate::wire::{self, CommandComplete, ErrorFields, SqlState};
+use crate::wire;
 
 /// Bytes for one shard beyond which nothing more is read from the client.
 const LANE_BYTES_HIGH: usize = 256 * 1024;
-
-/// As many are written at once while more can be read.
-const LANE_BYTES_FLUSH: usize = 64 * 1024;
-
-/// A CopyData message of ours is closed beyond this.
-const FRAME_BYTES_MAX: usize = 1024 * 1024;
 
 /// Postgres holds a row in one buffer of at most 1 GB.
 const ROW_BYTES_MAX: usize = 0x3fff_ffff;
 
 /// Keys whose place is remembered where it takes more than a hash to find.
 const REMEMBERED_MAX: usize = 65_536;
-
-/// The reason in a CopyFail of ours: a shard that answers with it has no error of its own.
-const STOPPED: &[u8] = b"shardgate stopped this COPY";
 
 /// Fixed categories of keys.
 pub type Categories = BTreeMap<(KeyspaceId, String), Category>;
@@ -132,41 +123,6 @@ struct Owned {
     bucket: BucketId,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// it was sent the statement
-    Asked,
-    /// it takes rows
-    Open,
-    /// its rows have ended
-    Closed,
-    /// ReadyForQuery has come, or it is gone
-    Settled,
-}
-
-#[derive(Debug)]
-struct Lane {
-    at: usize,
-    shard: ShardId,
-    stage: Stage,
-    /// where its open CopyData begins
-    frame: Option<usize>,
-    lines: ShardLines,
-    notices: Notices,
-    count: u64,
-    /// its error and the client's line in it
-    failure: Option<(Option<u64>, ExecuteError)>,
-}
-
-/// Does the client hear a shard's notices?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Notices {
-    /// yes
-    Relayed,
-    /// no: another shard says the same
-    Dropped,
-}
-
 /// Which lanes a row goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum To {
@@ -204,19 +160,11 @@ impl CopyIn {
             if let Some(slot) = by_shard.get_mut(shard.index()) {
                 *slot = Some(list.len());
             }
-            list.push(Lane {
-                at: *at,
-                shard: *shard,
-                stage: Stage::Asked,
-                frame: None,
-                lines: ShardLines::default(),
-                notices: match (&plan.owners, list.is_empty()) {
-                    (CopyOwners::Key(_), _) | (CopyOwners::All(_), true) => Notices::Relayed,
-                    (CopyOwners::All(_), false) => Notices::Dropped,
-                },
-                count: 0,
-                failure: None,
-            });
+            let notices = match (&plan.owners, list.is_empty()) {
+                (CopyOwners::Key(_), _) | (CopyOwners::All(_), true) => Notices::Relayed,
+                (CopyOwners::All(_), false) => Notices::Dropped,
+            };
+            list.push(Lane::new(*at, *shard, notices));
         }
         let mut copy = CopyIn {
             plan: Arc::clone(plan),
@@ -482,22 +430,7 @@ impl CopyIn {
         };
         lane.lines
             .note(client_line, lines, pieces.iter().map(|piece| piece.len()).sum());
-        let out = &mut participant.backend.link.out_buffer;
-        for piece in pieces.iter().flat_map(|piece| piece.chunks(FRAME_BYTES_MAX)) {
-            let start = match lane.frame {
-                Some(start) => start,
-                None => {
-                    let start = out.len();
-                    out.extend_from_slice(b"d\0\0\0\0");
-                    lane.frame = Some(start);
-                    start
-                }
-            };
-            out.extend_from_slice(piece);
-            if out.len().saturating_sub(start) > FRAME_BYTES_MAX {
-                lane.close_frame(out);
-            }
-        }
+        lane.put(pieces, &mut participant.backend.link.out_buffer);
         Ok(())
     }
 
@@ -662,166 +595,6 @@ impl CopyIn {
         }
         while cancels.join_next().await.is_some() {}
         interrupted
-    }
-}
-
-/// Is the little that waits to be written written too?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Eager {
-    /// no: more will be added to it
-    No,
-    /// yes
-    Yes,
-}
-
-impl Lane {
-    fn is_at(&self, stage: Stage) -> bool {
-        match stage {
-            Stage::Asked => true,
-            Stage::Open => self.stage != Stage::Asked,
-            Stage::Closed | Stage::Settled => self.stage == Stage::Settled,
-        }
-    }
-
-    fn close_frame(&mut self, out: &mut BytesMut) {
-        let Some(start) = self.frame.take() else { return };
-        let length = out.len().saturating_sub(start).saturating_sub(1);
-        let length = u32::try_from(length).unwrap_or(u32::MAX);
-        let place = start.saturating_add(1)..start.saturating_add(wire::HEADER_BYTES);
-        if let Some(place) = out.get_mut(place) {
-            place.copy_from_slice(&length.to_be_bytes());
-        }
-    }
-
-    /// Takes it as far as its socket goes.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "parts of one COPY and of its session, borrowed apart"
-    )]
-    fn drive(
-        &mut self,
-        context: &mut Context<'_>,
-        eager: Eager,
-        participants: &mut Participants,
-        plan: &plan::CopyIn,
-        next: u64,
-        out: &mut BytesMut,
-        mut response: Option<&mut BytesMut>,
-    ) {
-        while self.stage != Stage::Settled {
-            let Some(participant) = participants.get_mut(self.at) else {
-                self.stage = Stage::Settled;
-                return;
-            };
-            let link = &mut participant.backend.link;
-            let enough = eager == Eager::Yes || link.out_buffer.len() >= LANE_BYTES_FLUSH;
-            if enough
-                && !link.out_buffer.is_empty()
-                && let Poll::Ready(Err(_)) = link.poll_drain(context)
-            {
-                link.out_buffer.clear(); // its last words are still to be read
-            }
-            let ended = match link.poll_fill(context) {
-                Poll::Pending => return,
-                Poll::Ready(Ok(count)) => count == 0,
-                Poll::Ready(Err(_)) => true,
-            };
-            if ended {
-                self.lose(participants, None);
-                return;
-            }
-            if let Err(error) = self.absorb(participants, plan, next, out, response.as_deref_mut()) {
-                if let Some(participant) = participants.get_mut(self.at) {
-                    participant.life = Life::Gone;
-                }
-                self.failure.get_or_insert((None, error));
-                self.stage = Stage::Settled;
-            }
-        }
-    }
-
-    fn lose(&mut self, participants: &mut Participants, said: Option<Box<ErrorFields>>) {
-        if let Some(participant) = participants.get_mut(self.at) {
-            participant.life = Life::Gone;
-        }
-        let lost = ExecuteError::Lost {
-            shard: Some(self.shard),
-            said,
-        };
-        self.failure.get_or_insert((None, lost));
-        self.stage = Stage::Settled;
-    }
-
-    /// Takes every whole message out of its input.
-    fn absorb(
-        &mut self,
-        participants: &mut Participants,
-        plan: &plan::CopyIn,
-        next: u64,
-        out: &mut BytesMut,
-        mut response: Option<&mut BytesMut>,
-    ) -> Result<(), ExecuteError> {
-        while let Some(participant) = participants.get_mut(self.at) {
-            let input = &mut participant.backend.link.in_buffer;
-            let Some(frame) = wire::next_frame(input, wire::LOOK_FRAME_LIMIT)? else {
-                return Ok(());
-            };
-            let length = frame.whole.len();
-            match frame.tag {
-                b'G' if self.stage == Stage::Asked => {
-                    self.stage = Stage::Open;
-                    if let Some(response) = response.as_deref_mut()
-                        && response.is_empty()
-                    {
-                        response.extend_from_slice(frame.whole);
-                    }
-                }
-                b'C' => self.count = CommandComplete::parse(frame.body)?.rows().unwrap_or(0),
-                b'E' => {
-                    let mut fields = Box::new(ErrorFields::parse(frame.body)?);
-                    input.advance(length);
-                    if fields.ends_connection() {
-                        self.lose(participants, Some(fields));
-                        return Ok(());
-                    }
-                    let line = rename(&mut fields, plan, &self.lines, next);
-                    let stopped =
-                        fields.code() == SqlState::QUERY_CANCELED && fields.message().as_bytes().ends_with(STOPPED);
-                    if !stopped {
-                        let shard = Some(self.shard);
-                        self.failure
-                            .get_or_insert((line, ExecuteError::Shard { shard, fields }));
-                    }
-                    continue;
-                }
-                b'Z' => {
-                    participant.status = wire::ReadyForQuery::parse(frame.body)?.status.byte();
-                    participant.sync = Sync::Settled;
-                    self.stage = Stage::Settled;
-                }
-                b'N' if self.notices == Notices::Dropped => {}
-                b'N' => {
-                    let mut fields = ErrorFields::parse(frame.body)?;
-                    match rename(&mut fields, plan, &self.lines, next) {
-                        Some(_) => wire::put_notice(out, &fields),
-                        None => out.extend_from_slice(frame.whole),
-                    }
-                }
-                b'A' => out.extend_from_slice(frame.whole),
-                b'S' => {}
-                _ => {
-                    return Err(ExecuteError::Unexpected {
-                        shard: Some(self.shard),
-                    });
-                }
-            }
-            participant.backend.link.in_buffer.advance(length);
-            if self.stage == Stage::Settled {
-                participant.backend.link.answered();
-                return Ok(());
-            }
-        }
-        Ok(())
     }
 }
 

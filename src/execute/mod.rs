@@ -9,6 +9,7 @@
 //! Absent: gather.
 
 mod copy_fill;
+mod copy_lane;
 mod copy_in;
 mod copy_lines;
 mod copy_out;
@@ -21,7 +22,8 @@ mod sink;
 mod writes;
 
 pub use consistent::Consistency;
-pub use copy_in::{Categories, Copied, CopyIn, Eager, Given as RowsGiven, Lanes, StopHow};
+pub use copy_in::{Categories, Copied, CopyIn, Given as RowsGiven, Lanes, StopHow};
+pub use copy_lane::Eager;
 pub use copy_out::copy_out;
 pub use error::ExecuteError;
 pub use fan::{Describe, Fan, FanRequest, Given};

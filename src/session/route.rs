@@ -81,25 +81,13 @@ impl Session {
             };
             match planned {
                 Ok((compiled, plan)) => {
-                    let plan = match self.named_shard(snapshot).await? {
-                        Some(shard) => self.lead_by_hand(&compiled, Ok(plan), question, shard)?,
-                        None => plan,
-                    };
-                    return Ok((compiled, self.planned(plan)?));
+                    let plan = self.lead(snapshot, &compiled, plan, question).await?;
+                    return Ok((compiled, plan));
                 }
                 Err(Verdict::Refused(refusal)) => {
-                    if let Some(plan) = self.plan_current_of(snapshot, question, &facts, &refusal)?
-                        && let Ok(compiled) = snapshot.compile(&request, &facts)
-                    {
-                        return Ok((compiled, self.planned(plan)?));
-                    }
-                    if let Some(shard) = self.named_shard(snapshot).await?
-                        && let Ok(compiled) = snapshot.compile(&request, &facts)
-                    {
-                        let plan = self.lead_by_hand(&compiled, Err(refusal), question, shard)?;
-                        return Ok((compiled, self.planned(plan)?));
-                    }
-                    return Err(Box::pin(self.refused(snapshot, question, refusal)).await);
+                    let route = || snapshot.compile(&request, &facts).ok();
+                    let refused = self.lead_refused(snapshot, route, refusal, &facts, question);
+                    return Box::pin(refused).await;
                 }
                 Err(Verdict::Ask(ask)) => Box::pin(self.answer(snapshot, question, ask, &mut facts)).await?,
             }
@@ -146,22 +134,12 @@ impl Session {
                 None => compiled.bind(&route.snapshot, &request, &question.parameters, &facts),
             };
             match planned {
-                Ok(plan) => {
-                    let plan = match self.named_shard(&route.snapshot).await? {
-                        Some(shard) => self.lead_by_hand(compiled, Ok(plan), question, shard)?,
-                        None => plan,
-                    };
-                    return self.planned(plan);
-                }
+                Ok(plan) => return self.lead(&route.snapshot, compiled, plan, question).await,
                 Err(Verdict::Refused(refusal)) => {
-                    if let Some(plan) = self.plan_current_of(&route.snapshot, question, &facts, &refusal)? {
-                        return self.planned(plan);
-                    }
-                    if let Some(shard) = self.named_shard(&route.snapshot).await? {
-                        let plan = self.lead_by_hand(compiled, Err(refusal), question, shard)?;
-                        return self.planned(plan);
-                    }
-                    return Err(Box::pin(self.refused(&route.snapshot, question, refusal)).await);
+                    let kept = || Some(Arc::clone(compiled));
+                    let refused = self.lead_refused(&route.snapshot, kept, refusal, &facts, question);
+                    let (_, plan) = Box::pin(refused).await?;
+                    return Ok(plan);
                 }
                 Err(Verdict::Ask(ask)) => {
                     let snapshot = Arc::clone(&route.snapshot);
@@ -170,6 +148,44 @@ impl Session {
             }
         }
         Err(Failure::Bug("a plan asks without end").into())
+    }
+
+    /// A plan as it is, or by hand where the session or the statement names a shard.
+    async fn lead(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        compiled: &Compiled,
+        plan: Plan,
+        question: &Question<'_>,
+    ) -> Result<Plan, Stop> {
+        let plan = match self.named_shard(snapshot).await? {
+            Some(shard) => self.lead_by_hand(compiled, Ok(plan), question, shard)?,
+            None => plan,
+        };
+        self.planned(plan)
+    }
+
+    /// What may still become of a refused statement, if it has a `route`: it goes to the row of a cursor, or by hand.
+    async fn lead_refused(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        route: impl Fn() -> Option<Arc<Compiled>>,
+        refusal: Box<Refusal>,
+        facts: &Facts,
+        question: &Question<'_>,
+    ) -> Result<(Arc<Compiled>, Plan), Stop> {
+        if let Some(plan) = self.plan_current_of(snapshot, question, facts, &refusal)?
+            && let Some(compiled) = route()
+        {
+            return Ok((compiled, self.planned(plan)?));
+        }
+        if let Some(shard) = self.named_shard(snapshot).await?
+            && let Some(compiled) = route()
+        {
+            let plan = self.lead_by_hand(&compiled, Err(refusal), question, shard)?;
+            return Ok((compiled, self.planned(plan)?));
+        }
+        Err(self.refused(snapshot, question, refusal).await)
     }
 
     /// A refusal; or Postgres's own error, where it rejects the text before any row is looked at.
