@@ -61,7 +61,7 @@ pub struct FanRequest<'a> {
     pub consistency: Consistency<'a>,
 }
 
-/// Rows that are merged at once to be dropped.
+/// Rows that are merged at once to be dropped or made into others.
 const SKIPPED_AT_ONCE: u64 = 256;
 
 /// A fan-out under way.
@@ -226,6 +226,37 @@ impl Fan {
             let given = self.emit(step, participants, &mut collector).await?;
             collector.sort_out()?;
             collector.rows.clear();
+            if given != Given::Suspended || self.rows() >= stop_at {
+                return Ok(given);
+            }
+        }
+    }
+
+    /// Gives up to `limit` rows (0: all) as [`Fan::emit`] does, each made into another message: `make` gets a DataRow's body.
+    pub async fn emit_made(
+        &mut self,
+        limit: u64,
+        participants: &mut Participants,
+        sink: &mut dyn Sink,
+        make: &mut (dyn FnMut(&[u8], &mut BytesMut) -> Result<(), ExecuteError> + Send),
+    ) -> Result<Given, ExecuteError> {
+        let stop_at = match limit {
+            0 => u64::MAX,
+            limit => self.rows().saturating_add(limit),
+        };
+        loop {
+            let step = stop_at.saturating_sub(self.rows()).clamp(1, SKIPPED_AT_ONCE);
+            let mut collector = Collector::new(sink);
+            let given = self.emit(step, participants, &mut collector).await?;
+            collector.sort_out()?;
+            let rows = std::mem::take(&mut collector.rows);
+            drop(collector);
+            let mut rest: &[u8] = &rows;
+            while let Some(frame) = wire::next_frame(rest, wire::LARGE_MESSAGE_LIMIT)? {
+                make(frame.body, sink.buffer())?;
+                rest = rest.get(frame.whole.len()..).unwrap_or_default();
+            }
+            room(sink).await?;
             if given != Given::Suspended || self.rows() >= stop_at {
                 return Ok(given);
             }

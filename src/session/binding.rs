@@ -28,8 +28,24 @@ impl Session {
             return Err(Failure::NoStatement(String::from_utf8_lossy(bind.statement).into_owned()).into());
         };
         let statement = Arc::clone(&named.statement);
-        if !bind.portal.is_empty() && self.portals.contains_key(bind.portal) {
+        let taken = |name: &[u8]| {
+            self.portals.contains_key(name)
+                || std::str::from_utf8(name).is_ok_and(|name| self.fan_cursors.contains_key(name))
+        };
+        if !bind.portal.is_empty() && taken(bind.portal) {
             return Err(Failure::PortalExists(String::from_utf8_lossy(bind.portal).into_owned()).into());
+        }
+        if let Command::Declare(declare) = statement.command()
+            && self.fan_cursors.contains_key(&declare.name)
+        {
+            return Err(Failure::PortalExists(declare.name.clone()).into());
+        }
+        if let Some(shard) = self.fetched_on(statement.command())
+            && bind.values.count() == 0
+        {
+            return self
+                .bind_on(shard, Access::Read, SessionEffect::None, &statement, &bind)
+                .await;
         }
         if !self.transparent && is_local(statement.command()) {
             let bound = Bound::of(&bind);
@@ -54,10 +70,11 @@ impl Session {
                 self.bind_here(&statement, &bind, Place::Writes { plan, parameters })
                     .await
             }
-            Work::Cursor(_) => Err(Failure::NotInThisVersion {
-                construct: "DECLARE of a cursor over several shards by the extended protocol",
+            Work::Cursor(plan) => {
+                let parameters = Bound::of(&bind);
+                self.bind_here(&statement, &bind, Place::Declare { plan, parameters })
+                    .await
             }
-            .into()),
             Work::Explain(plan) => {
                 let parameters = Bound::of(&bind);
                 self.bind_here(&statement, &bind, Place::Explain { plan, parameters })
@@ -121,7 +138,10 @@ impl Session {
                 plan
             }
         };
-        if matches!(plan.work, Work::Many(_) | Work::Explain(_) | Work::Writes(_)) {
+        if matches!(
+            plan.work,
+            Work::Many(_) | Work::Cursor(_) | Work::Explain(_) | Work::Writes(_)
+        ) {
             self.may_parse_anew(statement)?;
         }
         Ok(plan)

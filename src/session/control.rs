@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use crate::plan::{Parameters, RouteStep, SessionEffect, Snapshot, Work};
+use crate::session::cursors::Asked;
 use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
 use crate::session::prepared::Origin;
@@ -753,7 +754,7 @@ impl Session {
     ) -> Result<(), Stop> {
         let name = match &command {
             Command::Fetch(fetch) => {
-                if let Some(done) = Box::pin(self.fetch_fan(fetch)).await {
+                if let Some(done) = Box::pin(self.fetch_fan(fetch, Asked::Simple)).await {
                     return done;
                 }
                 fetch.name.clone()

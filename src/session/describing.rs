@@ -33,7 +33,17 @@ impl Session {
         let Some(statement) = named.map(|n| Arc::clone(&n.statement)) else {
             return Err(Failure::NoStatement(String::from_utf8_lossy(name).into_owned()).into());
         };
-        if !self.transparent && is_local(statement.command()) {
+        if !self.transparent && is_local(statement.command()) && self.fetched_on(statement.command()).is_none() {
+            if let Some(columns) = self.fetched_columns(&statement, &[])? {
+                self.local(
+                    |out| {
+                        wire::put_parameter_description(out, &[]);
+                        out.extend_from_slice(&columns);
+                    },
+                    Undo::Nothing,
+                );
+                return Ok(());
+            }
             self.local(
                 |out| {
                     wire::put_parameter_description(out, &[]);
@@ -47,7 +57,10 @@ impl Session {
         let at = match self.active {
             Some(at) if has_statement(&mut self.participants, at, &statement) => at,
             Some(_) | None => {
-                let shard = self.parse_shard(&statement).await?;
+                let shard = match self.fetched_on(statement.command()) {
+                    Some(shard) => shard,
+                    None => self.parse_shard(&statement).await?,
+                };
                 let at = self.parse_lane(shard).await?;
                 self.ensure_prepared(at, &statement).await?;
                 at
@@ -123,7 +136,15 @@ impl Session {
                 });
                 Ok(())
             }
-            Place::CopyIn(_) | Place::CopyOut(_) | Place::Control(_) | Place::Finished => {
+            Place::Control(_) => {
+                let (statement, formats) = (Arc::clone(&portal.statement), portal.result_formats.clone());
+                match self.fetched_columns(&statement, &formats)? {
+                    Some(columns) => self.local(|out| out.extend_from_slice(&columns), Undo::Nothing),
+                    None => self.local(wire::put_no_data, Undo::Nothing),
+                }
+                Ok(())
+            }
+            Place::CopyIn(_) | Place::CopyOut(_) | Place::Declare { .. } | Place::Finished => {
                 self.local(wire::put_no_data, Undo::Nothing);
                 Ok(())
             }
@@ -166,18 +187,7 @@ impl Session {
         let mut bytes = bytes::BytesMut::new();
         match &described.rows {
             None => wire::put_no_data(&mut bytes),
-            Some(body) => {
-                let fields: Vec<wire::Field<'_>> = wire::RowDescription::parse(body)
-                    .map_err(|_| Failure::Bug("a RowDescription can't be read"))?
-                    .fields()
-                    .enumerate()
-                    .map(|(column, mut field)| {
-                        field.format = wire_format(column_format(formats, column));
-                        field
-                    })
-                    .collect();
-                wire::put_row_description(&mut bytes, fields);
-            }
+            Some(body) => put_columns(body, formats, &mut bytes)?,
         }
         self.queue.push_back(Owed::Local {
             bytes: bytes.to_vec(),
@@ -187,6 +197,21 @@ impl Session {
     }
 }
 
+/// The columns of a RowDescription's body, in the formats that a Bind asked for.
+pub(super) fn put_columns(body: &[u8], formats: &[value::Format], out: &mut bytes::BytesMut) -> Result<(), Stop> {
+    let fields: Vec<wire::Field<'_>> = wire::RowDescription::parse(body)
+        .map_err(|_| Failure::Bug("a RowDescription can't be read"))?
+        .fields()
+        .enumerate()
+        .map(|(column, mut field)| {
+            field.format = wire_format(column_format(formats, column));
+            field
+        })
+        .collect();
+    wire::put_row_description(out, fields);
+    Ok(())
+}
+
 fn wire_format(format: value::Format) -> wire::Format {
     match format {
         value::Format::Binary => wire::Format::Binary,
@@ -194,7 +219,8 @@ fn wire_format(format: value::Format) -> wire::Format {
     }
 }
 
-fn column_format(formats: &[value::Format], column: usize) -> value::Format {
+/// The format that a Bind asked for this column in.
+pub(super) fn column_format(formats: &[value::Format], column: usize) -> value::Format {
     match formats {
         [] => value::Format::Text,
         [one] => *one,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::plan::Snapshot;
+use crate::session::cursors::Asked;
 use crate::session::error::{Failure, Stop};
 use crate::session::portal::{Bound, Place, Portal};
 use crate::session::prepared::Statement;
@@ -68,6 +69,17 @@ impl Session {
                 }
                 Box::pin(self.begin_limited_fan(&name, &plan, &parameters, &formats, row_limit)).await
             }
+            Place::Declare { plan, parameters } => {
+                let (plan, parameters) = (Arc::clone(plan), parameters.clone());
+                let statement = Arc::clone(&portal.statement);
+                portal.place = Place::Finished;
+                self.heed(statement.text())?;
+                self.flush_and_settle().await?;
+                if self.failed {
+                    return Err(Failure::AlreadyAnswered.into());
+                }
+                Box::pin(self.declare_fan(&plan, &parameters, statement.command(), Via::Extended)).await
+            }
             Place::Explain { plan, parameters } => {
                 let (plan, parameters) = (Arc::clone(plan), parameters.clone());
                 portal.place = Place::Finished;
@@ -117,10 +129,17 @@ impl Session {
             Place::Control(parameters) => {
                 let parameters = parameters.clone();
                 let statement = Arc::clone(&portal.statement);
+                let formats = portal.result_formats.clone();
                 portal.place = Place::Finished;
                 self.flush_and_settle().await?;
                 if self.failed {
                     return Err(Failure::AlreadyAnswered.into());
+                }
+                if parameters.values.is_empty()
+                    && let Command::Fetch(fetch) = statement.command()
+                    && let Some(done) = Box::pin(self.fetch_fan(fetch, Asked::Extended(&formats, row_limit))).await
+                {
+                    return done;
                 }
                 let snapshot = self.snapshot();
                 Box::pin(self.control_by_execute(&snapshot, &statement, &parameters)).await

@@ -172,13 +172,13 @@ pub(super) fn is_local(command: &Command) -> bool {
         | Command::Reset(_)
         | Command::Discard(_)
         | Command::Prepare(_)
-        | Command::Deallocate(_) => true,
+        | Command::Deallocate(_)
+        | Command::Fetch(_)
+        | Command::Close(_) => true,
         Command::SetConfig(_)
         | Command::Show(_)
         | Command::Execute(_)
         | Command::Declare(_)
-        | Command::Fetch(_)
-        | Command::Close(_)
         | Command::Listen(_)
         | Command::Unlisten(_)
         | Command::Notify(_)

@@ -350,6 +350,13 @@ impl Session {
 
     /// The columns of a fan-out, as home calls their types and tables.
     pub(super) fn put_fan_columns(&mut self, fan: &Fan, plan: &FanOut) -> Result<(), Stop> {
+        let whole = self.fan_columns(fan, plan)?;
+        self.client.out_buffer.extend_from_slice(&whole);
+        Ok(())
+    }
+
+    /// The same, to be given later: a whole RowDescription.
+    pub(super) fn fan_columns(&self, fan: &Fan, plan: &FanOut) -> Result<BytesMut, Stop> {
         let first = plan.shards.first().and_then(|shard| self.participants.find(*shard));
         let mut whole = BytesMut::new();
         fan.put_description(&mut whole);
@@ -358,8 +365,7 @@ impl Session {
             whole = crate::session::oids::row_description(body, &map)
                 .map_err(|_| Failure::Bug("a RowDescription can't be read"))?;
         }
-        self.client.out_buffer.extend_from_slice(&whole);
-        Ok(())
+        Ok(whole)
     }
 
     fn put_select_tag(&mut self, rows: u64) {
@@ -507,6 +513,7 @@ impl Session {
                 other: self.world.shard_name(other),
             }
             .into(),
+            ExecuteError::Form => crate::session::cursors::NO_BINARY.into(),
             ExecuteError::NoSnapshot => Failure::NoSnapshot.into(),
             ExecuteError::Bug(what) => Failure::Bug(what).into(),
         }

@@ -42,6 +42,7 @@ mod order;
 mod direct;
 mod cursors;
 mod current_of;
+mod explain_document;
 mod explain;
 mod writes;
 mod schema;

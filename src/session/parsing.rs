@@ -36,6 +36,9 @@ impl Session {
             (true, Lead::Write) => Command::Insert,
             (true, Lead::Empty | Lead::Other) => sql::command(parse.text, self.lexing).unwrap_or(Command::Query),
         };
+        if self.transparent {
+            self.check_ours(&command).await?;
+        }
         if self.transparent && matches!(command, Command::Prepare(_)) {
             return Err(Failure::NotInThisVersion {
                 construct: "PREPARE by the extended protocol",
@@ -49,7 +52,9 @@ impl Session {
         };
         let text = edited.as_deref().unwrap_or(parse.text);
         let settings = self.current().clone();
-        let statement = if parse.statement.is_empty() {
+        // Its columns are those of a cursor of this session: it is nobody else's statement.
+        let fetches = matches!(command, Command::Fetch(_)) && !self.transparent;
+        let statement = if parse.statement.is_empty() || (fetches && !self.statements.contains_key(parse.statement)) {
             let text: Arc<[u8]> = text.into();
             if edited.is_none() && scanned.is_ok() && matches!(lead, Lead::Query | Lead::Write) {
                 self.recent.keep(&text, self.lexing, &declared, &command);

@@ -37,6 +37,13 @@ pub(super) enum Place {
         /// parameters' formats and values as they came in Bind
         parameters: Bound,
     },
+    /// a cursor of SQL over several shards: DECLARE
+    Declare {
+        /// plan
+        plan: Arc<FanOut>,
+        /// parameters' formats and values as they came in Bind
+        parameters: Bound,
+    },
     /// on each of several shards: their plans
     Explain {
         /// plan
