@@ -48,8 +48,15 @@ impl Session {
                 .await;
         }
         if !self.transparent && is_local(statement.command()) {
-            let bound = Bound::of(&bind);
-            let undo = self.open_portal(bind.portal, &statement, &bind, Place::Control(bound));
+            if bind.values.count() > 0 {
+                return Err(Failure::ParameterCount {
+                    name: String::from_utf8_lossy(bind.statement).into_owned(),
+                    given: bind.values.count(),
+                    wanted: 0,
+                }
+                .into());
+            }
+            let undo = self.open_portal(bind.portal, &statement, &bind, Place::Control);
             self.local(wire::put_bind_complete, undo);
             return Ok(());
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::plan::Snapshot;
 use crate::session::cursors::Asked;
 use crate::session::error::{Failure, Stop};
-use crate::session::portal::{Bound, Place, Portal};
+use crate::session::portal::{Place, Portal};
 use crate::session::prepared::Statement;
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::simple::Via;
@@ -126,8 +126,7 @@ impl Session {
                 Box::pin(self.run_copy_out(&plan, statement.planned_text())).await
             }
             Place::Suspended(_) => Box::pin(self.continue_limited_fan(&name, row_limit)).await,
-            Place::Control(parameters) => {
-                let parameters = parameters.clone();
+            Place::Control => {
                 let statement = Arc::clone(&portal.statement);
                 let formats = portal.result_formats.clone();
                 portal.place = Place::Finished;
@@ -135,14 +134,13 @@ impl Session {
                 if self.failed {
                     return Err(Failure::AlreadyAnswered.into());
                 }
-                if parameters.values.is_empty()
-                    && let Command::Fetch(fetch) = statement.command()
+                if let Command::Fetch(fetch) = statement.command()
                     && let Some(done) = Box::pin(self.fetch_fan(fetch, Asked::Extended(&formats, row_limit))).await
                 {
                     return done;
                 }
                 let snapshot = self.snapshot();
-                Box::pin(self.control_by_execute(&snapshot, &statement, &parameters)).await
+                Box::pin(self.control_by_execute(&snapshot, &statement)).await
             }
             Place::Finished => {
                 self.local(|out| wire::put_command_complete(out, b"SELECT 0"), Undo::Nothing);
@@ -177,20 +175,7 @@ impl Session {
         Ok(())
     }
 
-    async fn control_by_execute(
-        &mut self,
-        snapshot: &Arc<Snapshot>,
-        statement: &Arc<Statement>,
-        bound: &Bound,
-    ) -> Result<(), Stop> {
-        if !bound.values.is_empty() {
-            return Err(Failure::ParameterCount {
-                name: String::new(),
-                given: bound.values.len(),
-                wanted: 0,
-            }
-            .into());
-        }
+    async fn control_by_execute(&mut self, snapshot: &Arc<Snapshot>, statement: &Arc<Statement>) -> Result<(), Stop> {
         let sets = match statement.command() {
             Command::Set(set) => {
                 if set.scope == sql::Scope::Local && !self.block.is_explicit() {

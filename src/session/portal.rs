@@ -64,8 +64,8 @@ pub(super) enum Place {
     CopyOut(Arc<CopyOut>),
     /// on several shards, between two row-limited Executes
     Suspended(Box<Fan>),
-    /// here: a control statement, with its parameters
-    Control(Bound),
+    /// here: a control statement, which has no parameters
+    Control,
     /// here, done: its row-limited remains or its completion were given out
     Finished,
 }
