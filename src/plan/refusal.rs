@@ -540,7 +540,7 @@ registry! {
         "Shards store text in {1}; in another encoding its bytes sort differently.",
         "SET client_encoding TO {1}." }
     FanOutLimit { "limit-expression" "0A000",
-        "LIMIT, OFFSET or FETCH with more than integer constants, their sums, differences and products, or a parameter",
+        "LIMIT, OFFSET or FETCH with more than constants, arithmetic of integer constants, or a parameter",
         "{0} with an expression over several shards",
         "How many rows to ask each shard for must be known before.",
         "Use an integer constant or an integer parameter." }

@@ -35,11 +35,6 @@ impl Session {
         if !bind.portal.is_empty() && taken(bind.portal) {
             return Err(Failure::PortalExists(String::from_utf8_lossy(bind.portal).into_owned()).into());
         }
-        if let Command::Declare(declare) = statement.command()
-            && self.fan_cursors.contains_key(&declare.name)
-        {
-            return Err(Failure::PortalExists(declare.name.clone()).into());
-        }
         if let Some(shard) = self.fetched_on(statement.command())
             && bind.values.count() == 0
         {

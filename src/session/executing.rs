@@ -26,6 +26,11 @@ impl Session {
             return Err(Failure::NoPortal(String::from_utf8_lossy(&name).into_owned()).into());
         };
         let row_limit = execute.rows_max.max(0);
+        if let (Place::Backend { .. }, Command::Declare(declare)) = (&portal.place, portal.statement.command())
+            && self.fan_cursors.contains_key(&declare.name)
+        {
+            return Err(Failure::PortalExists(declare.name.clone()).into());
+        }
         match &mut portal.place {
             Place::Backend { shard, tracked } => {
                 let (shard, tracked) = (*shard, tracked.take());

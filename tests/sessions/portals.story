@@ -334,6 +334,12 @@ E
 S
 = Z
 ? ROLLBACK
+? BEGIN
+ext DECLARE d CURSOR FOR SELECT id FROM h ORDER BY id
+ext DECLARE d CURSOR FOR SELECT id FROM t WHERE id = 3
+S
+= Z
+? ROLLBACK
 === 10 a cursor of SQL is not for a batch without a block
 ext DECLARE d CURSOR FOR SELECT id FROM h ORDER BY id
 S
@@ -398,3 +404,21 @@ ext SELECT 1/0
 S
 = Z
 ? SELECT v FROM h WHERE id = 3
+=== 10 a cursor of many types, in binary
+? BEGIN
+ext DECLARE d CURSOR FOR SELECT id, id::int8 * 4000000000 AS i8, -id::int2 AS i2, id::float4 / 3 AS f4, -id::float8 / 7 AS f8, id * -1.50 AS n, v, v::varchar(4) AS vc, v::char(5) AS bp, id % 2 = 0 AS b, decode('00ff5c', 'hex') AS by, md5(v)::uuid AS u, date '2020-02-27' + id AS d, timestamp '1999-12-31 23:59:59.5' + id * interval '1 day' AS ts, timestamptz '1999-12-31 23:59:59.125+05' + id * interval '1 day' AS tz, jsonb_build_object('a', id) AS jb, json_build_object('a', id) AS j, NULL::int AS nil, 'nan'::float8 AS nan, 'infinity'::date AS inf, 0.000::numeric AS zero, 12345678901234567890.00012::numeric AS big FROM h ORDER BY id
+S
+= Z
+P |FETCH 3 FROM d
+Bb |
+DP
+E
+S
+= Z
+P |FETCH 30 FROM d
+Bb |
+DP
+E
+S
+= Z
+? COMMIT
