@@ -59,6 +59,24 @@ pub struct FanRequest<'a> {
     pub row_limit: i32,
     /// whether, and how, the shards' snapshots are made to agree
     pub consistency: Consistency<'a>,
+    /// commands right before and right behind the Parse, which read its literals as they were read at first
+    pub reading: &'a Reading,
+}
+
+/// Settings for a Parse alone: commands that make them, and that take them back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// one command each
+    pub before: Vec<Vec<u8>>,
+    /// one command each
+    pub behind: Vec<Vec<u8>>,
+}
+
+impl Reading {
+    /// How many commands it is.
+    pub(super) fn commands(&self) -> usize {
+        self.before.len().saturating_add(self.behind.len())
+    }
 }
 
 /// Rows that are merged at once to be dropped or made into others.

@@ -8,6 +8,7 @@ use crate::session::extended::is_local;
 use crate::session::portal::{Bound, Place, Portal};
 use crate::session::prepared::Statement;
 use crate::session::queue::{Kind, Owed, Shown, Undo};
+use crate::session::reading::read_under;
 use crate::session::route::Question;
 use crate::session::state::{Route, Session, Wrapping};
 use crate::session::track::{Tracked, is_noted};
@@ -33,6 +34,7 @@ impl Session {
                 || std::str::from_utf8(name).is_ok_and(|name| self.fan_cursors.contains_key(name))
         };
         if !bind.portal.is_empty() && taken(bind.portal) {
+            self.place_deferred().await?;
             return Err(Failure::PortalExists(String::from_utf8_lossy(bind.portal).into_owned()).into());
         }
         if let Some(shard) = self.fetched_on(statement.command())
@@ -64,7 +66,10 @@ impl Session {
         match plan.work {
             Work::One(shard) => self.bind_on(shard, plan.access, plan.effect, &statement, &bind).await,
             Work::Many(plan) => {
-                let parameters = Bound::of(&bind);
+                let parameters = Bound {
+                    read_under: read_under(&statement),
+                    ..Bound::of(&bind)
+                };
                 self.bind_here(&statement, &bind, Place::Fan { plan, parameters }).await
             }
             Work::Writes(plan) => {
@@ -73,7 +78,10 @@ impl Session {
                     .await
             }
             Work::Cursor(plan) => {
-                let parameters = Bound::of(&bind);
+                let parameters = Bound {
+                    read_under: read_under(&statement),
+                    ..Bound::of(&bind)
+                };
                 self.bind_here(&statement, &bind, Place::Declare { plan, parameters })
                     .await
             }
@@ -110,6 +118,7 @@ impl Session {
             return Err(Failure::Block(crate::transaction::BlockError::Aborted).into());
         }
         self.refresh_effective().await?;
+        self.may_plan_anew(statement)?;
         let snapshot = self.snapshot();
         let formats: Vec<value::Format> = bind.formats.iter().map(value_format).collect();
         let values: Vec<Option<&[u8]>> = bind.values.collect();
@@ -140,10 +149,7 @@ impl Session {
                 plan
             }
         };
-        if matches!(
-            plan.work,
-            Work::Many(_) | Work::Cursor(_) | Work::Explain(_) | Work::Writes(_)
-        ) {
+        if matches!(plan.work, Work::Explain(_) | Work::Writes(_)) {
             self.may_parse_anew(statement)?;
         }
         Ok(plan)
@@ -323,6 +329,7 @@ impl Bound {
         Bound {
             formats: bind.formats.iter().map(value_format).collect(),
             values: bind.values.map(|v| v.map(<[u8]>::to_vec)).collect(),
+            read_under: None,
         }
     }
 }

@@ -151,7 +151,7 @@ fn cut(format: ExplainFormat, document: &str) -> Option<Cut<'_>> {
             .iter()
             .position(|line| !line.starts_with("    "))
             .unwrap_or(inner.len()),
-        _ => inner.iter().rposition(|line| line.trim_end_matches(',') == closes)?,
+        _ => inner.iter().position(|line| line.trim_end_matches(',') == closes)?,
     };
     let (plan, rest) = inner.split_at_checked(end)?;
     let beside = match format {

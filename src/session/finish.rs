@@ -11,13 +11,14 @@ use bytes::BytesMut;
 
 use crate::admin::Enrolment;
 use crate::backend::Link;
-use crate::execute::{Consistency, Describe, ExecuteError, Fan, FanRequest, Given, Interrupt, Sink};
+use crate::execute::{Consistency, Describe, ExecuteError, Fan, FanRequest, Given, Interrupt, Reading, Sink};
 use crate::plan::{FanOut, RowLocks, Snapshot};
 use crate::session::error::{Failure, Gone, Stop};
 use crate::session::load::Used;
 use crate::session::portal::{Bound, Place};
 use crate::session::pump::{CLIENT_BUFFER_HIGH, poll_ahead};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
+use crate::session::reading::Lasts;
 use crate::session::state::{Copying, Ended, Running, Session, Skipping, Stale, Wrapping};
 use crate::session::track::Outcome;
 use crate::telemetry::{CacheUse, StatementEvent, StatementKind};
@@ -383,6 +384,7 @@ impl Session {
         row_limit: i32,
     ) -> Result<Fan, Stop> {
         let lanes = self.fan_lanes(plan).await?;
+        let reading = self.fan_reading(plan, bound, &lanes)?;
         let values: Vec<Option<&[u8]>> = bound.values.iter().map(Option::as_deref).collect();
         let world = Arc::clone(&self.world);
         let request = FanRequest {
@@ -394,11 +396,27 @@ impl Session {
             portal: &portal,
             row_limit,
             consistency: self.fan_consistency(plan, &lanes, &world)?,
+            reading: &reading,
         };
         let (mut sink, participants) = self.sink();
         let started = Fan::start(&request, participants, &mut sink).await;
         drop(sink);
         started.map_err(|error| self.fan_failed(error))
+    }
+
+    /// What the shards need to read the text's literals as they were read at first.
+    fn fan_reading(&self, plan: &FanOut, bound: &Bound, lanes: &[usize]) -> Result<Reading, Stop> {
+        let in_block = |at: &usize| self.participants.get(*at).is_some_and(|p| p.begun == Begun::Block);
+        let lasts = match self.snapshot_form(plan, lanes)?.is_some() || lanes.iter().any(in_block) {
+            true => Lasts::Transaction,
+            false => Lasts::Session,
+        };
+        match self.reading(bound, lasts) {
+            None => Ok(Reading::default()),
+            // Its text is read once more where the groups are finished.
+            Some(_) if plan.finish.is_some() => Err(Failure::ConstantsReadOtherwise.into()),
+            Some(reading) => Ok(reading),
+        }
     }
 
     /// Makes a block of what this batch has done on its backends, if that has to be seen by a read on several.

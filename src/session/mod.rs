@@ -19,6 +19,7 @@ mod track;
 mod load;
 mod pump;
 mod lane;
+mod reading;
 mod route;
 mod by_hand;
 mod inline;

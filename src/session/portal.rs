@@ -6,6 +6,7 @@ use crate::execute::Fan;
 use crate::plan::{CopyIn, CopyOut, Explained, FanOut, Writes};
 use crate::session::prepared::Statement;
 use crate::session::track::Tracked;
+use crate::sql::SessionSettings;
 use crate::topology::ShardId;
 use crate::value::Format;
 
@@ -77,4 +78,6 @@ pub(super) struct Bound {
     pub(super) formats: Vec<Format>,
     /// `None` is NULL
     pub(super) values: Vec<Option<Vec<u8>>>,
+    /// settings under which the text's literals were read, where it has any
+    pub(super) read_under: Option<SessionSettings>,
 }

@@ -354,24 +354,6 @@ impl Session {
         isolation == Isolation::ReadCommitted
     }
 
-    /// Was a statement parsed under another time zone or date style?
-    fn reads_times_otherwise(&self, statement: &Statement) -> bool {
-        let (then, now) = (statement.settings(), self.current());
-        ["timezone", "datestyle", "intervalstyle"]
-            .iter()
-            .any(|name| then.get(name) != now.get(name))
-    }
-
-    /// A server that parses a statement anew must read its constants as they were read at first.
-    pub(super) fn may_parse_anew(&self, statement: &Statement) -> Result<(), Stop> {
-        let text = statement.text();
-        let quoted = text.contains(&b'\'') || text.windows(2).any(|pair| pair == b"$$");
-        match quoted && self.reads_times_otherwise(statement) {
-            true => Err(Failure::ConstantsReadOtherwise.into()),
-            false => Ok(()),
-        }
-    }
-
     /// A backend for a question, which must not enlist a shard: one that is held, if any shard will do, else `shard`'s.
     pub(super) async fn aside(&mut self, shard: ShardId) -> Result<usize, Stop> {
         self.flush_and_settle().await?;
