@@ -8,7 +8,7 @@ use crate::session::error::{Failure, Stop};
 use crate::session::prepared::{Origin, Statement};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::{Named, Session};
-use crate::sql::{self, Edits, Lexing, SessionSettings};
+use crate::sql::{self, Edits, Lexing};
 use crate::transaction::Sync;
 use crate::wire::{self, Target};
 
@@ -67,8 +67,8 @@ impl Session {
         if statement.is_unnamed() {
             if participant.unnamed() != statement.id() {
                 // Literals mean what they meant at Parse (sessions.md 13, 14).
-                let (then, now) = (read_by(statement.settings()), read_by(self.current()));
-                self.put_settings(at, &then.diff(&now));
+                let (before, behind) = self.scripts_around(at, statement).await?;
+                self.put_settings(at, &before);
                 let Some(participant) = self.participants.get_mut(at) else {
                     return Err(Failure::Bug("a lane is missing").into());
                 };
@@ -86,7 +86,7 @@ impl Session {
                     shown: Shown::No,
                     undo: Undo::Unnamed(at),
                 });
-                self.put_settings_by(SETTER, at, &now.diff(&then));
+                self.put_settings_by(SETTER, at, &behind);
             }
             return Ok(());
         }
@@ -97,10 +97,10 @@ impl Session {
         match statement.origin().clone() {
             Origin::Protocol => {
                 // Literals mean what they meant at Parse (sessions.md 13, 14).
-                let (then, now) = (read_by(statement.settings()), read_by(self.current()));
-                self.put_settings(at, &then.diff(&now));
+                let (before, behind) = self.scripts_around(at, statement).await?;
+                self.put_settings(at, &before);
                 self.put_named_parse(at, statement, Shown::No, Undo::Prepared(at, statement.id()));
-                self.put_settings(at, &now.diff(&then));
+                self.put_settings(at, &behind);
                 self.flush_and_settle().await?;
                 if self.failed {
                     return Err(Failure::AlreadyAnswered.into());
@@ -121,7 +121,7 @@ impl Session {
                 Ok(())
             }
             Origin::Sql { start, end, .. } => {
-                let (then, now) = (read_by(statement.settings()), read_by(self.current()));
+                let (before, behind) = self.scripts_around(at, statement).await?;
                 let mut edits = Edits::new();
                 edits.replace(sql::Span::new(start, end), statement.backend_name().as_bytes().to_vec());
                 let Some((text, _)) = edits.apply(statement.text()) else {
@@ -131,7 +131,7 @@ impl Session {
                     return Err(Failure::Bug("a lane is missing").into());
                 };
                 let evicted = participant.backend.prepared.insert(statement.id());
-                self.put_settings(at, &then.diff(&now));
+                self.put_settings(at, &before);
                 let Some(participant) = self.participants.get_mut(at) else {
                     return Err(Failure::Bug("a lane is missing").into());
                 };
@@ -149,7 +149,7 @@ impl Session {
                         undo: Undo::Prepared(at, statement.id()),
                     });
                 }
-                self.put_settings(at, &now.diff(&then));
+                self.put_settings(at, &behind);
                 if let Some(old) = evicted
                     && let Some(participant) = self.participants.get_mut(at)
                 {
@@ -268,25 +268,6 @@ impl Session {
             }
         }
     }
-}
-
-/// Those settings by which a statement's literals are read.
-pub(super) fn read_by(settings: &SessionSettings) -> SessionSettings {
-    const READ_BY: [&str; 9] = [
-        "datestyle",
-        "intervalstyle",
-        "timezone",
-        "timezone_abbreviations",
-        "standard_conforming_strings",
-        "backslash_quote",
-        "transform_null_equals",
-        "xmloption",
-        "lc_monetary",
-    ];
-    let read = settings.effective().filter(|(name, _)| READ_BY.contains(name));
-    let read = read.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    // Values that were valid are valid.
-    SessionSettings::from_startup(&read).unwrap_or_default()
 }
 
 /// Whether a backend has it.

@@ -10,6 +10,7 @@ use crate::session::portal::Bound;
 use crate::session::prepared::Statement;
 use crate::session::state::Session;
 use crate::sql::{self, SessionSettings};
+use crate::transaction::{Begun, Participant};
 
 /// Settings by which the server reads literals, and nothing else of a text.
 const LITERALS_BY: [&str; 6] = [
@@ -76,25 +77,52 @@ impl Session {
 
     /// What a Parse of a bound statement's text needs around it; `None`: nothing.
     pub(super) fn reading(&self, bound: &Bound, lasts: Lasts) -> Option<Reading> {
-        let then = bound.read_under.as_ref()?;
-        let now = self.current();
-        let changed: Vec<&str> = LITERALS_BY
-            .iter()
-            .copied()
-            .filter(|name| then.get(name) != now.get(name))
-            .collect();
-        if changed.is_empty() {
-            return None;
-        }
-        let commands = |settings: &SessionSettings| {
-            let command = |name: &&str| set_command(name, settings.get(name), lasts);
-            changed.iter().map(command).collect::<Vec<Vec<u8>>>()
-        };
-        Some(Reading {
-            before: commands(then),
-            behind: commands(now),
-        })
+        around(&LITERALS_BY, bound.read_under.as_ref()?, self.current(), lasts)
     }
+
+    /// The same on one backend that the session's batch uses, as scripts: a statement is what it was when it was prepared.
+    pub(super) async fn scripts_around(
+        &mut self,
+        at: usize,
+        statement: &Statement,
+    ) -> Result<(Vec<u8>, Vec<u8>), Stop> {
+        let then = statement.settings();
+        if !differ(&LITERALS_BY, then, self.current()) && !differ(&TEXTS_BY, then, self.current()) {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        // Whether it is in a block is known when everything before has been answered.
+        self.flush_and_settle().await?;
+        if self.failed {
+            return Err(Failure::AlreadyAnswered.into());
+        }
+        let begun = |p: &Participant| p.begun == Begun::Block || p.status == b'T';
+        let in_block = self.block.is_explicit() || self.participants.get(at).is_some_and(begun);
+        // In a block what SET LOCAL has set must not outlive it: that is taken back in the same way.
+        let lasts = if in_block { Lasts::Transaction } else { Lasts::Session };
+        let names = [&LITERALS_BY[..], &TEXTS_BY[..]].concat();
+        let reading = around(&names, then, self.current(), lasts).unwrap_or_default();
+        Ok((reading.before.join(&b';'), reading.behind.join(&b';')))
+    }
+}
+
+/// Commands that bring the settings of then, and those that bring the present ones back; `None`: they are the same.
+fn around(names: &[&str], then: &SessionSettings, now: &SessionSettings, lasts: Lasts) -> Option<Reading> {
+    let changed: Vec<&str> = names
+        .iter()
+        .copied()
+        .filter(|name| then.get(name) != now.get(name))
+        .collect();
+    if changed.is_empty() {
+        return None;
+    }
+    let commands = |settings: &SessionSettings| {
+        let command = |name: &&str| set_command(name, settings.get(name), lasts);
+        changed.iter().map(command).collect::<Vec<Vec<u8>>>()
+    };
+    Some(Reading {
+        before: commands(then),
+        behind: commands(now),
+    })
 }
 
 /// SET, which answers with no row.
