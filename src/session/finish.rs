@@ -236,7 +236,9 @@ impl Session {
         }
         if !self.block.is_explicit() {
             self.portals.clear();
-            self.keep_whole_datestyle();
+            if self.recheck == Stale::No {
+                self.keep_whole_datestyle();
+            }
         }
         let discarded = self.participants.iter().any(|p| p.settings_kept == SettingsKept::No);
         self.charge();
@@ -251,6 +253,10 @@ impl Session {
             self.recheck = Stale::No;
             if let Err(Stop::Gone(gone)) = Box::pin(self.ask_reports()).await {
                 return Err(gone);
+            }
+            // What was reported before may have been a SET LOCAL that is over.
+            if !self.block.is_explicit() {
+                self.keep_whole_datestyle();
             }
         }
         self.put_reports();
