@@ -50,7 +50,8 @@ pub(super) fn is_quoted(text: &[u8]) -> bool {
 }
 
 fn differ(names: &[&str], then: &SessionSettings, now: &SessionSettings) -> bool {
-    names.iter().any(|name| then.get(name) != now.get(name))
+    // Nearly always they are the very same.
+    then != now && names.iter().any(|name| then.get(name) != now.get(name))
 }
 
 impl Session {
