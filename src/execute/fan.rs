@@ -82,6 +82,9 @@ impl Reading {
 /// Rows that are merged at once to be dropped or made into others.
 const SKIPPED_AT_ONCE: u64 = 256;
 
+/// Makes of a DataRow's body another message.
+pub type Make<'m> = dyn FnMut(&[u8], &mut BytesMut) -> Result<(), ExecuteError> + Send + 'm;
+
 /// A fan-out under way.
 #[derive(Debug)]
 pub struct Fan {
@@ -256,7 +259,7 @@ impl Fan {
         limit: u64,
         participants: &mut Participants,
         sink: &mut dyn Sink,
-        make: &mut (dyn FnMut(&[u8], &mut BytesMut) -> Result<(), ExecuteError> + Send),
+        make: &mut Make<'_>,
     ) -> Result<Given, ExecuteError> {
         let stop_at = match limit {
             0 => u64::MAX,
