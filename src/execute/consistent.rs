@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 
-use crate::execute::fan::{FanRequest, Said, discard_to_ready, flush_all, next, shard_of, wire_format};
+use crate::execute::fan::{FanRequest, Reading, Said, discard_to_ready, flush_all, next, shard_of, wire_format};
 use crate::execute::{ExecuteError, Sink};
 use crate::topology::ShardId;
 use crate::transaction::{
@@ -26,6 +26,9 @@ use crate::wire;
 
 /// Name of the statement that reads marks, on every backend.
 const MARKS: &[u8] = b"sg_marks";
+
+/// Name of a statement whose Parse has settings of its own, until the next one.
+const READ: &[u8] = b"sg_read";
 
 /// How long a statement whose snapshot is given up may go on before it is cancelled: most are over by then.
 const GRACE: Duration = Duration::from_millis(20);
@@ -55,7 +58,7 @@ pub(super) async fn take(
             flush_all(request.lanes, participants, sink).await?;
             let mut columns = Vec::with_capacity(request.lanes.len());
             for at in request.lanes {
-                let (_, described) = prologue(*at, None, participants, sink).await?;
+                let (_, described) = prologue(*at, None, request.reading, participants, sink).await?;
                 columns.push(described);
             }
             return Ok(columns);
@@ -78,7 +81,7 @@ pub(super) async fn take(
                 }
                 flush_all(&lanes, participants, sink).await?;
                 for (place, at) in places.into_iter().zip(lanes) {
-                    let (lists, described) = prologue(at, Some(form), participants, sink).await?;
+                    let (lists, described) = prologue(at, Some(form), request.reading, participants, sink).await?;
                     if let Some(columns) = columns.get_mut(place) {
                         *columns = described;
                     }
@@ -185,7 +188,20 @@ fn put_batch(
         }
         put_marks(out);
     }
-    wire::put_parse(out, b"", &request.plan.text, &request.plan.parameter_types);
+    for command in &request.reading.before {
+        put_command(out, command);
+    }
+    match request.reading.behind.is_empty() {
+        true => wire::put_parse(out, b"", &request.plan.text, &request.plan.parameter_types),
+        false => {
+            // The commands behind it would replace the unnamed one.
+            wire::put_close(out, wire::Target::Statement, READ);
+            wire::put_parse(out, READ, &request.plan.text, &request.plan.parameter_types);
+            for command in &request.reading.behind {
+                put_command(out, command);
+            }
+        }
+    }
     if form.is_some() && !portal.is_empty() {
         wire::put_close(out, wire::Target::Portal, portal); // that of a snapshot given up
     }
@@ -193,7 +209,7 @@ fn put_batch(
     wire::put_bind(
         out,
         portal,
-        b"",
+        if request.reading.behind.is_empty() { b"" } else { READ },
         &wire_formats(request.formats),
         request.values.iter().copied(),
         &wire_formats(formats),
@@ -232,15 +248,18 @@ fn put_marks(out: &mut BytesMut) {
 async fn prologue(
     at: usize,
     form: Option<Form>,
+    reading: &Reading,
     participants: &mut Participants,
     sink: &mut dyn Sink,
 ) -> Result<(Lists, BytesMut), ExecuteError> {
-    // Commands that end before the columns come, and after how many of them the second list begins.
+    // Commands that end before the columns come, and after how many of them the second list begins. Settings give no rows
+    // and stand between the two.
     let (ends, second_from) = match form {
         None => (0, 0),
         Some(Form::Whole) => (2, 2),
         Some(Form::Bracketed) => (2, 1),
     };
+    let ends = reading.commands().saturating_add(ends);
     let mut lists = Lists::default();
     let mut ended = 0;
     let unexpected = |participants: &Participants| ExecuteError::Unexpected {

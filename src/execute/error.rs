@@ -47,6 +47,9 @@ pub enum ExecuteError {
         /// the one that differs
         other: ShardId,
     },
+    /// a row can't be given in the form that was asked for
+    #[error("a row can't be given in this form")]
+    Form,
     /// the shards' snapshots could not be made to agree in time
     #[error("no consistent snapshot")]
     NoSnapshot,

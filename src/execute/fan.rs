@@ -59,10 +59,31 @@ pub struct FanRequest<'a> {
     pub row_limit: i32,
     /// whether, and how, the shards' snapshots are made to agree
     pub consistency: Consistency<'a>,
+    /// commands right before and right behind the Parse, which read its literals as they were read at first
+    pub reading: &'a Reading,
 }
 
-/// Rows that are merged at once to be dropped.
+/// Settings for a Parse alone: commands that make them, and that take them back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// one command each
+    pub before: Vec<Vec<u8>>,
+    /// one command each
+    pub behind: Vec<Vec<u8>>,
+}
+
+impl Reading {
+    /// How many commands it is.
+    pub(super) fn commands(&self) -> usize {
+        self.before.len().saturating_add(self.behind.len())
+    }
+}
+
+/// Rows that are merged at once to be dropped or made into others.
 const SKIPPED_AT_ONCE: u64 = 256;
+
+/// Makes of a DataRow's body another message.
+pub type Make<'m> = dyn FnMut(&[u8], &mut BytesMut) -> Result<(), ExecuteError> + Send + 'm;
 
 /// A fan-out under way.
 #[derive(Debug)]
@@ -226,6 +247,37 @@ impl Fan {
             let given = self.emit(step, participants, &mut collector).await?;
             collector.sort_out()?;
             collector.rows.clear();
+            if given != Given::Suspended || self.rows() >= stop_at {
+                return Ok(given);
+            }
+        }
+    }
+
+    /// Gives up to `limit` rows (0: all) as [`Fan::emit`] does, each made into another message: `make` gets a DataRow's body.
+    pub async fn emit_made(
+        &mut self,
+        limit: u64,
+        participants: &mut Participants,
+        sink: &mut dyn Sink,
+        make: &mut Make<'_>,
+    ) -> Result<Given, ExecuteError> {
+        let stop_at = match limit {
+            0 => u64::MAX,
+            limit => self.rows().saturating_add(limit),
+        };
+        loop {
+            let step = stop_at.saturating_sub(self.rows()).clamp(1, SKIPPED_AT_ONCE);
+            let mut collector = Collector::new(sink);
+            let given = self.emit(step, participants, &mut collector).await?;
+            collector.sort_out()?;
+            let rows = std::mem::take(&mut collector.rows);
+            drop(collector);
+            let mut rest: &[u8] = &rows;
+            while let Some(frame) = wire::next_frame(rest, wire::LARGE_MESSAGE_LIMIT)? {
+                make(frame.body, sink.buffer())?;
+                rest = rest.get(frame.whole.len()..).unwrap_or_default();
+            }
+            room(sink).await?;
             if given != Given::Suspended || self.rows() >= stop_at {
                 return Ok(given);
             }

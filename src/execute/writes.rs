@@ -212,6 +212,7 @@ fn decisive(failures: BTreeMap<usize, ExecuteError>) -> Option<(usize, ExecuteEr
         | ExecuteError::Merge(_)
         | ExecuteError::Interrupted(_)
         | ExecuteError::Differs { .. }
+        | ExecuteError::Form
         | ExecuteError::NoSnapshot
         | ExecuteError::Bug(_) => false,
     };

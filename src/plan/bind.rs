@@ -13,7 +13,7 @@ use crate::plan::{
     Access, Counts, Explained, Facts, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, RowLocks,
     SequenceUse, SessionEffect, Snapshot, Touched, Verdict, Work, WritePart, Writes, drawn, refuse,
 };
-use crate::sql::{CursorForm, ExplainFormat, Lexing, Literal, PositionMap, Shape, Span, shape};
+use crate::sql::{CursorForm, Lexing, Literal, PositionMap, Shape, Span, shape};
 use crate::topology::{Epoch, ShardId, ShardSet};
 use crate::value::Oid;
 
@@ -438,14 +438,14 @@ impl Compiled {
                     work: Work::Cursor(fan),
                     ..plan
                 }),
-                Around::Explain(ExplainFormat::Text) => Ok(Plan {
+                Around::Explain(format) => Ok(Plan {
                     work: Work::Explain(Arc::new(Explained {
                         fan,
                         before: before.to_vec(),
+                        format,
                     })),
                     ..plan
                 }),
-                Around::Explain(ExplainFormat::Document) => refused(RefusalId::ExplainFanOut),
                 Around::Cursor(CursorForm::Plain | CursorForm::Other) => refused(RefusalId::CursorFanOut),
                 Around::Copy => refused(RefusalId::CopyFanOut),
             },

@@ -345,10 +345,10 @@ registry! {
         "Routing by hand is for reads: nothing proves that this shard owns all rows that are written or locked.",
         "RESET shardgate.shard and shardgate.key, or fix the key." }
     ExplainFanOut { "explain-fan-out" "0A000",
-        "EXPLAIN with FORMAT other than text of a statement that runs on several shards, and EXPLAIN of a write there",
-        "EXPLAIN of this form over several shards is not supported",
-        "Each shard has a plan of its own, and only lines of text can follow one another.",
-        "Use EXPLAIN with FORMAT text, EXPLAIN (ROUTE), or EXPLAIN with the key fixed." }
+        "EXPLAIN of a write on several shards",
+        "EXPLAIN of a write over several shards is not supported",
+        "The shards get texts of their own, or one after the other, and an EXPLAIN of one says nothing of the others.",
+        "Use EXPLAIN (ROUTE), or EXPLAIN with the key fixed." }
     CursorFanOut { "cursor-fan-out" "0A000",
         "DECLARE CURSOR over several shards with SCROLL, BINARY, WITH HOLD or FOR UPDATE",
         "a cursor of this form over several shards is not supported",
@@ -540,7 +540,7 @@ registry! {
         "Shards store text in {1}; in another encoding its bytes sort differently.",
         "SET client_encoding TO {1}." }
     FanOutLimit { "limit-expression" "0A000",
-        "LIMIT, OFFSET or FETCH with more than integer constants, their sums, differences and products, or a parameter",
+        "LIMIT, OFFSET or FETCH with more than constants, arithmetic of integer constants, or a parameter",
         "{0} with an expression over several shards",
         "How many rows to ask each shard for must be known before.",
         "Use an integer constant or an integer parameter." }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::plan::{CopyIn, CopyOut, MergeSpec, RowShares};
-use crate::sql::PositionMap;
+use crate::sql::{ExplainFormat, PositionMap};
 use crate::topology::{BucketId, Epoch, KeyspaceId, QualifiedName, ShardId, ShardSet};
 use crate::value::{Key, Oid};
 
@@ -298,6 +298,8 @@ pub struct Explained {
     pub fan: Arc<FanOut>,
     /// what stands before it: EXPLAIN with its options
     pub before: Vec<u8>,
+    /// what its answer is
+    pub format: ExplainFormat,
 }
 
 /// FOR UPDATE, FOR SHARE or the like?

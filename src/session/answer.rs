@@ -66,6 +66,7 @@ impl Session {
             | Failure::NoCursor(_)
             | Failure::PortalExists(_)
             | Failure::ParameterCount { .. }
+            | Failure::ResultFormats { .. }
             | Failure::ArgumentCount { .. }
             | Failure::ResultTypeChanged
             | Failure::End(
@@ -123,6 +124,7 @@ fn session_refusal(failure: &Failure) -> Option<&'static str> {
         | Failure::NoPortal(_)
         | Failure::PortalExists(_)
         | Failure::ParameterCount { .. }
+        | Failure::ResultFormats { .. }
         | Failure::Cancelled
         | Failure::StatementTimeout
         | Failure::ResultTypeChanged
@@ -278,7 +280,7 @@ pub(super) fn fields_of(failure: &Failure) -> ErrorFields {
         Failure::StatementExists(_) => error(SqlState::DUPLICATE_PREPARED_STATEMENT, failure.to_string()),
         Failure::NoPortal(_) | Failure::NoCursor(_) => error(SqlState::INVALID_CURSOR_NAME, failure.to_string()),
         Failure::PortalExists(_) => error(SqlState::DUPLICATE_CURSOR, failure.to_string()),
-        Failure::ParameterCount { .. } => error(SqlState::PROTOCOL_VIOLATION, failure.to_string()),
+        Failure::ParameterCount { .. } | Failure::ResultFormats { .. } => error(SqlState::PROTOCOL_VIOLATION, failure.to_string()),
         Failure::ArgumentCount { given, wanted } => error(SqlState::SYNTAX_ERROR, "wrong number of parameters for prepared statement")
             .with_detail(format!("Expected {wanted} parameters but got {given}.")),
         Failure::Cancelled | Failure::StatementTimeout => error(SqlState::QUERY_CANCELED, failure.to_string()),

@@ -94,6 +94,17 @@ impl Session {
         }
     }
 
+    /// Checks SET of one of our settings on its way to a server, which would take any value.
+    pub(super) async fn check_ours(&mut self, command: &Command) -> Result<(), Stop> {
+        match command {
+            Command::Set(set) if set.name.starts_with("shardgate.") => {
+                let value = self.current().with_set(set)?.get(&set.name).map(str::to_owned);
+                Box::pin(self.check_hand(&set.name, &value.unwrap_or_default())).await
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whose row `keyspace:value` is.
     async fn owner_of(&mut self, snapshot: &Arc<Snapshot>, said: &str) -> Result<ShardId, Stop> {
         let wrong = |expected| invalid(KEY, said, expected);

@@ -7,11 +7,15 @@
 
 use std::sync::Arc;
 
+use crate::execute::Describe;
 use crate::plan::{Parameters, RouteStep, SessionEffect, Snapshot, Work};
+use crate::session::cursors::Asked;
 use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
+use crate::session::portal::Bound;
 use crate::session::prepared::Origin;
 use crate::session::queue::{Kind, Owed, Shown, Undo};
+use crate::session::reading::{is_quoted, read_under};
 use crate::session::route::Question;
 use crate::session::simple::Via;
 use crate::session::state::{Named, Schema, Session, Stale};
@@ -711,6 +715,7 @@ impl Session {
             }
             .into());
         }
+        self.may_plan_anew(&statement)?;
         if self.may_parse_anew(&statement).is_ok() {
             return self.planned_statement(snapshot, &inlined, command, via).await;
         }
@@ -723,8 +728,17 @@ impl Session {
             scanned: None,
         };
         let plan = self.plan(snapshot, &question).await?;
-        let Work::One(shard) = plan.work else {
-            return Err(Failure::ConstantsReadOtherwise.into());
+        let shard = match plan.work {
+            Work::One(shard) => shard,
+            // The arguments stand in the text too, and are read now.
+            Work::Many(fan) if via == Via::Simple && !arguments.iter().any(|argument| is_quoted(argument)) => {
+                let bound = Bound {
+                    read_under: read_under(&statement),
+                    ..Bound::default()
+                };
+                return Box::pin(self.run_fan(&fan, &bound, &[], Describe::Yes)).await;
+            }
+            _ => return Err(Failure::ConstantsReadOtherwise.into()),
         };
         let at = self.lane(shard, plan.access).await?;
         self.may_pin(at, &plan.effect)?;
@@ -753,7 +767,7 @@ impl Session {
     ) -> Result<(), Stop> {
         let name = match &command {
             Command::Fetch(fetch) => {
-                if let Some(done) = Box::pin(self.fetch_fan(fetch)).await {
+                if let Some(done) = Box::pin(self.fetch_fan(fetch, Asked::Simple)).await {
                     return done;
                 }
                 fetch.name.clone()

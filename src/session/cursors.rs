@@ -2,22 +2,44 @@
 //!
 //! Sketch: DECLARE starts the fan-out as the first row-limited Execute does, so it sees what one statement at that moment
 //! sees; every FETCH goes on with the merge. The shards' portals live as long as the block, and so does the cursor.
+//! Holds: the shards' rows come as text, since a FETCH by the extended protocol says its format long after DECLARE; asked
+//! for in binary they are made so here, for the types of which that is exact (`value::binary_of_text`).
 //! Absent: going backward, WITH HOLD, WHERE CURRENT OF such a cursor: refused where they are said.
 
 use std::sync::Arc;
 
-use crate::execute::{Fan, Given};
+use bytes::BytesMut;
+
+use crate::execute::{ExecuteError, Fan, Given};
 use crate::plan::FanOut;
+use crate::session::describing::{column_format, put_columns};
 use crate::session::error::{Failure, Stop};
 use crate::session::portal::Bound;
+use crate::session::prepared::Statement;
 use crate::session::simple::Via;
 use crate::session::state::{Session, Wrapping};
 use crate::sql::{Command, Fetch, FetchWord, Motion};
-use crate::transaction::BlockError;
-use crate::wire;
+use crate::topology::ShardId;
+use crate::transaction::{BlockError, State};
+use crate::value::{self, Format, Oid};
+use crate::wire::{self, DataRow, RowDescription};
 
 /// Rows that a shard gives at a time.
 const ROWS_AHEAD: i32 = 64;
+
+/// A FETCH in binary of what can't be made so from text for sure.
+pub(super) const NO_BINARY: Failure = Failure::NotInThisVersion {
+    construct: "FETCH in binary format of a column whose text and binary forms don't follow from one another",
+};
+
+/// How rows are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asked<'a> {
+    /// by Query: as text, described
+    Simple,
+    /// by Execute: in these formats, not more than this many (0: all)
+    Extended(&'a [Format], i32),
+}
 
 /// A cursor over several shards.
 #[derive(Debug)]
@@ -38,25 +60,31 @@ enum Progress {
 
 impl Session {
     /// DECLARE of a cursor over several shards.
-    pub(super) async fn declare_fan(&mut self, plan: &Arc<FanOut>, command: &Command, via: Via) -> Result<(), Stop> {
+    pub(super) async fn declare_fan(
+        &mut self,
+        plan: &Arc<FanOut>,
+        bound: &Bound,
+        command: &Command,
+        via: Via,
+    ) -> Result<(), Stop> {
         let Command::Declare(declare) = command else {
             return Err(Failure::Bug("a cursor that nothing declares").into());
         };
-        if via == Via::Extended {
-            return Err(Failure::NotInThisVersion {
-                construct: "DECLARE of a cursor over several shards by the extended protocol",
-            }
-            .into());
-        }
-        if !self.block.is_explicit() && self.wrapping == Wrapping::No {
+        // Several statements of one Query are a block; a batch of messages is none.
+        let in_block = self.block.is_explicit() || (via == Via::Simple && self.wrapping == Wrapping::Yes);
+        if !in_block {
             return Err(Failure::Block(BlockError::NoBlock("DECLARE CURSOR")).into());
         }
-        if self.cursors.contains_key(&declare.name) {
+        let name = &declare.name;
+        if self.cursors.contains_key(name)
+            || self.fan_cursors.contains_key(name)
+            || self.portals.contains_key(name.as_bytes())
+        {
             return Err(Failure::PortalExists(declare.name.clone()).into());
         }
         let number = self.next_number();
         let portal = format!("sg_cursor_{number}");
-        let mut fan = self.start_fan(plan, &Bound::default(), &[], portal, ROWS_AHEAD).await?;
+        let mut fan = self.start_fan(plan, bound, &[], portal, ROWS_AHEAD).await?;
         let (mut sink, participants) = self.sink();
         let parked = fan.park(participants, &mut sink).await;
         drop(sink);
@@ -74,14 +102,17 @@ impl Session {
     }
 
     /// FETCH or MOVE of such a cursor; `None`: there is none of that name.
-    pub(super) async fn fetch_fan(&mut self, fetch: &Fetch) -> Option<Result<(), Stop>> {
+    pub(super) async fn fetch_fan(&mut self, fetch: &Fetch, asked: Asked<'_>) -> Option<Result<(), Stop>> {
         let mut cursor = self.fan_cursors.remove(&fetch.name)?;
-        let done = self.fetch_from(&mut cursor, fetch).await;
+        let done = match self.block.state() {
+            State::Failed => Err(Failure::Block(BlockError::Aborted).into()),
+            _ => self.fetch_from(&mut cursor, fetch, asked).await,
+        };
         self.fan_cursors.insert(fetch.name.clone(), cursor);
         Some(done)
     }
 
-    async fn fetch_from(&mut self, cursor: &mut FanCursor, fetch: &Fetch) -> Result<(), Stop> {
+    async fn fetch_from(&mut self, cursor: &mut FanCursor, fetch: &Fetch, asked: Asked<'_>) -> Result<(), Stop> {
         let limit = match fetch.motion {
             Motion::Forward(rows) => rows,
             Motion::All => 0,
@@ -98,12 +129,33 @@ impl Session {
         cursor
             .fan
             .stand_on(lanes.ok_or(Failure::Bug("a cursor without its backend"))?);
-        if fetch.word == FetchWord::Fetch {
-            self.put_fan_columns(&cursor.fan, &cursor.plan)?;
-        }
+        let types = match (fetch.word, asked) {
+            (FetchWord::Move, _) => Vec::new(),
+            (FetchWord::Fetch, Asked::Simple) => {
+                self.put_fan_columns(&cursor.fan, &cursor.plan)?;
+                Vec::new()
+            }
+            (FetchWord::Fetch, Asked::Extended(formats, most)) => {
+                let most = u64::try_from(most).unwrap_or(0);
+                if most > 0 && (limit == 0 || most <= limit) {
+                    return Err(Failure::NotInThisVersion {
+                        construct: "FETCH of more rows than its Execute gives from a cursor",
+                    }
+                    .into());
+                }
+                self.binary_columns(&cursor.fan, formats)?
+            }
+        };
         let before = cursor.fan.rows();
         if cursor.progress == Progress::Perhaps {
             let given = match fetch.word {
+                FetchWord::Fetch if types.iter().any(Option::is_some) => {
+                    let (mut sink, participants) = self.sink();
+                    let mut make = |body: &[u8], out: &mut BytesMut| put_binary(body, &types, out);
+                    let given = cursor.fan.emit_made(limit, participants, &mut sink, &mut make).await;
+                    drop(sink);
+                    given.map_err(|error| self.fan_failed(error))?
+                }
                 FetchWord::Fetch => self.emit(&mut cursor.fan, limit).await?,
                 FetchWord::Move => {
                     let (mut sink, participants) = self.sink();
@@ -128,6 +180,73 @@ impl Session {
         Ok(())
     }
 
+    /// Which of a cursor's columns are asked for in binary: their types.
+    fn binary_columns(&self, fan: &Fan, formats: &[Format]) -> Result<Vec<Option<Oid>>, Stop> {
+        let mut whole = BytesMut::new();
+        fan.put_description(&mut whole);
+        let body = whole.get(wire::HEADER_BYTES..).unwrap_or_default();
+        let columns = RowDescription::parse(body).map_err(|_| Failure::Bug("a RowDescription can't be read"))?;
+        if formats.len() > 1 && formats.len() != columns.len() {
+            return Err(Failure::ResultFormats {
+                given: formats.len(),
+                columns: columns.len(),
+            }
+            .into());
+        }
+        let types: Vec<Option<Oid>> = columns
+            .fields()
+            .enumerate()
+            .map(|(column, field)| (column_format(formats, column) == Format::Binary).then_some(field.type_oid))
+            .collect();
+        let digits = self
+            .effective
+            .context
+            .other
+            .iter()
+            .find(|(name, _)| *name == "extra_float_digits");
+        let exact = digits.is_some_and(|(_, digits)| digits.parse::<i32>().is_ok_and(|digits| digits > 0));
+        let made = |kind: &Oid| match *kind {
+            Oid::FLOAT4 | Oid::FLOAT8 => exact,
+            other => value::has_binary_of_text(other),
+        };
+        match types.iter().flatten().all(made) {
+            true => Ok(types),
+            false => Err(NO_BINARY.into()),
+        }
+    }
+
+    /// The columns that a FETCH from a cursor over several shards gives, as a RowDescription; `None`: it is none.
+    pub(super) fn fetched_columns(&self, statement: &Statement, formats: &[Format]) -> Result<Option<BytesMut>, Stop> {
+        let Command::Fetch(fetch) = statement.command() else {
+            return Ok(None);
+        };
+        let Some(cursor) = self
+            .fan_cursors
+            .get(&fetch.name)
+            .filter(|_| fetch.word == FetchWord::Fetch)
+        else {
+            return Ok(None);
+        };
+        let whole = self.fan_columns(&cursor.fan, &cursor.plan)?;
+        let mut columns = BytesMut::new();
+        put_columns(
+            whole.get(wire::HEADER_BYTES..).unwrap_or_default(),
+            formats,
+            &mut columns,
+        )?;
+        Ok(Some(columns))
+    }
+
+    /// The shard that holds the cursor of a FETCH or MOVE by itself.
+    pub(super) fn fetched_on(&self, command: &Command) -> Option<ShardId> {
+        let Command::Fetch(fetch) = command else { return None };
+        if self.transparent || self.fan_cursors.contains_key(&fetch.name) {
+            return None;
+        }
+        let shard = self.cursors.get(&fetch.name).copied()?;
+        self.participants.find(shard).map(|_| shard)
+    }
+
     /// ROLLBACK TO a savepoint: cursors made since are gone.
     pub(super) fn drop_cursors_since(&mut self, savepoint: usize) {
         self.fan_cursors.retain(|_, cursor| cursor.savepoints <= savepoint);
@@ -139,4 +258,24 @@ impl Session {
             cursor.savepoints = cursor.savepoints.min(savepoint);
         }
     }
+}
+
+/// A row of text made into one whose columns of these types are binary.
+fn put_binary(body: &[u8], types: &[Option<Oid>], out: &mut BytesMut) -> Result<(), ExecuteError> {
+    let row = DataRow::parse(body)?;
+    let mut values: Vec<Option<Vec<u8>>> = Vec::with_capacity(types.len());
+    for (column, text) in row.values.enumerate() {
+        let kind = types.get(column).copied().flatten();
+        values.push(match (text, kind) {
+            (None, _) => None,
+            (Some(text), None) => Some(text.to_vec()),
+            (Some(text), Some(kind)) => {
+                let mut made = Vec::new();
+                value::binary_of_text(kind, text, &mut made).ok_or(ExecuteError::Form)?;
+                Some(made)
+            }
+        });
+    }
+    wire::put_data_row(out, values.iter().map(Option::as_deref));
+    Ok(())
 }

@@ -69,6 +69,14 @@ pub(super) enum Failure {
         /// of the statement
         wanted: usize,
     },
+    /// 08P01: formats in Bind that are neither one nor as many as there are columns
+    #[error("bind message has {given} result formats but query has {columns} columns")]
+    ResultFormats {
+        /// in Bind
+        given: usize,
+        /// of the result
+        columns: usize,
+    },
     /// 57014 by a cancel request
     #[error("canceling statement due to user request")]
     Cancelled,

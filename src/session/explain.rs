@@ -2,13 +2,15 @@
 
 use crate::plan::{Access, Explained, FanOut, Method, Repeats};
 use crate::session::error::{Failure, Stop};
+use crate::session::explain_document::{Heading, Member, document};
 use crate::session::lane::round_trip;
 use crate::session::portal::Bound;
-use crate::session::rows::put_text_columns;
+use crate::session::rows::field;
 use crate::session::simple::Via;
 use crate::session::state::Session;
+use crate::sql::ExplainFormat;
 use crate::transaction::{Sync, Worked};
-use crate::value::Format;
+use crate::value::{Format, Oid};
 use crate::wire::{self, DataRow, ErrorFields};
 
 impl Session {
@@ -18,14 +20,14 @@ impl Session {
         let fan = &explained.fan;
         let mut text = explained.before.clone();
         text.extend_from_slice(&fan.text);
-        let mut lines = headings(fan);
-        if fan.finish.is_some() {
-            let first = fan
-                .shards
-                .first()
-                .map_or_else(String::new, |shard| self.world.shard_name(*shard));
-            lines.push(format!("  Finish on shard {first}"));
-        }
+        let finishes = fan.shards.first().filter(|_| fan.finish.is_some());
+        let heading = Heading {
+            merge: method(fan),
+            offset: fan.merge.offset,
+            limit: fan.merge.limit,
+            finish: finishes.map(|shard| self.world.shard_name(*shard)),
+        };
+        let mut members = Vec::new();
         self.enlist_all(fan.shards(), Access::Read).await?;
         for shard in &fan.shards {
             let at = self
@@ -33,11 +35,13 @@ impl Session {
                 .find(*shard)
                 .ok_or(Failure::Bug("a lane is missing"))?;
             let name = self.world.shard_name(*shard);
-            lines.push(format!("  Shard {name}"));
             let plan = self.explain_on(at, &text, explained, bound).await;
             self.follow_status(at);
             match plan {
-                Ok(plan) => lines.extend(plan.iter().map(|line| format!("    {line}"))),
+                Ok(lines) => members.push(Member {
+                    shard: name,
+                    document: lines.join("\n"),
+                }),
                 Err(Stop::Failed(Failure::Shard(mut fields))) => {
                     fields.add_where(&format!("shard {name}"));
                     return Err(Failure::Shard(fields).into());
@@ -45,12 +49,23 @@ impl Session {
                 Err(stop) => return Err(stop),
             }
         }
+        let rows = match explained.format {
+            ExplainFormat::Text => lines(&heading, &members),
+            format => {
+                vec![document(format, &heading, &members).ok_or(Failure::Bug("a shard's EXPLAIN can't be read"))?]
+            }
+        };
         let out = &mut self.client.out_buffer;
         if via == Via::Simple {
-            put_text_columns(out, &["QUERY PLAN"]);
+            let kind = match explained.format {
+                ExplainFormat::Text | ExplainFormat::Yaml => Oid::TEXT,
+                ExplainFormat::Json => Oid::JSON,
+                ExplainFormat::Xml => Oid::XML,
+            };
+            wire::put_row_description(out, [field("QUERY PLAN", kind, -1)]);
         }
-        for line in &lines {
-            wire::put_data_row(out, [Some(line.as_bytes())]);
+        for row in &rows {
+            wire::put_data_row(out, [Some(row.as_bytes())]);
         }
         wire::put_command_complete(out, b"EXPLAIN");
         Ok(())
@@ -105,11 +120,25 @@ impl Session {
     }
 }
 
+/// The tree as text.
+fn lines(heading: &Heading, members: &[Member]) -> Vec<String> {
+    let mut lines = vec![heading.merge.clone()];
+    if heading.offset > 0 {
+        lines.push(format!("  Offset: {} rows", heading.offset));
+    }
+    lines.extend(heading.limit.map(|limit| format!("  Limit: {limit} rows")));
+    lines.extend(heading.finish.iter().map(|shard| format!("  Finish on shard {shard}")));
+    for member in members {
+        lines.push(format!("  Shard {}", member.shard));
+        lines.extend(member.document.split('\n').map(|line| format!("    {line}")));
+    }
+    lines
+}
+
 /// What the proxy does with the shards' rows.
-fn headings(fan: &FanOut) -> Vec<String> {
-    let merge = &fan.merge;
+fn method(fan: &FanOut) -> String {
     let shards = fan.shards.len();
-    let how = match &merge.form.method {
+    match &fan.merge.form.method {
         Method::Concatenate => format!("Append over {shards} shards"),
         Method::Ordered { keys, repeats } => {
             let how = match repeats {
@@ -122,11 +151,5 @@ fn headings(fan: &FanOut) -> Vec<String> {
             let (keys, folds) = (grouping.keys.len(), grouping.folds.len());
             format!("Fold {folds} partial values by {keys} keys over {shards} shards")
         }
-    };
-    let mut lines = vec![how];
-    if merge.offset > 0 {
-        lines.push(format!("  Offset: {} rows", merge.offset));
     }
-    lines.extend(merge.limit.map(|limit| format!("  Limit: {limit} rows")));
-    lines
 }

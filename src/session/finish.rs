@@ -11,13 +11,14 @@ use bytes::BytesMut;
 
 use crate::admin::Enrolment;
 use crate::backend::Link;
-use crate::execute::{Consistency, Describe, ExecuteError, Fan, FanRequest, Given, Interrupt, Sink};
+use crate::execute::{Consistency, Describe, ExecuteError, Fan, FanRequest, Given, Interrupt, Reading, Sink};
 use crate::plan::{FanOut, RowLocks, Snapshot};
 use crate::session::error::{Failure, Gone, Stop};
 use crate::session::load::Used;
 use crate::session::portal::{Bound, Place};
 use crate::session::pump::{CLIENT_BUFFER_HIGH, poll_ahead};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
+use crate::session::reading::Lasts;
 use crate::session::state::{Copying, Ended, Running, Session, Skipping, Stale, Wrapping};
 use crate::session::track::Outcome;
 use crate::telemetry::{CacheUse, StatementEvent, StatementKind};
@@ -235,7 +236,9 @@ impl Session {
         }
         if !self.block.is_explicit() {
             self.portals.clear();
-            self.keep_whole_datestyle();
+            if self.recheck == Stale::No {
+                self.keep_whole_datestyle();
+            }
         }
         let discarded = self.participants.iter().any(|p| p.settings_kept == SettingsKept::No);
         self.charge();
@@ -250,6 +253,10 @@ impl Session {
             self.recheck = Stale::No;
             if let Err(Stop::Gone(gone)) = Box::pin(self.ask_reports()).await {
                 return Err(gone);
+            }
+            // What was reported before may have been a SET LOCAL that is over.
+            if !self.block.is_explicit() {
+                self.keep_whole_datestyle();
             }
         }
         self.put_reports();
@@ -350,6 +357,13 @@ impl Session {
 
     /// The columns of a fan-out, as home calls their types and tables.
     pub(super) fn put_fan_columns(&mut self, fan: &Fan, plan: &FanOut) -> Result<(), Stop> {
+        let whole = self.fan_columns(fan, plan)?;
+        self.client.out_buffer.extend_from_slice(&whole);
+        Ok(())
+    }
+
+    /// The same, to be given later: a whole RowDescription.
+    pub(super) fn fan_columns(&self, fan: &Fan, plan: &FanOut) -> Result<BytesMut, Stop> {
         let first = plan.shards.first().and_then(|shard| self.participants.find(*shard));
         let mut whole = BytesMut::new();
         fan.put_description(&mut whole);
@@ -358,8 +372,7 @@ impl Session {
             whole = crate::session::oids::row_description(body, &map)
                 .map_err(|_| Failure::Bug("a RowDescription can't be read"))?;
         }
-        self.client.out_buffer.extend_from_slice(&whole);
-        Ok(())
+        Ok(whole)
     }
 
     fn put_select_tag(&mut self, rows: u64) {
@@ -377,6 +390,7 @@ impl Session {
         row_limit: i32,
     ) -> Result<Fan, Stop> {
         let lanes = self.fan_lanes(plan).await?;
+        let reading = self.fan_reading(plan, bound, &lanes)?;
         let values: Vec<Option<&[u8]>> = bound.values.iter().map(Option::as_deref).collect();
         let world = Arc::clone(&self.world);
         let request = FanRequest {
@@ -388,11 +402,27 @@ impl Session {
             portal: &portal,
             row_limit,
             consistency: self.fan_consistency(plan, &lanes, &world)?,
+            reading: &reading,
         };
         let (mut sink, participants) = self.sink();
         let started = Fan::start(&request, participants, &mut sink).await;
         drop(sink);
         started.map_err(|error| self.fan_failed(error))
+    }
+
+    /// What the shards need to read the text's literals as they were read at first.
+    fn fan_reading(&self, plan: &FanOut, bound: &Bound, lanes: &[usize]) -> Result<Reading, Stop> {
+        let in_block = |at: &usize| self.participants.get(*at).is_some_and(|p| p.begun == Begun::Block);
+        let lasts = match self.snapshot_form(plan, lanes)?.is_some() || lanes.iter().any(in_block) {
+            true => Lasts::Transaction,
+            false => Lasts::Session,
+        };
+        match self.reading(bound, lasts) {
+            None => Ok(Reading::default()),
+            // Its text is read once more where the groups are finished.
+            Some(_) if plan.finish.is_some() => Err(Failure::ConstantsReadOtherwise.into()),
+            Some(reading) => Ok(reading),
+        }
     }
 
     /// Makes a block of what this batch has done on its backends, if that has to be seen by a read on several.
@@ -507,6 +537,7 @@ impl Session {
                 other: self.world.shard_name(other),
             }
             .into(),
+            ExecuteError::Form => crate::session::cursors::NO_BINARY.into(),
             ExecuteError::NoSnapshot => Failure::NoSnapshot.into(),
             ExecuteError::Bug(what) => Failure::Bug(what).into(),
         }

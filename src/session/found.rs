@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 
-use crate::execute::{Fan, FanRequest, Given, Interrupt, Sink};
+use crate::execute::{Fan, FanRequest, Given, Interrupt, Reading, Sink};
 use crate::plan::{Access, Facts, FanOut, Found, MergeSpec, Parameters, RowAsk, RowLocks, Snapshot, Work};
 use crate::session::error::{Failure, Stop};
 use crate::session::route::Question;
@@ -95,6 +95,7 @@ impl Session {
             portal: "",
             row_limit: 0,
             consistency: self.fan_consistency(plan, &lanes, &world)?,
+            reading: &Reading::default(),
         };
         let (mut client, participants) = self.sink();
         let mut sink = Kept {

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::plan::{Access, Context, Facts, Kind as PlanKind, Parameters, Request, Touched};
-use crate::session::extended::value_format;
+use crate::session::binding::value_format;
 use crate::session::prepared::Statement;
 use crate::session::recent::Shaped;
 use crate::session::state::{Categories, Named, Route, Schema, Session, Skipping, Stale, Wrapping};

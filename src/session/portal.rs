@@ -6,6 +6,7 @@ use crate::execute::Fan;
 use crate::plan::{CopyIn, CopyOut, Explained, FanOut, Writes};
 use crate::session::prepared::Statement;
 use crate::session::track::Tracked;
+use crate::sql::SessionSettings;
 use crate::topology::ShardId;
 use crate::value::Format;
 
@@ -37,6 +38,13 @@ pub(super) enum Place {
         /// parameters' formats and values as they came in Bind
         parameters: Bound,
     },
+    /// a cursor of SQL over several shards: DECLARE
+    Declare {
+        /// plan
+        plan: Arc<FanOut>,
+        /// parameters' formats and values as they came in Bind
+        parameters: Bound,
+    },
     /// on each of several shards: their plans
     Explain {
         /// plan
@@ -57,8 +65,8 @@ pub(super) enum Place {
     CopyOut(Arc<CopyOut>),
     /// on several shards, between two row-limited Executes
     Suspended(Box<Fan>),
-    /// here: a control statement, with its parameters
-    Control(Bound),
+    /// here: a control statement, which has no parameters
+    Control,
     /// here, done: its row-limited remains or its completion were given out
     Finished,
 }
@@ -70,4 +78,6 @@ pub(super) struct Bound {
     pub(super) formats: Vec<Format>,
     /// `None` is NULL
     pub(super) values: Vec<Option<Vec<u8>>>,
+    /// settings under which the text's literals were read, where it has any
+    pub(super) read_under: Option<SessionSettings>,
 }

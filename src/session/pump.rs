@@ -367,7 +367,8 @@ impl Session {
                 }
                 let rows = rows.map(|whole| whole.get(wire::HEADER_BYTES..).unwrap_or_default().to_vec());
                 self.pop();
-                if self.described(&statement, rows) == Agreement::Changed {
+                // What the client asks for itself may be another cursor of the same name by now.
+                if self.described(&statement, rows) == Agreement::Changed && shown == Shown::No {
                     self.result_type_changed = true;
                 }
             }

@@ -16,7 +16,7 @@ use crate::session::state::{Effective, Route, Schema, Session, Stale};
 use crate::sql::Shape;
 use crate::telemetry::StatementKind;
 use crate::topology::{ShardId, ShardSet};
-use crate::transaction::{Begun, Isolation, Participant, State};
+use crate::transaction::{Begun, Isolation, Participant, State, Sync};
 use crate::value::Oid;
 use crate::wire::{self, SqlState};
 
@@ -319,7 +319,17 @@ impl Session {
             Ask::ParameterTypes => {
                 let types = match question.statement.and_then(|s| s.described()) {
                     Some(described) => described.parameters.clone(),
-                    None => self.ask_parameter_types(snapshot, question).await?,
+                    // The client may have asked the same, and the answer be under way.
+                    None => {
+                        self.flush_and_settle().await?;
+                        if self.failed {
+                            return Err(Failure::AlreadyAnswered.into());
+                        }
+                        match question.statement.and_then(|s| s.described()) {
+                            Some(described) => described.parameters.clone(),
+                            None => self.ask_parameter_types(snapshot, question).await?,
+                        }
+                    }
                 };
                 facts.parameter_types = Some(types);
             }
@@ -360,24 +370,6 @@ impl Session {
         isolation == Isolation::ReadCommitted
     }
 
-    /// Was a statement parsed under another time zone or date style?
-    fn reads_times_otherwise(&self, statement: &Statement) -> bool {
-        let (then, now) = (statement.settings(), self.current());
-        ["timezone", "datestyle", "intervalstyle"]
-            .iter()
-            .any(|name| then.get(name) != now.get(name))
-    }
-
-    /// A server that parses a statement anew must read its constants as they were read at first.
-    pub(super) fn may_parse_anew(&self, statement: &Statement) -> Result<(), Stop> {
-        let text = statement.text();
-        let quoted = text.contains(&b'\'') || text.windows(2).any(|pair| pair == b"$$");
-        match quoted && self.reads_times_otherwise(statement) {
-            true => Err(Failure::ConstantsReadOtherwise.into()),
-            false => Ok(()),
-        }
-    }
-
     /// A backend for a question, which must not enlist a shard: one that is held, if any shard will do, else `shard`'s.
     pub(super) async fn aside(&mut self, shard: ShardId) -> Result<usize, Stop> {
         self.flush_and_settle().await?;
@@ -395,8 +387,7 @@ impl Session {
         snapshot: &Arc<Snapshot>,
         question: &Question<'_>,
     ) -> Result<Vec<Oid>, Stop> {
-        let at = self.aside(snapshot.topology().home()).await?;
-        let in_batch = self.owes_sync(at);
+        let at = self.ask_lane(snapshot.topology().home()).await?;
         let Some(participant) = self.participants.get_mut(at) else {
             return Err(Failure::Bug("no backend to ask").into());
         };
@@ -406,7 +397,7 @@ impl Session {
         participant.set_unnamed(0);
         let mut types = Vec::new();
         let mut refused = None;
-        self.ask_trip(at, in_batch, |frame| {
+        self.ask_trip(at, |frame| {
             match frame.tag {
                 b't' => types = wire::ParameterDescription::parse(frame.body)?.types.iter().collect(),
                 b'E' => refused = Some(Box::new(wire::ErrorFields::parse(frame.body)?)),
@@ -427,8 +418,7 @@ impl Session {
         shard: ShardId,
         expressions: &[String],
     ) -> Result<Vec<Option<String>>, Stop> {
-        let at = self.aside(shard).await?;
-        let in_batch = self.owes_sync(at);
+        let at = self.ask_lane(shard).await?;
         let list: Vec<String> = expressions.iter().map(|e| format!("({e})::pg_catalog.text")).collect();
         let sql = format!("SELECT {}", list.join(", "));
         let Some(participant) = self.participants.get_mut(at) else {
@@ -441,7 +431,7 @@ impl Session {
         participant.set_unnamed(0);
         let mut values = Vec::new();
         let mut refused = None;
-        self.ask_trip(at, in_batch, |frame| {
+        self.ask_trip(at, |frame| {
             match frame.tag {
                 b'D' => {
                     values = wire::DataRow::parse(frame.body)?
@@ -464,45 +454,31 @@ impl Session {
         }
     }
 
-    fn owes_sync(&self, at: usize) -> InBatch {
-        match self.participants.get(at) {
-            Some(p) if p.sync == crate::transaction::Sync::Owed => InBatch::Yes,
-            Some(_) | None => InBatch::No,
+    /// A backend for a question that ends with a Sync: where the client's batch has worked on it, its work becomes a block
+    /// first, before anything of the question is queued; then a Sync ends nothing.
+    async fn ask_lane(&mut self, shard: ShardId) -> Result<usize, Stop> {
+        let at = self.aside(shard).await?;
+        if self.participants.get(at).is_some_and(|p| p.sync == Sync::Owed) {
+            self.join_batch().await?;
         }
+        Ok(at)
     }
 
-    /// Ends a question of ours with Sync and reads its answers; inside the client's batch Flush must do, since a Sync
-    /// would end its transaction.
+    /// Ends a question of ours with Sync and reads its answers.
     async fn ask_trip(
         &mut self,
         at: usize,
-        in_batch: InBatch,
         look: impl FnMut(&wire::Frame<'_>) -> Result<(), wire::FrameError>,
     ) -> Result<(), Stop> {
-        match in_batch {
-            InBatch::No => {
-                let Some(participant) = self.participants.get_mut(at) else {
-                    return Err(Failure::Bug("no backend").into());
-                };
-                wire::put_sync(&mut participant.backend.link.out_buffer);
-                round_trip(participant, look).await?;
-                if self.participants.get(at).is_some_and(|p| p.status == b'E') {
-                    self.block.fail();
-                }
-                Ok(())
-            }
-            // The batch's work becomes a block first; then a Sync ends nothing.
-            InBatch::Yes => {
-                self.adopt_batch().await?;
-                let Some(participant) = self.participants.get_mut(at) else {
-                    return Err(Failure::Bug("no backend").into());
-                };
-                wire::put_sync(&mut participant.backend.link.out_buffer);
-                round_trip(participant, look).await?;
-                self.wrapping = crate::session::state::Wrapping::Yes;
-                Ok(())
-            }
+        let Some(participant) = self.participants.get_mut(at) else {
+            return Err(Failure::Bug("no backend").into());
+        };
+        wire::put_sync(&mut participant.backend.link.out_buffer);
+        round_trip(participant, look).await?;
+        if self.participants.get(at).is_some_and(|p| p.status == b'E') {
+            self.block.fail();
         }
+        Ok(())
     }
 
     /// Asks for the settings that planning reads, if they may have changed; free otherwise, and on one shard.
@@ -608,15 +584,6 @@ pub(super) async fn ask_effective(participant: &mut Participant, schemas: Vec<St
         Some(fields) => Err(Failure::Shard(fields).into()),
         None => effective_from(&cells, schemas),
     }
-}
-
-/// Does a backend owe a Sync to the client's batch?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum InBatch {
-    /// yes
-    Yes,
-    /// no
-    No,
 }
 
 /// One row: search path and temporary relations as JSON arrays, then the rest.

@@ -91,6 +91,9 @@ impl Session {
     async fn query_transparent(&mut self, snapshot: &Arc<Snapshot>, text: &[u8]) -> Result<(), Stop> {
         let shard = snapshot.topology().home();
         let (tracked, edited) = self.track_all(snapshot, text)?;
+        for one in &tracked {
+            self.check_ours(&one.command).await?;
+        }
         if tracked.iter().any(|t| !t.is_idle()) {
             let saved = self.saved();
             self.block.enter_implicit(&saved, self.effective.default_isolation);
@@ -521,7 +524,7 @@ impl Session {
                 self.run_on_one(shard, plan.access, text, tracked).await
             }
             Work::Many(fan) => Box::pin(self.run_fan(&fan, &Bound::default(), &[], described(via))).await,
-            Work::Cursor(fan) => Box::pin(self.declare_fan(&fan, &command, via)).await,
+            Work::Cursor(fan) => Box::pin(self.declare_fan(&fan, &Bound::default(), &command, via)).await,
             Work::Explain(explained) => Box::pin(self.explain_fan(&explained, &Bound::default(), via)).await,
             Work::CopyIn(copy) => Box::pin(self.begin_copy_in(&copy, text, via)).await,
             Work::CopyOut(copy) => Box::pin(self.run_copy_out(&copy, text)).await,

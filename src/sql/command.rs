@@ -495,7 +495,11 @@ pub enum ExplainFormat {
     /// lines
     Text,
     /// one document
-    Document,
+    Json,
+    /// one document
+    Xml,
+    /// one document
+    Yaml,
 }
 
 /// Whose plan is asked for.

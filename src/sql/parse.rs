@@ -137,17 +137,66 @@ fn translate(tokens: &[Token], text: &[u8], lexing: Lexing) -> Result<Vec<TokenW
     let mut theirs = Vec::with_capacity(tokens.len() * 2);
     let mut end = tokens.first().map_or(0, |t| t.span.start);
     let mut operand = Operand::No;
-    for token in tokens {
+    let counted = counted_fetches(tokens, text);
+    for (at, token) in tokens.iter().enumerate() {
         if token.span.start > end {
             let blank = Theirs::Whitespace(Whitespace::Space);
             theirs.push(TokenWithSpan::at(blank, location(end), location(token.span.start)));
         }
         end = token.span.end;
+        if let Some((_, instead)) = counted.iter().find(|(place, _)| *place == at) {
+            let translated = match instead {
+                Instead::Limit => Theirs::make_keyword("LIMIT"),
+                Instead::Nothing => Theirs::Whitespace(Whitespace::Space),
+            };
+            theirs.push(TokenWithSpan::at(translated, location(token.span.start), location(end)));
+            operand = Operand::No;
+            continue;
+        }
         let translated = translate_one(*token, text, lexing, operand)?;
         theirs.push(TokenWithSpan::at(translated, location(token.span.start), location(end)));
         operand = operand_behind(*token);
     }
     Ok(theirs)
+}
+
+/// What their parser reads in the place of a word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Instead {
+    Limit,
+    Nothing,
+}
+
+/// `FETCH FIRST (expression) ROWS ONLY`, of which their parser takes constants only: places of its words, read as
+/// `LIMIT (expression)`, which means the same.
+fn counted_fetches(tokens: &[Token], text: &[u8]) -> Vec<(usize, Instead)> {
+    let is = |at: usize, words: &[&[u8]]| {
+        tokens.get(at).is_some_and(|token| {
+            token.kind == TokenKind::Word && words.iter().any(|word| token.span.of(text).eq_ignore_ascii_case(word))
+        })
+    };
+    let mark = |at: usize, mark: u8| tokens.get(at).is_some_and(|t| t.kind == TokenKind::Punctuation(mark));
+    let mut found = Vec::new();
+    for fetch in 0..tokens.len() {
+        if !is(fetch, &[b"fetch"]) || !is(fetch + 1, &[b"first", b"next"]) || !mark(fetch + 2, b'(') {
+            continue;
+        }
+        let mut depth = 0usize;
+        let closing = (fetch + 2..tokens.len()).find(|at| {
+            if mark(*at, b'(') {
+                depth += 1;
+            } else if mark(*at, b')') {
+                depth -= 1;
+            }
+            depth == 0
+        });
+        let Some(closing) = closing else { continue };
+        if is(closing + 1, &[b"row", b"rows"]) && is(closing + 2, &[b"only"]) {
+            found.push((fetch, Instead::Limit));
+            found.extend([fetch + 1, closing + 1, closing + 2].map(|at| (at, Instead::Nothing)));
+        }
+    }
+    found
 }
 
 fn location(byte: usize) -> Location {

@@ -406,11 +406,12 @@ fn explain_options(r: &mut Reader<'_>) -> Option<(ExplainKind, ExplainFormat)> {
             "route" if value.is_none() => route += 1,
             "route" => return None,
             "format" => {
-                let text = value.as_deref().is_some_and(|value| value.eq_ignore_ascii_case("text"));
-                format = if text {
-                    ExplainFormat::Text
-                } else {
-                    ExplainFormat::Document
+                format = match value.as_deref() {
+                    Some("json") => ExplainFormat::Json,
+                    Some("xml") => ExplainFormat::Xml,
+                    Some("yaml") => ExplainFormat::Yaml,
+                    // What is no format the server refuses.
+                    Some(_) | None => ExplainFormat::Text,
                 };
             }
             "analyze" | "analyse" => {

@@ -21,6 +21,7 @@ mod key_assign;
 mod array;
 mod comparator;
 mod encode;
+mod transcode;
 
 pub use comparator::{Comparator, TextOrder};
 pub use encode::{
@@ -33,3 +34,4 @@ pub use key::Key;
 pub use key_type::KeyType;
 pub use numeric::Numeric;
 pub use oid::Oid;
+pub use transcode::{binary_of_text, has_binary_of_text};

@@ -17,6 +17,7 @@ mod by_hand;
 mod copy;
 mod copy_fill;
 mod copy_rows;
+mod explain;
 pub mod client;
 pub mod differential;
 mod faults;

@@ -315,3 +315,16 @@ su GRANT sessions_role TO app
 ? SHOW is_superuser
 ? SHOW server_version
 ? SHOW server_encoding
+=== 16 DateStyle behind a SET LOCAL of it
+? SET DateStyle = 'SQL, DMY'
+? BEGIN
+? SELECT v FROM t WHERE id = 2
+? SET LOCAL DateStyle = 'German'
+? SELECT id FROM h WHERE id < 3 ORDER BY id
+? COMMIT
+? SHOW DateStyle
+? SELECT '01/02/2020'::date
+? BEGIN
+? SET LOCAL DateStyle = 'German'
+? ROLLBACK
+? SHOW DateStyle

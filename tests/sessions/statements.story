@@ -386,3 +386,51 @@ run me
 ? RESET ROLE
 run who
 run me
+=== 13 literals of a read over several shards are read as when it was prepared
+? SET DateStyle = 'ISO, MDY'
+? PREPARE q AS SELECT id, '01/02/2020'::date AS d, timestamptz '2020-06-01 12:00' AS t FROM h WHERE id < 4 ORDER BY id
+? PREPARE r (int) AS SELECT id, $$03/04/2021$$::date AS d FROM h WHERE id < $1 ORDER BY id
+P p|SELECT id, '05/06/2022'::date AS d, timestamptz '2020-06-01 12:00' AS t FROM h WHERE id < $1 ORDER BY id
+S
+= Z
+? EXECUTE q
+B |p|3
+DP
+E
+S
+= Z
+? SET DateStyle = 'SQL, DMY'
+? SET TimeZone = 'Asia/Tokyo'
+? EXECUTE q
+? EXECUTE r (3)
+B |p|3
+DP
+E
+S
+= Z
+? SHOW DateStyle
+? SELECT id, '01/02/2020'::date FROM h WHERE id < 3 ORDER BY id
+? BEGIN
+? SELECT v FROM t WHERE id = 2
+? SET LOCAL DateStyle = 'German'
+? EXECUTE q
+B |p|3
+E |1
+E
+S
+= Z
+? SELECT id, '01.02.2020'::date FROM h WHERE id < 3 ORDER BY id
+? COMMIT
+? SHOW DateStyle
+? SELECT id, '01/02/2020'::date FROM h WHERE id < 3 ORDER BY id
+? BEGIN
+? SELECT id, v FROM h WHERE id < 3 ORDER BY id
+? EXECUTE q
+? COMMIT
+? SHOW DateStyle
+? SELECT id, '01/02/2020'::date FROM h WHERE id < 3 ORDER BY id
+P |SELECT id, '07/08/2023'::date AS d FROM h WHERE id < 3 ORDER BY id
+B |
+ext SELECT 1
+S
+= Z

@@ -6,7 +6,9 @@
 use crate::plan::fanout::spec::Ties;
 use crate::plan::resolve::type_name;
 use crate::plan::{Parameters, Refusal, RefusalId, refuse};
-use crate::sql::ast::{BinaryOperator, DataType, Expr, LimitClause, Query, UnaryOperator, Value};
+use crate::sql::ast::{
+    BinaryOperator, DataType, Expr, GroupByExpr, LimitClause, Query, SelectItem, SetExpr, UnaryOperator, Value,
+};
 use crate::value::{Format, Oid, decode_int2, decode_int4, decode_int8};
 
 use super::spread::unnested;
@@ -159,6 +161,12 @@ fn count(expr: &Expr, clause: &'static str) -> Result<Count, Box<Refusal>> {
             false => Err(refuse(RefusalId::FanOutLimit, &[clause])),
         };
     }
+    if let Some(number) = rounded(expr) {
+        return match i64::try_from(number).is_ok_and(|number| number <= most) {
+            true => Ok(Count::Fixed(number)),
+            false => Err(refuse(RefusalId::FanOutLimit, &[clause])),
+        };
+    }
     if let Expr::UnaryOp {
         op: UnaryOperator::Minus,
         expr,
@@ -186,7 +194,8 @@ struct Integer {
 /// Constants deeper than this are left alone.
 const DEPTH_MAX: usize = 32;
 
-/// `5 + 5`: sums, differences and products of integer literals. What leaves its type is Postgres's error.
+/// `5 + 5`, `(SELECT 10) / 2`: integer literals and what is computed of them. What leaves its type, and a division by
+/// zero, is Postgres's error.
 fn arithmetic(expr: &Expr, depth: usize) -> Option<Integer> {
     if depth > DEPTH_MAX {
         return None;
@@ -216,11 +225,57 @@ fn arithmetic(expr: &Expr, depth: usize) -> Option<Integer> {
                 BinaryOperator::Plus => fits(left.value.checked_add(right.value), most),
                 BinaryOperator::Minus => fits(left.value.checked_sub(right.value), most),
                 BinaryOperator::Multiply => fits(left.value.checked_mul(right.value), most),
+                // toward zero, as Postgres divides
+                BinaryOperator::Divide => fits(left.value.checked_div(right.value), most),
+                BinaryOperator::Modulo => fits(left.value.checked_rem(right.value), most),
                 _ => None,
             }
         }
+        Expr::Subquery(query) => arithmetic(selected_alone(query)?, deeper),
         _ => None,
     }
+}
+
+/// The one expression of `SELECT expression`, with nothing else said.
+fn selected_alone(query: &Query) -> Option<&Expr> {
+    let plain = query.with.is_none()
+        && query.order_by.is_none()
+        && query.limit_clause.is_none()
+        && query.fetch.is_none()
+        && query.locks.is_empty();
+    let SetExpr::Select(select) = &*query.body else {
+        return None;
+    };
+    let alone = select.from.is_empty()
+        && select.selection.is_none()
+        && select.having.is_none()
+        && select.distinct.is_none()
+        && select.group_by == GroupByExpr::Expressions(Vec::new(), Vec::new());
+    match select.projection.as_slice() {
+        [SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }] if plain && alone => Some(expr),
+        _ => None,
+    }
+}
+
+/// `2.5`: a numeric literal, which Postgres rounds to the nearest integer, halves up.
+fn rounded(expr: &Expr) -> Option<u64> {
+    let Expr::Value(value) = unnested(expr) else {
+        return None;
+    };
+    let Value::Number(written, _) = &value.value else {
+        return None;
+    };
+    let (whole, fraction) = written.split_once('.')?;
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    let whole = match whole {
+        "" => 0,
+        whole => whole.parse::<u64>().ok()?,
+    };
+    let up = fraction.bytes().next().is_some_and(|first| first >= b'5');
+    whole.checked_add(u64::from(up))
 }
 
 /// The largest number of an integer type.
