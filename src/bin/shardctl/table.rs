@@ -5,6 +5,7 @@
 
 use crate::answer::{Answer, Kind};
 use crate::style::Style;
+use crate::width::{printable, width};
 
 /// A table with a heading, two blanks between columns.
 pub(crate) fn print(answer: &Answer, style: Style) -> String {
@@ -83,46 +84,11 @@ fn cell(value: Option<&Option<String>>, kind: Kind) -> String {
     }
 }
 
-/// Control characters escaped, so that nothing that a client named itself can drive the terminal.
-pub(crate) fn printable(value: &str) -> String {
-    let mut text = String::with_capacity(value.len());
-    for character in value.chars() {
-        if character.is_control() {
-            text.extend(character.escape_default());
-        } else {
-            text.push(character);
-        }
-    }
-    text
-}
-
 fn pad(text: &str, wide: usize, kind: Kind) -> String {
     let blanks = " ".repeat(wide.saturating_sub(width(text)));
     match kind {
         Kind::Number => format!("{blanks}{text}"),
         Kind::Text | Kind::Boolean => format!("{text}{blanks}"),
-    }
-}
-
-/// Columns that a text takes on a terminal, well enough for names: combining marks take none, East Asian wide
-/// characters and emoji two.
-fn width(text: &str) -> usize {
-    text.chars().map(width_of_character).sum()
-}
-
-fn width_of_character(character: char) -> usize {
-    match u32::from(character) {
-        0x0300..=0x036F | 0x200B..=0x200F | 0x20D0..=0x20FF | 0xFE00..=0xFE0F => 0,
-        0x1100..=0x115F
-        | 0x2E80..=0xA4CF
-        | 0xAC00..=0xD7A3
-        | 0xF900..=0xFAFF
-        | 0xFE30..=0xFE6F
-        | 0xFF00..=0xFF60
-        | 0xFFE0..=0xFFE6
-        | 0x1F300..=0x1FAFF
-        | 0x20000..=0x3FFFD => 2,
-        _ => 1,
     }
 }
 
