@@ -2,6 +2,8 @@
 //!
 //! Holds: no control character of a value reaches the terminal, so nothing that a client named itself can drive it.
 
+pub(crate) use shardgate::rebalance::columns as width;
+
 /// Control characters escaped.
 pub(crate) fn printable(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
@@ -15,28 +17,6 @@ pub(crate) fn printable(value: &str) -> String {
     text
 }
 
-/// Columns that a text takes on a terminal, well enough for names: combining marks take none, East Asian wide
-/// characters and emoji two.
-pub(crate) fn width(text: &str) -> usize {
-    text.chars().map(width_of_character).sum()
-}
-
-fn width_of_character(character: char) -> usize {
-    match u32::from(character) {
-        0x0300..=0x036F | 0x200B..=0x200F | 0x20D0..=0x20FF | 0xFE00..=0xFE0F => 0,
-        0x1100..=0x115F
-        | 0x2E80..=0xA4CF
-        | 0xAC00..=0xD7A3
-        | 0xF900..=0xFAFF
-        | 0xFE30..=0xFE6F
-        | 0xFF00..=0xFF60
-        | 0xFFE0..=0xFFE6
-        | 0x1F300..=0x1FAFF
-        | 0x20000..=0x3FFFD => 2,
-        _ => 1,
-    }
-}
-
 /// A text in no more than so many columns, printable; what is cut is marked.
 pub(crate) fn cut(text: &str, columns: usize) -> String {
     let text = printable(text);
@@ -46,7 +26,7 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     let mut kept = String::new();
     let mut taken = 0_usize;
     for character in text.chars() {
-        taken = taken.saturating_add(width_of_character(character));
+        taken = taken.saturating_add(width(character.encode_utf8(&mut [0; 4])));
         if taken >= columns {
             break;
         }
