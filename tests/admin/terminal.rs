@@ -165,6 +165,20 @@ impl Terminal {
         });
     }
 
+    /// What is on the screen when the program has ended.
+    pub(crate) fn ended(mut self) -> Vec<String> {
+        const MARK: &str = "\x1b]0;ended\x07";
+        assert!(self.child.wait().unwrap().success());
+        // Written behind all that it wrote.
+        File::from(self.line.try_clone().unwrap())
+            .write_all(MARK.as_bytes())
+            .unwrap();
+        self.wait("the mark", |drawn| {
+            let ended = drawn.bytes.ends_with(MARK.as_bytes());
+            ended.then(|| lines(drawn.screen.screen()))
+        })
+    }
+
     /// Waits for the program's end; what it has written, and how it ended.
     pub(crate) fn end(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().unwrap();

@@ -208,3 +208,35 @@ async fn so_many_frames_are_enough_and_a_refusal_is_a_failure() {
     assert_eq!(status.code(), Some(1));
     assert!(!written.contains("\x1b[?1049h"), "{written:?}");
 }
+
+/// Tables on a terminal of the usual size: wrapped, or downwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_fit_a_terminal() {
+    let database = running().await;
+    let url = format!("postgres://ann:secret@{}/shardgate", database.address);
+    let mut screens = String::new();
+    for arguments in [
+        &["shards"][..],
+        &["buckets", "instrument"],
+        &["tables"],
+        &["transactions"],
+        &["load"],
+        &["load", "--keys"],
+        &["proposals"],
+    ] {
+        let terminal = Terminal::run(
+            env!("CARGO_BIN_EXE_shardctl"),
+            &[&["--url", &url][..], arguments].concat(),
+            (60, 80),
+        );
+        let lines = terminal.ended();
+        let used = lines
+            .iter()
+            .rposition(|line| !line.is_empty())
+            .map_or(0, |last| last + 1);
+        let told = arguments.join(" ");
+        assert!(lines.iter().all(|line| line.chars().count() < 80), "{told}: {lines:#?}");
+        screens.push_str(&format!("=== shardctl {told}\n{}\n", lines[..used].join("\n")));
+    }
+    settle_text("tests/golden/admin/terminal.txt", &screens);
+}

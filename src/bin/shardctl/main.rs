@@ -101,7 +101,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             load::picture(&answer, None, View::whole(screen::columns(), Style::of_stdout())).to_text()
         }
         (Output::Table, Command::Status) => table::print_record(&answer, Style::of_stdout()),
-        (Output::Table, _) => table::print(&answer, Style::of_stdout()),
+        (Output::Table, _) => table::print(&answer, Style::of_stdout(), screen::width()),
     };
     write(&text)?;
     Ok(match &arguments.command {

@@ -40,12 +40,16 @@ pub(crate) fn size() -> Size {
     }
 }
 
-/// Columns of a line on standard output: a terminal's but the last, where a cursor would stand between two lines.
+/// Columns of a line on standard output, if that is a terminal: all but the last, where a cursor would stand between two
+/// lines.
+pub(crate) fn width() -> Option<usize> {
+    let is_terminal = std::io::stdout().is_terminal();
+    is_terminal.then(|| size().columns.saturating_sub(1))
+}
+
+/// The same for a picture, which needs to know.
 pub(crate) fn columns() -> usize {
-    match std::io::stdout().is_terminal() {
-        true => size().columns.saturating_sub(1),
-        false => load::COLUMNS,
-    }
+    width().unwrap_or(load::COLUMNS)
 }
 
 /// What paints these lines, and nothing below them. No line may take more than all columns but one.

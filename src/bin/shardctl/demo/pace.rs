@@ -16,8 +16,9 @@ use crate::ask;
 /// The used part of its capacity to which the shard of the major pairs is brought.
 pub(super) const TARGET: f64 = 0.95;
 
-/// Requests per second, all clients together.
-const SLOWEST: f64 = 50.0;
+/// Requests per second, all clients together: at first, and whatever they cost.
+const START: f64 = 50.0;
+const SLOWEST: f64 = 10.0;
 const FASTEST: f64 = 20_000.0;
 
 /// From one look to the next the pace rises by this factor at most.
@@ -49,13 +50,13 @@ struct Turns {
 }
 
 impl Pace {
-    /// The slowest.
+    /// As it is at first.
     pub(super) fn new(clock: Clock) -> Pace {
         Pace {
             clock,
             state: Mutex::new(Turns {
                 next: clock.now(),
-                between: Duration::from_secs_f64(1.0 / SLOWEST),
+                between: Duration::from_secs_f64(1.0 / START),
             }),
         }
     }
@@ -127,7 +128,7 @@ impl Steering {
         Steering {
             requests: 0.0,
             residue: used,
-            per_second: SLOWEST,
+            per_second: START,
         }
     }
 
@@ -143,7 +144,7 @@ impl Steering {
         let ours = used - self.residue;
         let most = (self.per_second * RISE).min(FASTEST);
         self.per_second = if ours > 0.0 {
-            (TARGET * self.requests / ours).clamp(SLOWEST.min(most), most)
+            (TARGET * self.requests / ours).max(SLOWEST).min(most)
         } else {
             most
         };
@@ -162,7 +163,7 @@ mod tests {
         let kept = (-seconds / WINDOW_SECONDS).exp();
         let mut window = 3.0; // what loading has left
         let mut steering = Steering::new(window);
-        let mut rate = SLOWEST;
+        let mut rate = START;
         let steps = (0..looks).map(|look| {
             let done = rate.min(fastest);
             let used = done * cost(f64::from(look) * seconds);
@@ -202,7 +203,7 @@ mod tests {
     fn a_silent_start_ends_at_a_bound() {
         let mut steering = Steering::new(0.0);
         let rates: Vec<f64> = (0..100).map(|_| steering.look(2.0, 100, 0.0)).collect();
-        assert!(rates[0] <= SLOWEST * RISE && rates[99] <= FASTEST, "{rates:?}");
+        assert!(rates[0] <= START * RISE && rates[99] <= FASTEST, "{rates:?}");
         assert!((steering.look(0.0, 100, 0.5) - rates[99]).abs() < f64::EPSILON);
     }
 }
