@@ -244,11 +244,11 @@ mod tests {
         assert_eq!(
             print(&answer, Style::Plain, Some(45)),
             "name              buckets  utilisation  state\n\
-             a name of             8            1  up\n\
+             a name of               8            1  up\n\
              several words\n\
-             s1                    9            2  -\n"
+             s1                      9            2  -\n"
         );
-        let text = print(&answer, Style::Plain, Some(36));
+        let text = print(&answer, Style::Plain, Some(34));
         assert!(
             text.starts_with("name         a name of several words\nbuckets      8\n"),
             "{text}"
