@@ -20,3 +20,7 @@ mod http;
 mod metrics;
 #[path = "admin/shardctl.rs"]
 mod shardctl;
+#[path = "admin/terminal.rs"]
+mod terminal;
+#[path = "admin/top.rs"]
+mod top;

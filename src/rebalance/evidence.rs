@@ -134,7 +134,8 @@ fn reason(search: &Search<'_>, plan: &Plan, subject: &str) -> String {
     let of = match plan.action {
         Action::Shift => String::new(),
         Action::Move | Action::Split | Action::Spread | Action::Combine => {
-            format!(" (keyspace {})", words::list(&keyspaces))
+            let plural = if keyspaces.len() > 1 { "s" } else { "" };
+            format!(" (keyspace{plural} {})", words::list(&keyspaces))
         }
     };
     let verb = if plan.parts.len() == 1 || plan.action == Action::Spread {

@@ -23,12 +23,14 @@ mod judge;
 mod findings;
 mod words;
 mod evidence;
+mod paper;
 mod render;
 mod sim;
 
 pub use finding::{Finding, FindingKind};
 pub use history::History;
 pub use judge::{Judgement, propose};
+pub use paper::columns;
 pub use policy::Policy;
 pub use proposal::{Action, Considered, Evidence, Outlook, Part, Proposal, Sizes, Step, TopKey, UsualHours};
 pub use render::{Headline, picture, table_row};

@@ -5,11 +5,18 @@
 use std::time::Duration;
 
 use super::evidence::steps_told;
+use super::paper::{columns, shortened};
 use super::words::{bytes, list, percent, span};
 use super::{Finding, Proposal, Sizes, UsualHours};
 
 const WIDTH: usize = 80;
 const BAR: usize = 44;
+/// Of a shard's name beside its bars, at most.
+const NAME: usize = 40;
+/// What stands beside name and bar: blanks, `before`, a figure.
+const BESIDE: usize = 2 + 10 + 7;
+/// Of a key, at most: it is whatever a client has written.
+const KEY: usize = 32;
 /// Bars end at this utilisation.
 const FULL: f64 = 1.2;
 
@@ -111,7 +118,7 @@ impl Proposal {
             let keys: Vec<String> = evidence
                 .keys
                 .iter()
-                .map(|key| format!("{} {}", key.key, percent(key.share)))
+                .map(|key| format!("{} {}", shortened(&key.key, KEY), percent(key.share)))
                 .collect();
             entry(text, "top keys", &keys.join(", "));
         }
@@ -217,23 +224,30 @@ pub fn table_row(proposal: &Proposal) -> [String; 9] {
 
 /// Every shard's utilisation before and after, as bars.
 pub fn picture(proposal: &Proposal) -> String {
-    let widest = proposal.shards.iter().map(|shard| shard.shard.chars().count()).max();
-    let name_width = widest.unwrap_or(0).min(16);
+    let widest = proposal.shards.iter().map(|shard| columns(&shard.shard)).max();
+    let name_width = widest.unwrap_or(0).min(NAME);
+    // Longer names take the room from the bars.
+    let bar_width = BAR.min(WIDTH.saturating_sub(name_width).saturating_sub(BESIDE));
     let mut text = String::new();
     for shard in &proposal.shards {
-        let name: String = shard.shard.chars().take(name_width).collect();
-        text.push_str(&format!("  {name:<name_width$}  before  {}\n", bar(shard.before)));
-        text.push_str(&format!("  {:<name_width$}  after   {}\n", "", bar(shard.after)));
+        let name = shortened(&shard.shard, name_width);
+        let blanks = " ".repeat(name_width.saturating_sub(columns(&name)));
+        text.push_str(&format!("  {name}{blanks}  before  {}\n", bar(shard.before, bar_width)));
+        text.push_str(&format!(
+            "  {:<name_width$}  after   {}\n",
+            "",
+            bar(shard.after, bar_width)
+        ));
     }
     text
 }
 
-fn bar(used: f64) -> String {
+fn bar(used: f64, width: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let columns = u32::try_from(BAR).unwrap_or(0);
+    let columns = u32::try_from(width).unwrap_or(0);
     let wanted = used.clamp(0.0, FULL) / FULL * f64::from(columns) * 8.0;
     // Counted instead of cast: at most eight times the bar's width.
-    let eighths = (0..BAR.saturating_mul(8)).take_while(|step| {
+    let eighths = (0..width.saturating_mul(8)).take_while(|step| {
         let step = u32::try_from(*step).unwrap_or(u32::MAX);
         f64::from(step) + 0.5 <= wanted
     });
@@ -252,11 +266,7 @@ fn paragraph(text: &mut String, words: &str, first: &str, next: &str) {
     let mut line = first.to_owned();
     let mut is_bare = true;
     for word in words.split_whitespace() {
-        let length = line
-            .chars()
-            .count()
-            .saturating_add(word.chars().count())
-            .saturating_add(1);
+        let length = columns(&line).saturating_add(columns(word)).saturating_add(1);
         if !is_bare && length > WIDTH {
             text.push_str(line.trim_end());
             text.push('\n');

@@ -18,7 +18,12 @@ pub(crate) struct Database {
 
 impl Database {
     pub(crate) async fn start(fixture: Fixture) -> Database {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Database::start_at("127.0.0.1:0".parse().unwrap(), fixture).await
+    }
+
+    /// Where another one was before.
+    pub(crate) async fn start_at(address: SocketAddr, fixture: Fixture) -> Database {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let console = Console::new(Arc::new(fixture));
         let mut task = JoinSet::new();

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shardgate::rebalance::{History, Judgement, Policy, Proposal, propose, table_row};
+use shardgate::rebalance::{History, Judgement, Policy, Proposal, columns, propose, table_row};
 use shardgate::telemetry::{HourOfWeek, LearntHour, Moment, Week};
 use shardgate::topology::Topology;
 use shardgate::value::KeyType;
@@ -69,7 +69,7 @@ fn told(judgement: &Judgement) -> String {
         text.push_str("nothing\n");
     }
     for line in text.lines().filter(|line| !line.starts_with("row: ")) {
-        assert!(line.chars().count() <= 80, "wider than a terminal: {line}");
+        assert!(columns(line) <= 80, "wider than a terminal: {line}");
     }
     text
 }
@@ -120,6 +120,30 @@ fn market_open() {
         std::fs::read_to_string(path).unwrap() == document,
         "differs from {path}:\n{document}"
     );
+}
+
+#[test]
+fn names_as_long_as_they_may_be() {
+    let names: Vec<String> = (0..12).map(|n| format!("{}{n:03}", "frankfurt-".repeat(6))).collect();
+    let mut first = names.iter().map(String::as_str);
+    let long = "k".repeat(63);
+    let wide = "株式市場".repeat(5);
+    let on = [first.next().unwrap(), first.next().unwrap()];
+    let category = category(&long, &[(&wide, &on[..1], &[]), ("größe", &on[1..], &[])]);
+    let listed: Vec<(&str, &[(&str, &str)])> = names.iter().map(|name| (name.as_str(), &[][..])).collect();
+    let mut world = World::new(&declare(shards(&listed), vec![category]));
+    for number in 0..40 {
+        world.load(
+            &long,
+            &wide,
+            &format!("{} {number}", "ein sehr langer Schlüssel ".repeat(9)),
+            0.2,
+        );
+        world.load(&long, "größe", &format!("{number}"), 0.03);
+    }
+    world.size(&long, GIB);
+    let judgement = judged("long_names", "twelve shards, and names of 63 bytes", &world);
+    assert_eq!(judgement.proposals.len(), 1);
 }
 
 #[test]

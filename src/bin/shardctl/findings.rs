@@ -2,7 +2,7 @@
 
 use crate::answer::Answer;
 use crate::style::Style;
-use crate::table::printable;
+use crate::width::printable;
 
 /// One paragraph per finding, then a count.
 pub(crate) fn print(answer: &Answer, style: Style) -> String {

@@ -1,13 +1,14 @@
-//! Load as a picture of 80 columns: for `shardctl load` once, for `shardctl top` again and again.
+//! Load as a picture: for `shardctl load` once, for `shardctl top` again and again.
 //!
-//! Holds: no line is longer than 80 columns; columns stand at the same places in every frame; nothing here reads a clock or
-//! a terminal.
+//! Holds: no line is longer than it was asked for; in fewer columns than 79 the less important figures are left out, whole;
+//! columns stand at the same places in every frame; nothing here reads a clock or a terminal.
 
 use clap::ValueEnum;
 
 use crate::answer::Answer;
+use crate::figures::{bar, percent, rate, size, span, waiting};
 use crate::style::Style;
-use crate::table::printable;
+use crate::width::{cut, fitted, width};
 
 /// What buckets are sorted by, the most first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -26,30 +27,33 @@ pub(crate) enum Sort {
     Name,
 }
 
-/// What a frame shows.
+/// What a picture shows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {
     pub(crate) sort: Sort,
     /// buckets, at most
     pub(crate) buckets: usize,
+    /// keys, at most
+    pub(crate) keys: usize,
+    /// of a line, at most
+    pub(crate) columns: usize,
     pub(crate) style: Style,
 }
 
-/// Cells of one bar.
-const BAR: usize = 12;
-
-/// Columns of a name.
-const NAME: usize = 24;
+/// Columns of a line that holds every figure.
+pub(crate) const COLUMNS: usize = 79;
 
 /// From this share of its capacity on a shard needs attention.
 const BUSY_HIGH: f64 = 0.7;
 
 impl View {
     /// All of it, the busiest first.
-    pub(crate) fn whole(style: Style) -> View {
+    pub(crate) fn whole(columns: usize, style: Style) -> View {
         View {
             sort: Sort::Busy,
             buckets: usize::MAX,
+            keys: usize::MAX,
+            columns,
             style,
         }
     }
@@ -81,15 +85,28 @@ impl Sort {
     }
 }
 
-/// A picture of SHOW LOAD, and of SHOW KEYS if it was asked for.
-pub(crate) fn frame(load: &Answer, keys: Option<&Answer>, view: View) -> String {
+/// A first line, and parts under headings.
+pub(crate) struct Picture {
+    pub(crate) opening: String,
+    pub(crate) sections: Vec<Section>,
+}
+
+/// A heading and the lines under it.
+pub(crate) struct Section {
+    pub(crate) heading: String,
+    pub(crate) lines: Vec<String>,
+}
+
+/// SHOW LOAD, and SHOW KEYS if it was asked for.
+pub(crate) fn picture(load: &Answer, keys: Option<&Answer>, view: View) -> Picture {
     let rows: Vec<Row<'_>> = load.rows.iter().map(|cells| Row { load, cells }).collect();
     let of = |scope: &str| -> Vec<&Row<'_>> { rows.iter().filter(|row| row.text("scope") == scope).collect() };
     let mut buckets = of("bucket");
     buckets.sort_by(|a, b| by(view.sort, a, b));
     let hidden = buckets.len().saturating_sub(view.buckets);
     buckets.truncate(view.buckets);
-    let mut text = opening(&rows, view);
+    let layout = Layout::of(view.columns);
+    let mut sections = Vec::new();
     for (title, rows) in [
         ("SHARD", of("shard")),
         ("KEYSPACE", of("keyspace")),
@@ -98,44 +115,154 @@ pub(crate) fn frame(load: &Answer, keys: Option<&Answer>, view: View) -> String 
         if rows.is_empty() {
             continue;
         }
-        text.push('\n');
-        let sixth = if title == "SHARD" { "ACTIVE" } else { "STMT/S" };
-        heading(&mut text, view.style, title, sixth);
-        for row in rows {
-            row.line(&mut text, view.style);
+        let lines = rows.iter().map(|row| row.line(&layout, view.style));
+        sections.push(Section {
+            heading: view.style.heading(&layout.heading(title)),
+            lines: lines.collect(),
+        });
+    }
+    if hidden > 0
+        && view.buckets > 0
+        && let Some(last) = sections.last_mut()
+    {
+        last.lines.push(cut(&format!("{hidden} more"), view.columns));
+    }
+    sections.extend(keys.map(|keys| keys_of(keys, view)));
+    Picture {
+        opening: cut(&opening(&rows, view), view.columns),
+        sections,
+    }
+}
+
+impl Picture {
+    /// All of it, line after line.
+    pub(crate) fn to_text(&self) -> String {
+        let mut text = format!("{}\n", self.opening);
+        for section in &self.sections {
+            text.push_str(&format!("\n{}\n", section.heading));
+            section
+                .lines
+                .iter()
+                .for_each(|line| text.push_str(&format!("{line}\n")));
         }
+        text
     }
-    if hidden > 0 {
-        push(&mut text, &format!("{hidden} more"));
-    }
-    if let Some(keys) = keys {
-        keys_of(&mut text, keys, view);
-    }
-    text
 }
 
 fn opening(rows: &[Row<'_>], view: View) -> String {
     let of_first = |column: &str| rows.first().and_then(|row| row.number(column)).unwrap_or(0.0);
+    if rows.is_empty() {
+        return "no load has been measured yet".to_owned();
+    }
     let proxies = match of_first("proxies") {
         1.0 => "1 proxy".to_owned(),
         count => format!("{count} proxies"),
     };
     let measured = span(of_first("measured_seconds"));
-    let mut text = String::new();
-    let order = view.sort.name();
-    push(
-        &mut text,
-        &format!("{proxies}, measured for {measured}, buckets by {order}"),
-    );
-    text
+    format!("{proxies}, measured for {measured}, buckets by {}", view.sort.name())
 }
 
-fn heading(text: &mut String, style: Style, title: &str, sixth: &str) {
-    let line = format!(
-        "{title:<NAME$} {:<BAR$} {:>5} {:>5} {:>5} {:>5} {:>5} {sixth:>6} {:>4}",
-        "BUSY", "1m", "10s", "5m", "1h", "WAIT", "SIZE"
-    );
-    push(text, &style.heading(&line));
+// === what fits a line ===
+
+/// A figure of a line, in the order in which they stand there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Figure {
+    Bar,
+    Minute,
+    TenSeconds,
+    FiveMinutes,
+    Hour,
+    Wait,
+    /// active backends of a shard, statements of others
+    Work,
+    Size,
+}
+
+impl Figure {
+    const ALL: [Figure; 8] = [
+        Figure::Bar,
+        Figure::Minute,
+        Figure::TenSeconds,
+        Figure::FiveMinutes,
+        Figure::Hour,
+        Figure::Wait,
+        Figure::Work,
+        Figure::Size,
+    ];
+
+    /// The first is missed least.
+    const LEFT_OUT: [Figure; 7] = [
+        Figure::Hour,
+        Figure::FiveMinutes,
+        Figure::Bar,
+        Figure::Size,
+        Figure::Work,
+        Figure::Wait,
+        Figure::TenSeconds,
+    ];
+
+    fn columns(self) -> usize {
+        match self {
+            Figure::Bar => 12,
+            Figure::Minute | Figure::TenSeconds | Figure::FiveMinutes | Figure::Hour | Figure::Wait => 5,
+            Figure::Work => 6,
+            Figure::Size => 4,
+        }
+    }
+}
+
+/// Which figures stand in a line, and how many columns are left for names.
+struct Layout {
+    name: usize,
+    figures: Vec<Figure>,
+}
+
+impl Layout {
+    /// A name wants so many columns before figures are left out for it.
+    const NAME: usize = 24;
+
+    fn of(columns: usize) -> Layout {
+        let mut figures = Figure::ALL.to_vec();
+        let taken = |figures: &[Figure]| figures.iter().map(|figure| figure.columns() + 1).sum::<usize>();
+        for least in Figure::LEFT_OUT {
+            if taken(&figures) + Layout::NAME <= columns {
+                break;
+            }
+            figures.retain(|figure| *figure != least);
+        }
+        Layout {
+            name: columns.saturating_sub(taken(&figures)),
+            figures,
+        }
+    }
+
+    fn heading(&self, title: &str) -> String {
+        let word = |figure| match figure {
+            Figure::Bar => "BUSY",
+            Figure::Minute => "1m",
+            Figure::TenSeconds => "10s",
+            Figure::FiveMinutes => "5m",
+            Figure::Hour => "1h",
+            Figure::Wait => "WAIT",
+            Figure::Work if title == "SHARD" => "ACTIVE",
+            Figure::Work => "STMT/S",
+            Figure::Size => "SIZE",
+        };
+        let line = self.line(&fitted(title, self.name), |figure| match figure {
+            Figure::Bar => format!("{:<1$}", word(figure), figure.columns()),
+            _ => word(figure).to_owned(),
+        });
+        line.trim_end().to_owned()
+    }
+
+    /// A name that takes its columns, and each figure, to the right of its own.
+    fn line(&self, name: &str, of: impl Fn(Figure) -> String) -> String {
+        let mut line = name.to_owned();
+        for figure in &self.figures {
+            line.push_str(&format!(" {:>1$}", of(*figure), figure.columns()));
+        }
+        line
+    }
 }
 
 /// The order of two rows.
@@ -174,146 +301,67 @@ impl Row<'_> {
         self.number("reads").unwrap_or(0.0) + self.number("writes").unwrap_or(0.0)
     }
 
-    fn name(&self) -> String {
+    fn name(&self, columns: usize) -> String {
         if self.text("scope") != "bucket" {
-            return fitted(self.text("name"), NAME);
+            return fitted(self.text("name"), columns);
         }
         // A long bucket is cut before its shard is.
-        let shard = fitted(self.text("shard"), NAME / 2);
-        let room = NAME.saturating_sub(shard.chars().count()).saturating_sub(1);
-        format!("{:<room$} {shard}", fitted(self.text("name"), room))
+        let shard = cut(self.text("shard"), columns / 2);
+        let room = columns.saturating_sub(width(&shard)).saturating_sub(1);
+        format!("{} {shard}", fitted(self.text("name"), room))
     }
 
-    fn line(&self, text: &mut String, style: Style) {
-        let busy = self.number("busy_1m").unwrap_or(0.0);
-        let bar = bar(busy);
-        let bar = if busy >= BUSY_HIGH { style.bad(&bar) } else { bar };
+    fn line(&self, layout: &Layout, style: Style) -> String {
         let none = || "-".to_owned();
-        let sixth = match self.text("scope") {
-            "shard" => self.number("active_backends").map_or_else(none, rate),
-            _ => rate(self.statements()),
-        };
-        let line = format!(
-            "{:<NAME$} {bar} {:>5} {:>5} {:>5} {:>5} {:>5} {sixth:>6} {:>4}",
-            self.name(),
-            percent(self.number("busy_1m")),
-            percent(self.number("busy_10s")),
-            percent(self.number("busy_5m")),
-            percent(self.number("busy_1h")),
-            self.number("waiting").map_or_else(none, waiting),
-            self.number("size_bytes").map_or_else(none, size),
-        );
-        push(text, &line);
+        let line = layout.line(&self.name(layout.name), |figure| match figure {
+            Figure::Bar => {
+                let busy = self.number("busy_1m").unwrap_or(0.0);
+                let bar = bar(busy, figure.columns());
+                if busy >= BUSY_HIGH { style.bad(&bar) } else { bar }
+            }
+            Figure::Minute => percent(self.number("busy_1m")),
+            Figure::TenSeconds => percent(self.number("busy_10s")),
+            Figure::FiveMinutes => percent(self.number("busy_5m")),
+            Figure::Hour => percent(self.number("busy_1h")),
+            Figure::Wait => self.number("waiting").map_or_else(none, waiting),
+            Figure::Work if self.text("scope") == "shard" => self.number("active_backends").map_or_else(none, rate),
+            Figure::Work => rate(self.statements()),
+            Figure::Size => self.number("size_bytes").map_or_else(none, size),
+        });
+        line.trim_end().to_owned()
     }
 }
 
-fn keys_of(text: &mut String, keys: &Answer, view: View) {
+fn keys_of(keys: &Answer, view: View) -> Section {
+    /// Of the columns behind the key's.
+    const OTHERS: usize = 24 + 10 + 7 + 7 + 4;
     let share = |row: &[Option<String>]| keys.value(row, "share").and_then(|share| share.parse::<f64>().ok());
     let mut rows: Vec<&Vec<Option<String>>> = keys.rows.iter().collect();
     rows.sort_by(|a, b| share(b).unwrap_or(0.0).total_cmp(&share(a).unwrap_or(0.0)));
-    text.push('\n');
-    let line = format!(
-        "{:<24} {:<24} {:<10} {:>7} {:>7}",
-        "KEY", "BUCKET", "SHARD", "SHARE", "ERROR"
-    );
-    push(text, &view.style.heading(&line));
-    for row in rows.into_iter().take(view.buckets) {
+    let is_wide = view.columns >= OTHERS + 24;
+    let line = |key: &str, bucket: &str, shard: &str, share: &str, error: &str| {
+        if is_wide {
+            // What a wide terminal has beyond the usual goes to the key.
+            let room = if view.columns > COLUMNS + 1 {
+                view.columns - OTHERS
+            } else {
+                24
+            };
+            let (key, bucket, shard) = (fitted(key, room), fitted(bucket, 24), fitted(shard, 10));
+            format!("{key} {bucket} {shard} {share:>7} {error:>7}")
+        } else {
+            format!("{} {share:>7}", fitted(key, view.columns.saturating_sub(8)))
+        }
+    };
+    let lines = rows.into_iter().take(view.keys).map(|row| {
         let value = |column: &str| keys.value(row, column).unwrap_or_default();
         let bucket = format!("{}/{}", value("keyspace"), value("name"));
-        let line = format!(
-            "{:<24} {:<24} {:<10} {:>7} {:>7}",
-            fitted(value("key"), 24),
-            fitted(&bucket, 24),
-            fitted(value("shard"), 10),
-            percent(share(row)),
-            percent(value("error").parse().ok()),
-        );
-        push(text, &line);
-    }
-}
-
-fn push(text: &mut String, line: &str) {
-    text.push_str(line.trim_end());
-    text.push('\n');
-}
-
-/// A name that takes no more than so many columns; what is cut is marked.
-fn fitted(name: &str, columns: usize) -> String {
-    let name = printable(name);
-    if name.chars().count() <= columns {
-        return name;
-    }
-    let kept: String = name.chars().take(columns.saturating_sub(1)).collect();
-    format!("{kept}…")
-}
-
-/// A share of 1 as a bar; more than 1 fills it.
-fn bar(share: f64) -> String {
-    const PARTS: [&str; 7] = ["▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let cells = f64::from(u32::try_from(BAR).unwrap_or(0));
-    let mut eighths = (share.clamp(0.0, 1.0) * cells * 8.0).round();
-    let mut bar = String::new();
-    while eighths >= 8.0 {
-        bar.push('█');
-        eighths -= 8.0;
-    }
-    let part = PARTS.iter().zip(1_u32..).find(|(_, part)| f64::from(*part) >= eighths);
-    if let Some((part, _)) = part
-        && eighths >= 1.0
-    {
-        bar.push_str(part);
-    }
-    format!("{bar:<BAR$}")
-}
-
-fn percent(share: Option<f64>) -> String {
-    match share.map(|share| share * 100.0) {
-        None => "-".to_owned(),
-        Some(percent) if percent < 9.95 => format!("{percent:.1}%"),
-        Some(percent) if percent < 9_999.5 => format!("{percent:.0}%"),
-        Some(_) => ">999%".to_owned(),
-    }
-}
-
-/// Seconds per second.
-fn waiting(seconds: f64) -> String {
-    match seconds {
-        none if none <= 0.0 => "0".to_owned(),
-        few if few < 9.995 => format!("{few:.2}"),
-        many => short(many, 1000.0, &["", "k", "M", "G"]),
-    }
-}
-
-/// Per second.
-fn rate(value: f64) -> String {
-    short(value, 1000.0, &["", "k", "M", "G"])
-}
-
-fn size(bytes: f64) -> String {
-    short(bytes, 1024.0, &["B", "K", "M", "G", "T", "P"])
-}
-
-/// At most three digits and a unit.
-fn short(mut value: f64, step: f64, units: &[&str]) -> String {
-    let mut units = units.iter();
-    let mut unit = units.next().copied().unwrap_or_default();
-    while value >= 999.5
-        && let Some(larger) = units.next()
-    {
-        value /= step;
-        unit = larger;
-    }
-    match value {
-        whole if whole.fract() == 0.0 || whole >= 9.95 => format!("{whole:.0}{unit}"),
-        few => format!("{few:.1}{unit}"),
-    }
-}
-
-fn span(seconds: f64) -> String {
-    match seconds {
-        few if few < 120.0 => format!("{few:.0} s"),
-        some if some < 7200.0 => format!("{:.0} m", some / 60.0),
-        many => format!("{:.0} h", many / 3600.0),
+        let error = percent(value("error").parse().ok());
+        line(value("key"), &bucket, value("shard"), &percent(share(row)), &error)
+    });
+    Section {
+        lines: lines.collect(),
+        heading: view.style.heading(&line("KEY", "BUCKET", "SHARD", "SHARE", "ERROR")),
     }
 }
 
@@ -323,41 +371,7 @@ mod tests {
     use crate::answer::{Column, Kind};
 
     #[test]
-    fn numbers_are_short() {
-        for (value, text) in [
-            (0.0, "0"),
-            (0.04, "0.0"),
-            (3.0, "3"),
-            (9.94, "9.9"),
-            (10.2, "10"),
-            (999.4, "999"),
-            (999.6, "1.0k"),
-            (12_345.0, "12k"),
-        ] {
-            assert_eq!(rate(value), text);
-        }
-        assert_eq!(size(40.0 * 1024.0 * 1024.0), "40M");
-        assert_eq!((size(0.0).as_str(), size(9000.0).as_str()), ("0B", "8.8K"));
-        assert_eq!(
-            (percent(Some(0.012)).as_str(), percent(Some(1.2)).as_str()),
-            ("1.2%", "120%")
-        );
-        assert_eq!((span(90.0).as_str(), span(600.0).as_str()), ("90 s", "10 m"));
-    }
-
-    #[test]
-    fn a_bar_is_as_long_as_its_share() {
-        assert_eq!(bar(0.0), " ".repeat(BAR));
-        assert_eq!(bar(7.0), "█".repeat(BAR));
-        assert_eq!(bar(0.5), format!("{}{}", "█".repeat(6), " ".repeat(6)));
-        assert!(bar(0.01).starts_with('▏'));
-        for share in [0.001, 0.04, 0.333, 0.99, 0.999] {
-            assert_eq!(bar(share).chars().count(), BAR, "{share}");
-        }
-    }
-
-    #[test]
-    fn no_line_is_longer_than_80_columns_whatever_the_names() {
+    fn no_line_is_longer_than_asked_for_whatever_the_names() {
         let column = |name: &str, kind| Column {
             name: name.to_owned(),
             kind,
@@ -378,8 +392,8 @@ mod tests {
         ];
         let columns = names.into_iter().chain(numbers.map(|name| column(name, Kind::Number)));
         let row = |scope: &str| {
-            let name = format!("{}/{}", "a".repeat(63), "b".repeat(63));
-            let texts = [scope.to_owned(), name, "s".repeat(63)];
+            let name = format!("{}/{}", "a".repeat(63), "株".repeat(21));
+            let texts = [scope.to_owned(), name, "ß".repeat(31)];
             let numbers = numbers.map(|_| "123456789012".to_owned());
             texts.into_iter().chain(numbers).map(Some).collect::<Vec<_>>()
         };
@@ -387,10 +401,20 @@ mod tests {
             columns: columns.collect(),
             rows: vec![row("shard"), row("keyspace"), row("bucket")],
         };
-        let text = frame(&load, None, View::whole(Style::Plain));
-        for line in text.lines().skip(1) {
-            assert!(line.chars().count() <= 80, "{} columns: {line}", line.chars().count());
+        for columns in 18..140 {
+            for style in [Style::Plain, Style::Coloured] {
+                let text = picture(&load, None, View::whole(columns, style)).to_text();
+                let text = text
+                    .replace("\x1b[1m", "")
+                    .replace("\x1b[31m", "")
+                    .replace("\x1b[0m", "");
+                for line in text.lines() {
+                    assert!(width(line) <= columns, "{} of {columns}: {line}", width(line));
+                }
+                assert!(text.contains('…') && text.contains(" 1m"), "{text}");
+            }
         }
-        assert!(text.contains('…'));
+        assert_eq!(Layout::of(COLUMNS).name, Layout::NAME);
+        assert_eq!(Layout::of(39).figures, [Figure::Minute, Figure::TenSeconds]);
     }
 }

@@ -11,6 +11,7 @@ pub mod clusters;
 mod demo;
 mod duration;
 mod failure;
+mod figures;
 mod findings;
 mod init;
 mod json;
@@ -18,10 +19,13 @@ mod load;
 mod offline;
 mod proposals;
 mod record;
+mod screen;
+mod signals;
 mod simulate;
 mod style;
 mod table;
 mod top;
+mod width;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -93,9 +97,11 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let text = match (arguments.output, &arguments.command) {
         (Output::Json, _) => json::print(&answer)?,
         (Output::Table, Command::Check { .. }) => findings::print(&answer, Style::of_stdout()),
-        (Output::Table, Command::Load { keys: false }) => load::frame(&answer, None, View::whole(Style::of_stdout())),
+        (Output::Table, Command::Load { keys: false }) => {
+            load::picture(&answer, None, View::whole(screen::columns(), Style::of_stdout())).to_text()
+        }
         (Output::Table, Command::Status) => table::print_record(&answer, Style::of_stdout()),
-        (Output::Table, _) => table::print(&answer, Style::of_stdout()),
+        (Output::Table, _) => table::print(&answer, Style::of_stdout(), screen::width()),
     };
     write(&text)?;
     Ok(match &arguments.command {

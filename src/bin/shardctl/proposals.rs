@@ -8,7 +8,7 @@ use crate::answer::Answer;
 use crate::arguments::Arguments;
 use crate::ask;
 use crate::failure::Failure;
-use crate::table::printable;
+use crate::width::printable;
 
 /// What was asked, and what the proxy answered.
 pub(crate) enum Told {

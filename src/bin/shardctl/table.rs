@@ -5,9 +5,11 @@
 
 use crate::answer::{Answer, Kind};
 use crate::style::Style;
+use crate::width::{printable, width};
 
-/// A table with a heading, two blanks between columns.
-pub(crate) fn print(answer: &Answer, style: Style) -> String {
+/// A table with a heading, two blanks between columns. On a terminal that is narrower, texts are wrapped in their columns;
+/// where that isn't enough, each row is printed downwards.
+pub(crate) fn print(answer: &Answer, style: Style, columns: Option<usize>) -> String {
     if answer.columns.is_empty() {
         return "done\n".to_owned();
     }
@@ -15,7 +17,14 @@ pub(crate) fn print(answer: &Answer, style: Style) -> String {
         return "(none)\n".to_owned();
     }
     let shown: Vec<usize> = shown_columns(answer);
-    let widths: Vec<usize> = shown.iter().map(|at| width_of_column(answer, *at)).collect();
+    let wanted: Vec<usize> = shown.iter().map(|at| width_of_column(answer, *at)).collect();
+    let widths = match columns {
+        None => wanted,
+        Some(columns) => match narrowed(answer, &shown, wanted, columns) {
+            Some(widths) => widths,
+            None => return print_record(answer, style),
+        },
+    };
     let mut text = String::new();
     let headings = shown.iter().zip(&widths).filter_map(|(at, wide)| {
         let column = answer.columns.get(*at)?;
@@ -25,19 +34,67 @@ pub(crate) fn print(answer: &Answer, style: Style) -> String {
     for row in &answer.rows {
         let cells = shown.iter().zip(&widths).filter_map(|(at, wide)| {
             let column = answer.columns.get(*at)?;
-            let cell = pad(&cell(row.get(*at), column.kind), *wide, column.kind);
-            Some(if column.name == "state" {
-                style.state(&cell)
-            } else {
-                cell
-            })
+            Some((column, *wide, wrapped(&cell(row.get(*at), column.kind), *wide)))
         });
-        push_line(&mut text, cells.collect());
+        let cells: Vec<_> = cells.collect();
+        let lines = cells.iter().map(|(_, _, lines)| lines.len()).max().unwrap_or(0);
+        for line in 0..lines {
+            let cells = cells.iter().map(|(column, wide, lines)| {
+                let cell = pad(lines.get(line).map_or("", String::as_str), *wide, column.kind);
+                if column.name == "state" {
+                    style.state(&cell)
+                } else {
+                    cell
+                }
+            });
+            push_line(&mut text, cells.collect());
+        }
     }
     text
 }
 
-/// Each row as lines of `name  value`.
+/// Widths that fit so many columns, the widest texts narrowed, but no word cut: names are there to be copied. None if
+/// that doesn't help.
+fn narrowed(answer: &Answer, shown: &[usize], mut widths: Vec<usize>, columns: usize) -> Option<Vec<usize>> {
+    let least: Vec<usize> = shown.iter().map(|at| widest_word(answer, *at)).collect();
+    let gaps = shown.len().saturating_sub(1).saturating_mul(2);
+    loop {
+        let taken = widths.iter().sum::<usize>().saturating_add(gaps);
+        if taken <= columns {
+            return Some(widths);
+        }
+        let can_shrink = widths.iter_mut().zip(&least).filter(|(wide, least)| **wide > **least);
+        let (widest, _) = can_shrink.max_by_key(|(wide, _)| **wide)?;
+        *widest = widest.saturating_sub(1);
+    }
+}
+
+fn widest_word(answer: &Answer, at: usize) -> usize {
+    let Some(column) = answer.columns.get(at) else { return 0 };
+    let cells = answer.rows.iter().map(|row| cell(row.get(at), column.kind));
+    let words = cells.flat_map(|cell| cell.split(' ').map(width).collect::<Vec<_>>());
+    words.chain([width(&column.name)]).max().unwrap_or(0)
+}
+
+/// A text in lines of at most so many columns, broken between words.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split(' ') {
+        let longer = width(&line).saturating_add(width(word)).saturating_add(1);
+        if !line.is_empty() && longer > columns {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
+}
+
+/// Each row as lines of `name  value`, an empty line between two.
 pub(crate) fn print_record(answer: &Answer, style: Style) -> String {
     let wide = answer
         .columns
@@ -46,7 +103,10 @@ pub(crate) fn print_record(answer: &Answer, style: Style) -> String {
         .max()
         .unwrap_or(0);
     let mut text = String::new();
-    for row in &answer.rows {
+    for (at, row) in answer.rows.iter().enumerate() {
+        if at > 0 {
+            text.push('\n');
+        }
         for (column, value) in answer.columns.iter().zip(row) {
             let name = style.heading(&pad(&column.name, wide, Kind::Text));
             push_line(&mut text, vec![name, style.state(&cell(Some(value), column.kind))]);
@@ -83,46 +143,11 @@ fn cell(value: Option<&Option<String>>, kind: Kind) -> String {
     }
 }
 
-/// Control characters escaped, so that nothing that a client named itself can drive the terminal.
-pub(crate) fn printable(value: &str) -> String {
-    let mut text = String::with_capacity(value.len());
-    for character in value.chars() {
-        if character.is_control() {
-            text.extend(character.escape_default());
-        } else {
-            text.push(character);
-        }
-    }
-    text
-}
-
 fn pad(text: &str, wide: usize, kind: Kind) -> String {
     let blanks = " ".repeat(wide.saturating_sub(width(text)));
     match kind {
         Kind::Number => format!("{blanks}{text}"),
         Kind::Text | Kind::Boolean => format!("{text}{blanks}"),
-    }
-}
-
-/// Columns that a text takes on a terminal, well enough for names: combining marks take none, East Asian wide
-/// characters and emoji two.
-fn width(text: &str) -> usize {
-    text.chars().map(width_of_character).sum()
-}
-
-fn width_of_character(character: char) -> usize {
-    match u32::from(character) {
-        0x0300..=0x036F | 0x200B..=0x200F | 0x20D0..=0x20FF | 0xFE00..=0xFE0F => 0,
-        0x1100..=0x115F
-        | 0x2E80..=0xA4CF
-        | 0xAC00..=0xD7A3
-        | 0xF900..=0xFAFF
-        | 0xFE30..=0xFE6F
-        | 0xFF00..=0xFF60
-        | 0xFFE0..=0xFFE6
-        | 0x1F300..=0x1FAFF
-        | 0x20000..=0x3FFFD => 2,
-        _ => 1,
     }
 }
 
@@ -155,7 +180,7 @@ mod tests {
             [Some("s0"), Some("8"), None, Some("up")],
             [Some("größe"), Some("1024"), None, None],
         ];
-        let printed = print(&answer(&rows.each_ref().map(|row| &row[..])), Style::Plain);
+        let printed = print(&answer(&rows.each_ref().map(|row| &row[..])), Style::Plain, None);
         assert_eq!(
             printed,
             "name   buckets  state\ns0           8  up\ngröße     1024  -\n"
@@ -168,27 +193,30 @@ mod tests {
             [Some("株式"), Some("1"), None, None],
             [Some("e\u{301}"), Some("2"), None, None],
         ];
-        let printed = print(&answer(&rows.each_ref().map(|row| &row[..])), Style::Plain);
+        let printed = print(&answer(&rows.each_ref().map(|row| &row[..])), Style::Plain, None);
         assert_eq!(printed, "name  buckets\n株式        1\ne\u{301}           2\n");
     }
 
     #[test]
     fn no_control_character_reaches_the_terminal() {
         let rows = [[Some("\x1b[2Jx\ny"), None, None, None]];
-        let printed = print(&answer(&rows.each_ref().map(|row| &row[..])), Style::Plain);
+        let printed = print(&answer(&rows.each_ref().map(|row| &row[..])), Style::Plain, None);
         assert_eq!(printed, "name\n\\u{1b}[2Jx\\ny\n");
     }
 
     #[test]
     fn colours_do_not_move_columns() {
         let rows = [[Some("s0"), Some("8"), None, Some("down")]];
-        let printed = print(&answer(&rows.each_ref().map(|row| &row[..])), Style::Coloured);
+        let printed = print(&answer(&rows.each_ref().map(|row| &row[..])), Style::Coloured, None);
         let bare = printed
             .replace("\x1b[1m", "")
             .replace("\x1b[31m", "")
             .replace("\x1b[0m", "");
         assert_ne!(printed, bare);
-        assert_eq!(bare, print(&answer(&rows.each_ref().map(|row| &row[..])), Style::Plain));
+        assert_eq!(
+            bare,
+            print(&answer(&rows.each_ref().map(|row| &row[..])), Style::Plain, None)
+        );
     }
 
     #[test]
@@ -203,6 +231,28 @@ mod tests {
 
     #[test]
     fn no_rows_say_so() {
-        assert_eq!(print(&answer(&[]), Style::Plain), "(none)\n");
+        assert_eq!(print(&answer(&[]), Style::Plain, None), "(none)\n");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_wrapped_or_printed_downwards() {
+        let rows = [
+            [Some("a name of several words"), Some("8"), Some("1"), Some("up")],
+            [Some("s1"), Some("9"), Some("2"), None],
+        ];
+        let answer = answer(&rows.each_ref().map(|row| &row[..]));
+        assert_eq!(
+            print(&answer, Style::Plain, Some(45)),
+            "name              buckets  utilisation  state\n\
+             a name of               8            1  up\n\
+             several words\n\
+             s1                      9            2  -\n"
+        );
+        let text = print(&answer, Style::Plain, Some(34));
+        assert!(
+            text.starts_with("name         a name of several words\nbuckets      8\n"),
+            "{text}"
+        );
+        assert_eq!(text.lines().filter(|line| line.is_empty()).count(), 1, "{text}");
     }
 }

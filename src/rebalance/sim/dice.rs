@@ -2,32 +2,27 @@
 //!
 //! Why our own: a trace that is stored as a seed must never change, so no crate's next version may roll otherwise.
 
-/// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+use crate::telemetry::Entropy;
+
+/// Even and normal numbers out of one sequence.
 #[derive(Clone, Debug)]
-pub(super) struct Dice(u64);
+pub(super) struct Dice(Entropy);
 
 impl Dice {
     pub(super) fn new(seed: u64) -> Dice {
-        Dice(seed)
-    }
-
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        Dice(Entropy::new(seed))
     }
 
     /// 0 up to, not including, `end`; 0 if that is 0.
     pub(super) fn below(&mut self, end: usize) -> usize {
         let end = u64::try_from(end).unwrap_or(u64::MAX);
-        usize::try_from(self.roll().checked_rem(end).unwrap_or(0)).unwrap_or(0)
+        usize::try_from(self.0.draw().checked_rem(end).unwrap_or(0)).unwrap_or(0)
     }
 
     /// 0 up to, not including, 1.
     pub(super) fn unit(&mut self) -> f64 {
         // 53 bits are what a double holds exactly.
-        (self.roll() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.0.draw() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// Mean 0, deviation 1, close to normal: the sum of twelve even rolls (no logarithm, whose last bit differs between
@@ -52,7 +47,7 @@ mod tests {
     #[test]
     fn the_sequence_is_splitmix64() {
         let mut dice = Dice::new(1_234_567);
-        let rolls: Vec<u64> = (0..3).map(|_| dice.roll()).collect();
+        let rolls: Vec<u64> = (0..3).map(|_| dice.0.draw()).collect();
         assert_eq!(
             rolls,
             [

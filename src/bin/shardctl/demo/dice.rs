@@ -1,24 +1,19 @@
 //! Numbers that look random and are the same in every run: the demo's rows, and what its clients do.
 
-/// SplitMix64.
+use shardgate::telemetry::Entropy;
+
+/// Picks out of one sequence.
 #[derive(Clone, Debug)]
-pub(super) struct Dice(u64);
+pub(super) struct Dice(Entropy);
 
 impl Dice {
     pub(super) fn new(seed: u64) -> Dice {
-        Dice(seed)
-    }
-
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        Dice(Entropy::new(seed))
     }
 
     /// 0 up to, not including, `end`; 0 if that is 0.
     pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.roll().checked_rem(end).unwrap_or(0)
+        self.0.draw().checked_rem(end).unwrap_or(0)
     }
 
     /// `low` up to and including `high`.

@@ -16,10 +16,10 @@ mod load;
 mod proxy;
 mod suggestions;
 mod tally;
+mod pace;
 mod workload;
 mod table;
 mod voice;
-mod signals;
 mod run;
 
 pub(crate) use options::DemoOptions;

@@ -13,10 +13,10 @@ use super::balance::Balance;
 use super::directory::Directory;
 use super::load;
 use super::options::DemoOptions;
+use super::pace::{self, Pace};
 use super::places::Places;
 use super::proxy::Proxy;
 use super::settings::{self, APP_ROLE, DATABASE};
-use super::signals::Signals;
 use super::suggestions;
 use super::table;
 use super::tally::Tally;
@@ -24,6 +24,7 @@ use super::voice::Voice;
 use super::workload::{self, CLIENTS, Market};
 use crate::clusters::{Clusters, Recipe};
 use crate::failure::Failure;
+use crate::signals::Signals;
 
 /// How often a terminal's picture changes, and how often a line is written elsewhere.
 const FRAME: Duration = Duration::from_secs(1);
@@ -167,7 +168,9 @@ fn is_denied(error: &anyhow::Error) -> bool {
 /// Rows, proxy, workload. Dropped at any point, it leaves nothing but the clusters and the directory, which aren't its.
 async fn show(options: &DemoOptions, stage: &mut Stage, clusters: &Clusters, voice: &mut Voice) -> Result<()> {
     let ports: Vec<u16> = clusters.iter().map(crate::clusters::Cluster::port).collect();
-    let text = settings::text(&ports, options.port, options.http);
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let capacity = settings::capacity(cpus, ports.len());
+    let text = settings::text(&ports, capacity, options.port, options.http);
     let config = write_config(&stage.directory, &text)?;
     let places = Arc::new(Places::of_config(&text)?);
     load::create_database(clusters).await?;
@@ -195,6 +198,7 @@ async fn show(options: &DemoOptions, stage: &mut Stage, clusters: &Clusters, voi
         url: url(&proxy),
         places: Arc::clone(&places),
         tally: Arc::new(Tally::new(ports.len())),
+        pace: Arc::new(Pace::new(stage.clock)),
         clock: stage.clock,
     };
     let watched = stage.watched.insert(Watched {
@@ -203,15 +207,22 @@ async fn show(options: &DemoOptions, stage: &mut Stage, clusters: &Clusters, voi
         since: stage.clock.now(),
         balance: Balance::of(admin_url(&proxy)),
     });
-    voice.say(&format!(
-        "{CLIENTS} clients are trading, mostly major currency pairs; Ctrl-C ends this"
-    ));
+    voice.say("the market opens; Ctrl-C ends this");
+    opening(&watched.shards).iter().for_each(|line| voice.say(line));
     // Dropped with this future, before the proxy: its clients are gone when it drains.
     let mut clients = JoinSet::new();
     for number in 0..CLIENTS {
         clients.spawn(Box::pin(workload::client(market.clone(), number)));
     }
-    let picture = Box::pin(watch(watched, stage.clock, voice, &invitation));
+    let hot = watched.shards.first().cloned().unwrap_or_default();
+    let admin = admin_url(&proxy);
+    let steering = pace::steer(&admin, &hot, &market.tally, &market.pace, stage.clock);
+    let picture = Box::pin(async {
+        tokio::select! {
+            () = watch(watched, stage.clock, voice, &invitation) => {}
+            () = steering => {}
+        }
+    });
     let outcome = until_over(options.duration, &mut proxy, picture).await;
     clients.shutdown().await;
     outcome
@@ -230,6 +241,18 @@ async fn until_over(time: Option<Duration>, proxy: &mut Proxy, picture: impl Fut
         error = proxy.ended() => Err(error),
         () = picture => Ok(()),
     }
+}
+
+/// What the workload is, and how fast.
+fn opening(shards: &[String]) -> [String; 2] {
+    let hot = shards.first().map_or("", String::as_str);
+    [
+        format!("{CLIENTS} clients trade, mostly major currency pairs, faster and faster until {hot},"),
+        format!(
+            "where those lie, is used at {:.0} % of its capacity",
+            pace::TARGET * 100.0
+        ),
+    ]
 }
 
 fn write_config(directory: &Path, text: &str) -> Result<PathBuf> {
@@ -309,10 +332,9 @@ fn picture(
     time: &str,
     invitation: &[String],
 ) -> Vec<String> {
-    let mut lines = vec![
-        format!("Shardgate demo  {time}  {CLIENTS} clients, mostly in major pairs; Ctrl-C ends it"),
-        String::new(),
-    ];
+    let mut lines = vec![format!("Shardgate demo  {time}; Ctrl-C ends it")];
+    lines.extend(opening(&watched.shards));
+    lines.push(String::new());
     lines.extend(table::lines(span, &watched.shards, took));
     let all = watched.tally.all();
     lines.push(match &all.error {

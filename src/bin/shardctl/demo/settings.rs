@@ -9,15 +9,22 @@ pub(super) const APP_ROLE: &str = "app";
 /// The database, on the shards and for clients.
 pub(super) const DATABASE: &str = "trading";
 
-/// Busy seconds per second that a shard of the demo is said to have. Eight clients keep some two to four of the
-/// backends busy that serve the major pairs, by the machine: more than this.
-const CAPACITY: u32 = 2;
+/// Bounds of the busy seconds per second that a shard of the demo is said to have: below, too few requests would come to
+/// judge by; above, eight clients could not keep so many backends busy.
+const CAPACITY_LEAST: f64 = 0.25;
+const CAPACITY_MOST: f64 = 1.0;
 
 /// When the time ranges end; the last has no end. What lies before the first belongs to the first.
 const QUARTERS: [&str; 3] = ["2026-04-01T00:00:00Z", "2026-07-01T00:00:00Z", "2026-10-01T00:00:00Z"];
 
+/// What one of so many shards can give on a machine with so many CPUs: they share it, with the proxy and the clients.
+pub(super) fn capacity(cpus: usize, shards: usize) -> f64 {
+    let float = |count: usize| u32::try_from(count).map_or(1.0, f64::from).max(1.0);
+    (float(cpus) / float(shards)).clamp(CAPACITY_LEAST, CAPACITY_MOST)
+}
+
 /// The text of the file, for shards on these ports of this machine.
-pub(super) fn text(shard_ports: &[u16], port: u16, http: u16) -> String {
+pub(super) fn text(shard_ports: &[u16], capacity: f64, port: u16, http: u16) -> String {
     let count = shard_ports.len();
     let shard = |wanted: usize| format!("s{}", wanted.checked_rem(count).unwrap_or(0));
     let mut shards = String::new();
@@ -25,7 +32,7 @@ pub(super) fn text(shard_ports: &[u16], port: u16, http: u16) -> String {
         // Writing to a String can't fail.
         writeln!(
             shards,
-            "  - {{name: s{index}, primary: \"postgres://{CONTROL_ROLE}@127.0.0.1:{shard_port}/{DATABASE}\", capacity: {CAPACITY}}}"
+            "  - {{name: s{index}, primary: \"postgres://{CONTROL_ROLE}@127.0.0.1:{shard_port}/{DATABASE}\", capacity: {capacity:.2}}}"
         )
         .ok();
     }
@@ -86,7 +93,7 @@ mod tests {
     fn every_number_of_shards_makes_a_topology() {
         for count in 1..=16_u16 {
             let ports: Vec<u16> = (0..count).map(|index| 5_500 + index).collect();
-            let text = text(&ports, 6432, 9432);
+            let text = text(&ports, capacity(2, ports.len()), 6432, 9432);
             let settings = config::parse("demo.yaml", &text, &|_| None).unwrap();
             let topology = Topology::create(&settings.declared).unwrap();
             assert_eq!(topology.shards().len(), usize::from(count));

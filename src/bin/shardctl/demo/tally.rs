@@ -202,6 +202,11 @@ impl Tally {
         std::mem::replace(&mut spans.0, Span::new(self.shards))
     }
 
+    /// Requests that went well, since the beginning.
+    pub(super) fn count(&self) -> u64 {
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner).1.total.count
+    }
+
     /// All of it.
     pub(super) fn all(&self) -> Span {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
@@ -240,7 +245,7 @@ mod tests {
         let span = tally.look();
         assert_eq!((span.total.count, span.errors), (1, 1));
         let all = tally.all();
-        assert_eq!(all.total.count, 2);
+        assert_eq!((all.total.count, tally.count()), (2, 2));
         assert_eq!(all.shards().map(|(count, _)| count).collect::<Vec<_>>(), [1, 2]);
     }
 }

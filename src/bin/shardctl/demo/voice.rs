@@ -2,14 +2,12 @@
 //!
 //! Holds: lines go to standard output and a reader that has gone is no failure; the terminal is given back as it was.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use super::table::{WIDTH, grouped};
-
-/// Another buffer, no wrapping, no cursor; and back.
-const ENTER_SCREEN: &str = "\x1b[?1049h\x1b[?7l\x1b[?25l\x1b[2J";
-const LEAVE_SCREEN: &str = "\x1b[?25h\x1b[?7h\x1b[?1049l";
+use crate::screen;
+use crate::width::cut;
 
 /// Where standard output goes, and what is on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +27,7 @@ pub(super) struct Voice {
 impl Voice {
     pub(super) fn of_stdout() -> Voice {
         // A terminal that can't move its cursor gets lines.
-        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty());
-        let place = match std::io::stdout().is_terminal() && !is_dumb {
+        let place = match screen::is_there() {
             true => Place::Terminal,
             false => Place::Lines,
         };
@@ -83,15 +80,13 @@ impl Voice {
     pub(super) fn draw(&mut self, lines: &[String]) {
         let mut text = String::new();
         if self.place == Place::Terminal {
-            text.push_str(ENTER_SCREEN);
+            text.push_str(screen::ENTER);
             self.place = Place::Screen;
         }
-        // Line by line, each at its place: whatever the size, nothing scrolls, and what was typed is painted over.
-        for (row, line) in lines.iter().enumerate() {
-            let line: String = line.chars().take(WIDTH).collect();
-            text.push_str(&format!("\x1b[{};1H\x1b[2K{line}", row.saturating_add(1)));
-        }
-        text.push_str("\x1b[J");
+        let size = screen::size();
+        let columns = size.columns.saturating_sub(1).min(WIDTH);
+        let lines: Vec<String> = lines.iter().take(size.rows).map(|line| cut(line, columns)).collect();
+        text.push_str(&screen::painted(lines.iter().map(String::as_str)));
         put(&text);
     }
 
@@ -99,7 +94,7 @@ impl Voice {
     pub(super) fn leave_screen(&mut self) {
         match self.place {
             Place::Screen => {
-                put(LEAVE_SCREEN);
+                put(screen::LEAVE);
                 self.place = Place::Terminal;
             }
             Place::Terminal | Place::Lines => {}

@@ -11,6 +11,7 @@ use shardgate::backend::{Control, ControlClient, ControlError, ControlStatement}
 use shardgate::clock::Clock;
 
 use super::dice::Dice;
+use super::pace::Pace;
 use super::places::{DemoKey, EPOCH_2000_SECONDS, Places};
 use super::rows::{EVENT_KINDS, USERS, instrument, moment, price_e5};
 use super::tally::{Kind, Tally};
@@ -32,6 +33,7 @@ pub(super) struct Market {
     pub(super) url: String,
     pub(super) places: Arc<Places>,
     pub(super) tally: Arc<Tally>,
+    pub(super) pace: Arc<Pace>,
     pub(super) clock: Clock,
 }
 
@@ -132,6 +134,7 @@ async fn work(market: &Market, client: &ControlClient, dice: &mut Dice, number: 
             statements: &statements,
             id: i64::try_from(id).unwrap_or(i64::MAX),
         };
+        market.pace.turn().await;
         let started = market.clock.now();
         match request.run(dice).await {
             Ok((kind, key)) => {
