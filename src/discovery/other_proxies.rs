@@ -1,9 +1,9 @@
 //! What other proxies said of their load: those that are there, and for a while those that are gone.
 //!
-//! Why the gone are remembered: when a proxy dies its clients come to another one, whose windows know nothing of what was
-//! before. Without the dead one's figures a load that has lasted for an hour would look like one that has just begun, and
-//! what was proposed for it as if its reason had gone. Holds: a proxy that is gone is counted as silent since its last
-//! report, so its load fades from each window as the heir's grows; how many are remembered is bounded.
+//! Why the gone are remembered: when a proxy dies its clients come to another one, whose windows know nothing of what
+//! was before. Without the dead one's figures a load that has lasted for an hour would look like one that has just
+//! begun, and what was proposed for it as if its reason had gone. Holds: a proxy that is gone is counted as silent
+//! since its last report, so its load fades from each window as the heir's grows; how many are remembered is bounded.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,9 +1,9 @@
 //! What one proxy measured, and how reports of several become one picture.
 //!
 //! Why reports and not counters: proxies start at different times and ticks differ, but rates per second add up whoever
-//! measured them. Holds: the merge is a function of its inputs, in any order; it says what one proxy would have measured
-//! that had carried all of it: a proxy that was not there yet, or not any more, measured nothing then, and the longest
-//! time measured is that of the whole; bounds of heavy keys hold for the merge too.
+//! measured them. Holds: the merge is a function of its inputs, in any order; it says what one proxy would have
+//! measured that had carried all of it: a proxy that was not there yet, or not any more, measured nothing then, and the
+//! longest time measured is that of the whole; bounds of heavy keys hold for the merge too.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,9 +1,10 @@
 //! Load that calls for nothing: ten minutes of balanced noise, and a spike of fifteen seconds. Nothing may be proposed.
 //!
-//! Why this can't fail because the machine is busy with other tests: a worker's backend sleeps (`pg_sleep`), then the worker
-//! does, for about as long, so both take nearly no CPU, and whoever has to wait for one lengthens both halves of the
-//! cycle alike: the part of the time for which backends are occupied stays what it is. What is left hits both shards
-//! alike, and of two shards that are as full nothing is moved. A burst can't occupy more backends than it has workers.
+//! Why this can't fail because the machine is busy with other tests: a worker's backend sleeps (`pg_sleep`), then the
+//! worker does, for about as long, so both take nearly no CPU, and whoever has to wait for one lengthens both halves of
+//! the cycle alike: the part of the time for which backends are occupied stays what it is. What is left hits both
+//! shards alike, and of two shards that are as full nothing is moved. A burst can't occupy more backends than it has
+//! workers.
 //!
 //! Why it can fail: each burst drives its shard's 10 s window over the threshold (that it has is asserted), and its 1 m
 //! window to 15 points above the other shard's, so a judge that listens to the 10 s window alone would have something
@@ -25,8 +26,8 @@ const SECONDS: u64 = 600;
 const CAPACITY: usize = 8;
 /// Clients of a shard; the second half comes in bursts only.
 const WORKERS: usize = 2 * CAPACITY;
-/// One of the shards by turns is asked for twice what it can do, for so long, once in each turn. Over the ten minutes it is
-/// 51 % of the capacity; at the end of a burst it is 63 % over the last minute.
+/// One of the shards by turns is asked for twice what it can do, for so long, once in each turn. Over the ten minutes
+/// it is 51 % of the capacity; at the end of a burst it is 63 % over the last minute.
 const BURST: Duration = Duration::from_secs(8);
 const TURN: Duration = Duration::from_secs(60);
 /// Who waits for a burst looks for it so often.

@@ -1,4 +1,5 @@
-//! Whoever proposes may die, hang, or lose home: another one goes on, and proposals stay as they are, none lost, none twice.
+//! Whoever proposes may die, hang, or lose home: another one goes on, and proposals stay as they are, none lost, none
+//! twice.
 
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
