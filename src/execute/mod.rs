@@ -24,6 +24,6 @@ pub use consistent::Consistency;
 pub use copy_in::{Categories, Copied, CopyIn, Eager, Given as RowsGiven, Lanes, StopHow};
 pub use copy_out::copy_out;
 pub use error::ExecuteError;
-pub use fan::{Describe, Fan, FanRequest, Given, Reading};
+pub use fan::{Describe, Fan, FanRequest, Given, Make, Reading};
 pub use sink::{Interrupt, Sink};
 pub use writes::{WriteRequest, Written, write};
