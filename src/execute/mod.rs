@@ -26,6 +26,6 @@ pub use copy_in::{Categories, Copied, CopyIn, Given as RowsGiven, Lanes, StopHow
 pub use copy_lane::Eager;
 pub use copy_out::copy_out;
 pub use error::ExecuteError;
-pub use fan::{Describe, Fan, FanRequest, Given, Reading};
+pub use fan::{Describe, Fan, FanRequest, Given, Make, Reading};
 pub use sink::{Interrupt, Sink};
 pub use writes::{WriteRequest, Written, write};
