@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "tools/eventually.rs"]
+mod eventually;
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,6 +12,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+use eventually::eventually;
 
 /// How long the shells behind a killed demo may take to clean up.
 const CLEANUP: Duration = Duration::from_secs(60);
@@ -234,14 +239,10 @@ async fn a_killed_demo_leaves_nothing_either() {
     // One shard takes everything: nothing to refuse.
     assert_eq!(demo.suggestions().len(), 5, "{}", demo.text());
     demo.child.kill().await.unwrap();
-    let gone = async {
-        while demo.directory.exists() || !servers_in(&demo.directory).is_empty() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(CLEANUP, gone)
-        .await
-        .expect("servers or files are left");
+    eventually("neither servers nor files are left", CLEANUP, async || {
+        !demo.directory.exists() && servers_in(&demo.directory).is_empty()
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@
 
 #[path = "../src/bin/shardctl/clusters.rs"]
 pub mod clusters;
+#[path = "tools/eventually.rs"]
+mod eventually;
 #[path = "discovery/init.rs"]
 mod init;
 #[path = "discovery/noticed.rs"]
@@ -124,14 +126,7 @@ fn table(name: &str) -> QualifiedName {
 
 /// Waits for something that the watch brings.
 async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let wait = async {
-        while !is_so() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait)
-        .await
-        .unwrap_or_else(|_| panic!("{what}: never"));
+    eventually::eventually(what, PATIENCE, async || is_so()).await;
 }
 
 /// Runs the room's loops while `work` runs.

@@ -84,15 +84,7 @@ impl<'a> Bind<'a> {
         let portal = reader.string()?;
         let statement = reader.string()?;
         let tail = reader.rest();
-        let formats = reader.codes()?;
-        let count = reader.count()?;
-        if formats.len() > 1 && formats.len() != count {
-            return Err(FrameError::FormatCount {
-                formats: formats.len(),
-                parameters: count,
-            });
-        }
-        let values = reader.values(count)?;
+        let (formats, values) = formatted_values(&mut reader)?;
         let result_formats = reader.codes()?;
         reader.end()?;
         Ok(Bind {
@@ -215,15 +207,7 @@ impl<'a> FunctionCall<'a> {
     pub fn parse(body: &'a [u8]) -> Result<FunctionCall<'a>, FrameError> {
         let mut reader = Reader::new(body);
         let function = reader.oid()?;
-        let formats = reader.codes()?;
-        let count = reader.count()?;
-        if formats.len() > 1 && formats.len() != count {
-            return Err(FrameError::FormatCount {
-                formats: formats.len(),
-                parameters: count,
-            });
-        }
-        let arguments = reader.values(count)?;
+        let (formats, arguments) = formatted_values(&mut reader)?;
         let result_format = reader.int16()?;
         reader.end()?;
         Ok(FunctionCall {
@@ -287,4 +271,17 @@ impl<'a> CopyFail<'a> {
         reader.end()?;
         Ok(CopyFail { reason })
     }
+}
+
+/// Values behind their formats: none, one for all, or one for each.
+fn formatted_values<'a>(reader: &mut Reader<'a>) -> Result<(Codes<'a>, Values<'a>), FrameError> {
+    let formats = reader.codes()?;
+    let count = reader.count()?;
+    if formats.len() > 1 && formats.len() != count {
+        return Err(FrameError::FormatCount {
+            formats: formats.len(),
+            parameters: count,
+        });
+    }
+    Ok((formats, reader.values(count)?))
 }

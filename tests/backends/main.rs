@@ -8,6 +8,8 @@
 mod broken;
 mod control;
 mod crowd;
+#[path = "../tools/eventually.rs"]
+mod eventually;
 mod links;
 mod logins;
 mod pools;

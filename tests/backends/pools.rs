@@ -263,16 +263,11 @@ async fn connect_errors_reach_the_waiter_as_they_are() {
     let held = pools.checkout(shard(), &one, 0, soon()).await.unwrap();
     let pid = held.process_id();
     let mut wait = Box::pin(pools.checkout(shard(), &one, 0, soon()));
-    let mut is_waiting = async || {
-        let pending = futures_poll_once(&mut wait).await;
-        assert!(pending);
-        tokio::time::sleep(Duration::from_millis(1)).await;
+    eventually("a waiter", async || {
+        assert!(futures_poll_once(&mut wait).await);
         gauge(&pools).waiting == 1
-    };
-    let end = soon();
-    while !is_waiting().await {
-        assert!(Clock.now() < end);
-    }
+    })
+    .await;
     give(&pools, held);
     assert_eq!(wait.await.unwrap().process_id(), pid);
 }

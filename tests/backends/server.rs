@@ -1,6 +1,5 @@
 //! A private server, and the ways to talk to it.
 
-use std::future::Future;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -236,13 +235,9 @@ pub(crate) fn code(error: &Error) -> &str {
     }
 }
 
-/// Tries until it holds; the one place that waits for something no event tells.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let end = Clock.now() + PATIENCE;
-    while !holds().await {
-        assert!(Clock.now() < end, "{what} never came");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+/// Waits for something that no event tells.
+pub(crate) async fn eventually(what: &str, holds: impl AsyncFnMut() -> bool) {
+    crate::eventually::eventually(what, PATIENCE, holds).await;
 }
 
 pub(crate) fn give(pools: &Pools, backend: Backend) {

@@ -154,6 +154,20 @@ fn check(client: &mut Client, dice: &mut Dice, sql: &str, columns: usize, data: 
     }
 }
 
+/// Many inputs made of these pieces, under each form in turn: statement, its columns, delimiter.
+fn check_forms(client: &mut Client, dice: &mut Dice, forms: &[(&str, usize, &str)], pieces: &[&str]) {
+    let mut seen = [0; 3];
+    for turn in 0..2500 {
+        let (sql, columns, delimiter) = forms[turn % forms.len()];
+        let data = lines(dice, columns, delimiter, pieces);
+        check(client, dice, sql, columns, &data, &mut seen);
+    }
+    assert!(
+        seen.iter().all(|count| *count > 50),
+        "inputs are too much alike: {seen:?}"
+    );
+}
+
 const SCHEMA: &str = "CREATE TABLE copied (a text, b text)";
 
 fn world(name: &str) -> World {
@@ -214,16 +228,7 @@ fn text_is_cut_as_postgres_reads_it() {
         ("COPY copied (a, b) FROM STDIN WITH (HEADER, NULL '')", 2, "\t"),
         ("COPY copied FROM STDIN WITH NULL AS '\\n'", 2, "\t"),
     ];
-    let mut seen = [0; 3];
-    for turn in 0..2500 {
-        let (sql, columns, delimiter) = forms[turn % forms.len()];
-        let data = lines(&mut dice, columns, delimiter, &pieces);
-        check(&mut client, &mut dice, sql, columns, &data, &mut seen);
-    }
-    assert!(
-        seen.iter().all(|count| *count > 50),
-        "inputs are too much alike: {seen:?}"
-    );
+    check_forms(&mut client, &mut dice, &forms, &pieces);
 }
 
 #[test]
@@ -286,16 +291,7 @@ fn csv_is_cut_as_postgres_reads_it() {
             ",",
         ),
     ];
-    let mut seen = [0; 3];
-    for turn in 0..2500 {
-        let (sql, columns, delimiter) = forms[turn % forms.len()];
-        let data = lines(&mut dice, columns, delimiter, &pieces);
-        check(&mut client, &mut dice, sql, columns, &data, &mut seen);
-    }
-    assert!(
-        seen.iter().all(|count| *count > 50),
-        "inputs are too much alike: {seen:?}"
-    );
+    check_forms(&mut client, &mut dice, &forms, &pieces);
 }
 
 #[test]
