@@ -118,10 +118,10 @@ impl Terminal {
         })
     }
 
-    /// Waits until the program's own screen is there, or gone.
-    pub(crate) fn until_own_screen(&self, is_there: bool) {
+    /// Waits until the program has a screen of its own.
+    pub(crate) fn until_own_screen(&self) {
         self.wait("the screen to change hands", |drawn| {
-            (drawn.screen.screen().alternate_screen() == is_there).then_some(())
+            drawn.screen.screen().alternate_screen().then_some(())
         });
     }
 

@@ -165,7 +165,7 @@ async fn however_it_ends_the_terminal_is_given_back() {
     ];
     for (name, end) in ends {
         let mut terminal = top(&database, &[], (24, 80));
-        terminal.until_own_screen(true);
+        terminal.until_own_screen();
         terminal.until("a picture", |lines| lines[0].starts_with("2 proxies"));
         end(&mut terminal);
         let (status, _) = terminal.end();
@@ -189,7 +189,7 @@ async fn stopped_it_lets_go_of_the_terminal_and_comes_back() {
     terminal.until_stopped();
     terminal.is_given_back();
     terminal.signal("CONT");
-    terminal.until_own_screen(true);
+    terminal.until_own_screen();
     terminal.until("a picture", |lines| lines[0].starts_with("2 proxies"));
     quits(terminal);
 }

@@ -16,13 +16,14 @@ use crate::ask;
 /// The used part of its capacity to which the shard of the major pairs is brought.
 pub(super) const TARGET: f64 = 0.95;
 
-/// Requests per second, all clients together: at first, and whatever they cost.
-const START: f64 = 50.0;
+/// Requests per second, all clients together: at least so many while the figures still tell of loading, and ever.
+const START: f64 = 100.0;
 const SLOWEST: f64 = 10.0;
+const LOADING_TOLD: f64 = 30.0;
 const FASTEST: f64 = 20_000.0;
 
 /// From one look to the next the pace rises by this factor at most.
-const RISE: f64 = 1.4;
+const RISE: f64 = 1.7;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -119,6 +120,8 @@ struct Steering {
     requests: f64,
     /// what the shard's window still holds of the time before the first request
     residue: f64,
+    /// seconds since the first request
+    age: f64,
     per_second: f64,
 }
 
@@ -128,6 +131,7 @@ impl Steering {
         Steering {
             requests: 0.0,
             residue: used,
+            age: 0.0,
             per_second: START,
         }
     }
@@ -141,10 +145,12 @@ impl Steering {
         let count = u32::try_from(count).map_or(f64::from(u32::MAX), f64::from);
         self.requests = self.requests * kept + count / seconds * (1.0 - kept);
         self.residue *= kept;
+        self.age += seconds;
+        let least = if self.age < LOADING_TOLD { START } else { SLOWEST };
         let ours = used - self.residue;
         let most = (self.per_second * RISE).min(FASTEST);
         self.per_second = if ours > 0.0 {
-            (TARGET * self.requests / ours).max(SLOWEST).min(most)
+            (TARGET * self.requests / ours).max(least).min(most)
         } else {
             most
         };

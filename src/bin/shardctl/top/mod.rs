@@ -73,20 +73,43 @@ pub(crate) async fn run(arguments: &Arguments, options: &TopOptions) -> Result<(
     }
 }
 
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Load,
+    KeysToo,
+}
+
+impl Wanted {
+    fn by(options: &TopOptions) -> Wanted {
+        match options.keys {
+            true => Wanted::KeysToo,
+            false => Wanted::Load,
+        }
+    }
+
+    fn other(self) -> Wanted {
+        match self {
+            Wanted::Load => Wanted::KeysToo,
+            Wanted::KeysToo => Wanted::Load,
+        }
+    }
+}
+
 /// SHOW LOAD, and SHOW KEYS if it was wanted.
 struct Seen {
     load: Answer,
     keys: Option<Answer>,
 }
 
-async fn look(client: &ControlClient, wants_keys: bool) -> Result<Seen, Failure> {
+async fn look(client: &ControlClient, wanted: Wanted) -> Result<Seen, Failure> {
     let ask = async |command| {
         let answer = ask::run(client, command).await;
         answer.map_err(|error| Failure::from_control(&error))
     };
     Ok(Seen {
         load: ask("SHOW LOAD").await?,
-        keys: if wants_keys {
+        keys: if wanted == Wanted::KeysToo {
             Some(ask("SHOW KEYS").await?)
         } else {
             None
@@ -111,7 +134,7 @@ async fn follow(
     };
     let mut left = options.count.unwrap_or(1);
     loop {
-        let seen = look(client, options.keys).await?;
+        let seen = look(client, Wanted::by(options)).await?;
         crate::write(&match arguments.output {
             Output::Json => json::print(&seen.load)?,
             Output::Table => picture(&seen.load, seen.keys.as_ref(), view).to_text(),
@@ -139,8 +162,8 @@ async fn live(
     interval: Duration,
 ) -> Result<(), Failure> {
     // First, so that a proxy that refuses is a failure like that of any other command.
-    let seen = look(&client, options.keys).await?;
-    let (wanted, wants) = watch::channel(options.keys);
+    let seen = look(&client, Wanted::by(options)).await?;
+    let (wanted, wants) = watch::channel(Wanted::by(options));
     let (sender, mut answers) = mpsc::channel(1);
     let mut asking = std::pin::pin!(ask_on(arguments, client, interval, wants, sender));
     let mut terminal = Terminal::enter()?;
@@ -170,9 +193,11 @@ async fn live(
                 Told::Key(key) => {
                     live.press(key);
                     wanted.send_if_modified(|wanted| {
-                        let toggled = key == Key::HeavyKeys;
-                        *wanted ^= toggled;
-                        toggled
+                        let is_toggled = key == Key::HeavyKeys;
+                        if is_toggled {
+                            *wanted = wanted.other();
+                        }
+                        is_toggled
                     });
                 }
             },
@@ -186,7 +211,7 @@ async fn ask_on(
     arguments: &Arguments,
     client: ControlClient,
     interval: Duration,
-    mut wants: watch::Receiver<bool>,
+    mut wants: watch::Receiver<Wanted>,
     sender: mpsc::Sender<Result<Seen, Failure>>,
 ) -> Infallible {
     let mut client = Some(client);
@@ -195,13 +220,13 @@ async fn ask_on(
             () = tokio::time::sleep(interval) => {}
             Ok(()) = wants.changed() => {}
         }
-        let wants_keys = *wants.borrow_and_update();
+        let wanted = *wants.borrow_and_update();
         let looking = async {
             let connected = match client.take() {
                 Some(client) => client,
                 None => ask::connect(arguments).await?,
             };
-            let seen = look(&connected, wants_keys).await?;
+            let seen = look(&connected, wanted).await?;
             client = Some(connected);
             Ok(seen)
         };
