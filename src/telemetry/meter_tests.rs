@@ -262,7 +262,7 @@ fn load_that_goes_over_to_another_proxy_stays_what_it_was() {
     let mut entropy = Entropy::new(3);
     let mut work = |meter: &LoadMeter, ticks| {
         for _ in 0..ticks {
-            let cells = meter.cells();
+            let cells = meter.cells().unwrap();
             let busy = Duration::from_millis(100);
             cells.bucket(&cost(place(1, 0), LoadAccess::Write, busy));
             cells.key(place(1, 0), &Key::Text("EURUSD".into()), busy, entropy.draw());
