@@ -8,7 +8,7 @@
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
@@ -98,6 +98,10 @@ pub struct ClientRow {
     pub statements: u64,
 }
 
+/// Where a session is called, written once.
+#[expect(clippy::disallowed_types, reason = "a field of each session's entry, not a global")]
+type Task = std::sync::OnceLock<Waker>;
+
 /// What the registry keeps of a session.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -115,7 +119,7 @@ pub(crate) struct Client {
     /// wakes the session to look at `cancels` and at the registry's `leave`; one task waits, that of the session
     inbox: AtomicWaker,
     /// the task that waited first, which as a rule is the only one: it needn't say where it is each time
-    task: OnceLock<Waker>,
+    task: Task,
     /// guards two rarely changed texts
     notes: Mutex<Notes>,
 }
@@ -297,7 +301,7 @@ impl Client {
             cancels: AtomicU64::new(0),
             rest: AtomicU8::new(NOT_RESTING),
             inbox: AtomicWaker::new(),
-            task: OnceLock::new(),
+            task: Task::new(),
             notes: Mutex::new(Notes {
                 application_name: info.application_name,
                 pinned: None,
