@@ -1,6 +1,6 @@
 //! Accepting clients, and the life of one session.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -117,8 +117,8 @@ impl Session {
             portals: Names::default(),
             recent: RecentTexts::default(),
             shapes: RecentShapes::default(),
-            cursors: HashMap::new(),
-            fan_cursors: HashMap::new(),
+            cursors: BTreeMap::new(),
+            fan_cursors: BTreeMap::new(),
             skipping: Skipping::No,
             copying: Copying::No,
             split: None,

@@ -3,7 +3,7 @@
 //! Why one struct with its `impl` spread over files by subject: startup, pump, simple, extended and control all work on
 //! the same few fields, and each file is one of those subjects.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -194,9 +194,9 @@ pub(super) struct Session {
     /// bytes of a client's message that are still to be dropped
     pub(super) drop_left: usize,
     /// which shard holds a cursor of SQL
-    pub(super) cursors: HashMap<String, crate::topology::ShardId>,
+    pub(super) cursors: BTreeMap<String, crate::topology::ShardId>,
     /// cursors of SQL over several shards
-    pub(super) fan_cursors: HashMap<String, crate::session::cursors::FanCursor>,
+    pub(super) fan_cursors: BTreeMap<String, crate::session::cursors::FanCursor>,
     /// one shard: everything is forwarded as it is
     pub(super) transparent: bool,
     /// an error was answered in this message or batch
