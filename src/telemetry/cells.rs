@@ -8,7 +8,7 @@
 //! Holds: counters only go up; a bucket that stays over a change of the topology keeps its counters, whoever holds the
 //! cells of the epoch before; memory depends on shards and buckets, never on keys or statements.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +26,9 @@ pub(crate) const COUNTS: usize = 8;
 
 /// Costs that are counted at once.
 const COSTS_MAX: usize = 32;
+
+/// Keys of a keyspace that are looked at between two ticks.
+const LOOKS: u32 = 300;
 
 /// Buckets of a keyspace beyond which one copy is enough: so many spread the threads by themselves.
 const STRIPED_BUCKETS_MAX: usize = 4096;
@@ -93,10 +96,12 @@ pub(crate) struct KeyspaceCells {
 }
 
 /// One keyspace's keys.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Keys {
     /// one of `1 << shift` statements is looked at
     shift: AtomicU8,
+    /// looks that are left until the next tick: a load that has just begun costs no more than one that lasts
+    left: AtomicU32,
     /// guards the keys; the data path only tries
     pub(crate) seen: Mutex<SeenKeys>,
 }
@@ -368,7 +373,7 @@ impl LoadCells {
     pub fn wants_key(&self, keyspace: KeyspaceId, entropy: u64) -> bool {
         self.keyspaces.get(keyspace.index()).is_some_and(|keyspace| {
             let shift = u32::from(keyspace.keys.shift.load(Ordering::Relaxed));
-            entropy.trailing_zeros() >= shift
+            entropy.trailing_zeros() >= shift && keyspace.keys.take_look()
         })
     }
 
@@ -423,16 +428,34 @@ impl KeyspaceCells {
 
 // === impl Keys ===
 
+impl Default for Keys {
+    fn default() -> Self {
+        Keys {
+            shift: AtomicU8::default(),
+            left: AtomicU32::new(LOOKS),
+            seen: Mutex::default(),
+        }
+    }
+}
+
 impl Keys {
+    /// Takes one look if any is left. Two threads may take the same one: it is a bound, not a count.
+    #[inline]
+    fn take_look(&self) -> bool {
+        let left = self.left.load(Ordering::Relaxed);
+        self.left.store(left.saturating_sub(1), Ordering::Relaxed);
+        left > 0
+    }
+
     /// So many statements per second come: about three hundred of them are to be looked at.
     pub(crate) fn adapt(&self, per_second: f64) {
-        const LOOKS: f64 = 300.0;
         const SHIFT_MAX: u8 = 10;
         let mut shift = 0;
-        while shift < SHIFT_MAX && per_second > LOOKS * f64::from(1_u32 << shift) {
+        while shift < SHIFT_MAX && per_second > f64::from(LOOKS) * f64::from(1_u32 << shift) {
             shift += 1;
         }
         self.shift.store(shift, Ordering::Relaxed);
+        self.left.store(LOOKS, Ordering::Relaxed);
     }
 }
 
