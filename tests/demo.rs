@@ -226,7 +226,9 @@ async fn the_rebalancer_names_the_cause_of_the_overload() {
     let said = demo.said.iter().skip_while(|line| !line.starts_with("proposal "));
     let told: Vec<&str> = said.map(String::as_str).collect();
     let reason = told.join(" ");
-    assert!(reason.contains("fx_major (keyspace instrument) is "), "{reason}");
+    // Alone, or with what has to go beside it where the machine is slow: it carries most, so it is named first.
+    let alone = reason.contains("fx_major (keyspace instrument) is ");
+    assert!(alone || reason.contains("    fx_major and "), "{reason}");
     assert!(told.iter().any(|line| line.contains("from s0 to")), "{reason}");
     demo.stop().await;
 }
