@@ -144,6 +144,23 @@ impl Link {
         read
     }
 
+    /// Writes what it can of what is queued. What can't be written any more is dropped: the other end's last words are
+    /// still to be read.
+    #[inline]
+    pub fn push_out(&mut self, cx: &mut Context<'_>) {
+        if !self.out_buffer.is_empty()
+            && let Poll::Ready(Err(_)) = self.poll_drain(cx)
+        {
+            self.out_buffer.clear();
+        }
+    }
+
+    /// Reads what is there. Ready with true if something came, with false if nothing will any more.
+    #[inline]
+    pub fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.poll_fill(cx).map(|read| read.is_ok_and(|count| count > 0))
+    }
+
     /// Reads what is there; waits for it. Cancel-safe.
     pub async fn fill(&mut self) -> io::Result<usize> {
         poll_fn(|cx| self.poll_fill(cx)).await

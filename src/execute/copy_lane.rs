@@ -143,20 +143,13 @@ impl Lane {
             };
             let link = &mut participant.backend.link;
             let enough = eager == Eager::Yes || link.out_buffer.len() >= LANE_BYTES_FLUSH;
-            if enough
-                && !link.out_buffer.is_empty()
-                && let Poll::Ready(Err(_)) = link.poll_drain(context)
-            {
-                link.out_buffer.clear(); // its last words are still to be read
+            if enough {
+                link.push_out(context);
             }
-            let ended = match link.poll_fill(context) {
+            match link.poll_hear(context) {
                 Poll::Pending => return,
-                Poll::Ready(Ok(count)) => count == 0,
-                Poll::Ready(Err(_)) => true,
-            };
-            if ended {
-                self.lose(participants, None);
-                return;
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => return self.lose(participants, None),
             }
             if let Err(error) = self.absorb(participants, plan, next, out, response.as_deref_mut()) {
                 if let Some(participant) = participants.get_mut(self.at) {

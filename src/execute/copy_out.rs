@@ -346,11 +346,7 @@ impl Lane {
     fn drain(&self, context: &mut Context<'_>, participants: &mut Participants) {
         if let Some(participant) = participants.get_mut(self.at) {
             let link = &mut participant.backend.link;
-            if !link.out_buffer.is_empty()
-                && let Poll::Ready(Err(_)) = link.poll_drain(context)
-            {
-                link.out_buffer.clear(); // its last words are still to be read
-            }
+            link.push_out(context);
         }
     }
 

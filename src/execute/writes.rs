@@ -288,19 +288,11 @@ fn drive(
             return;
         };
         let link = &mut participant.backend.link;
-        if !link.out_buffer.is_empty()
-            && let Poll::Ready(Err(_)) = link.poll_drain(context)
-        {
-            link.out_buffer.clear(); // its last words are still to be read
-        }
-        let ended = match link.poll_fill(context) {
+        link.push_out(context);
+        match link.poll_hear(context) {
             Poll::Pending => return,
-            Poll::Ready(Ok(count)) => count == 0,
-            Poll::Ready(Err(_)) => true,
-        };
-        if ended {
-            lose(lane, failures, participants, None);
-            return;
+            Poll::Ready(true) => {}
+            Poll::Ready(false) => return lose(lane, failures, participants, None),
         }
         if let Err(error) = absorb(lane, answers, failures, participants, sink) {
             let first = lane.parts.get(lane.current).copied().unwrap_or(usize::MAX);

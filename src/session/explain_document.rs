@@ -177,16 +177,20 @@ fn number(format: ExplainFormat, lines: &[&str], indent: usize, name: &str) -> O
     written.trim().parse().ok()
 }
 
+/// As JSON writes it, and YAML too: as in Postgres, a string of YAML is one of JSON.
+fn value(of: &Value) -> String {
+    match of {
+        Value::Text(text) => serde_json::Value::from(text.as_str()).to_string(),
+        Value::Plain(text) => text.clone(),
+    }
+}
+
 fn json(
     out: &mut String,
     properties: &[(&str, Value)],
     beside: &[(&str, Value)],
     (members, cuts): (&[Member], &[Cut<'_>]),
 ) -> std::fmt::Result {
-    let value = |value: &Value| match value {
-        Value::Text(text) => serde_json::Value::from(text.as_str()).to_string(),
-        Value::Plain(text) => text.clone(),
-    };
     out.push_str("[\n  {\n    \"Plan\": {\n");
     for (name, of) in properties {
         writeln!(out, "      \"{name}\": {},", value(of))?;
@@ -222,11 +226,6 @@ fn yaml(
     beside: &[(&str, Value)],
     (members, cuts): (&[Member], &[Cut<'_>]),
 ) -> std::fmt::Result {
-    // As Postgres does: a string of YAML is one of JSON.
-    let value = |value: &Value| match value {
-        Value::Text(text) => serde_json::Value::from(text.as_str()).to_string(),
-        Value::Plain(text) => text.clone(),
-    };
     out.push_str("- Plan: \n");
     for (name, of) in properties {
         writeln!(out, "    {name}: {}", value(of))?;

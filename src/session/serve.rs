@@ -507,9 +507,7 @@ impl Session {
                 return Poll::Ready(Woken::Backend(at));
             };
             let link = &mut participant.backend.link;
-            if let Poll::Ready(Err(_)) = link.poll_drain(context) {
-                link.out_buffer.clear(); // its last words are still to be read
-            }
+            link.push_out(context);
             match between {
                 true => link.poll_fill(context).map(|_| Woken::Backend(at)),
                 false => Poll::Pending,

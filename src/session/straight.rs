@@ -149,20 +149,14 @@ impl Session {
             return Onward::Left(Left::Unanswered(awaited, at));
         };
         let backend = &mut participant.backend.link;
-        let written = match backend.out_buffer.is_empty() {
-            true => Poll::Ready(Ok(())),
-            false => backend.poll_drain(context),
-        };
-        if let Poll::Ready(Err(_)) = written {
-            backend.out_buffer.clear(); // what it said before it ended is still to be read
-        }
-        match backend.poll_fill(context) {
-            Poll::Ready(Ok(count)) if count > 0 => {
+        backend.push_out(context);
+        match backend.poll_hear(context) {
+            Poll::Ready(true) => {
                 self.sent = Some(Sent { awaited, at });
                 return Onward::Again;
             }
             // Its end is seen again.
-            Poll::Ready(_) => return Onward::Left(Left::Unanswered(awaited, at)),
+            Poll::Ready(false) => return Onward::Left(Left::Unanswered(awaited, at)),
             Poll::Pending => {}
         }
         if let Poll::Ready(error) = poll_ahead(&mut self.client, &mut self.client_ended, context) {
