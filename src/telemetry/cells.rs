@@ -3,8 +3,7 @@
 //! Why: a statement may cost no more than a handful of relaxed additions. A bucket's counters fill one cache line; there
 //! are a few copies of each, so that threads don't fight for one, and a thread keeps to one of them. Keys are looked at
 //! for some statements only, each then standing for as many as were passed over; whoever finds the place of keys taken
-//! goes on without. What statements have cost is written down first and counted some dozen at a time, since between two
-//! statements of a busy proxy all these lines are cold.
+//! goes on without.
 //! Holds: counters only go up; a bucket that stays over a change of the topology keeps its counters, whoever holds the
 //! cells of the epoch before; memory depends on shards and buckets, never on keys or statements.
 
@@ -13,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::heavy::Heavy;
+use super::notebook::Notebook;
 use super::sample::Reservoir;
 use super::series::own_stripe;
 use crate::topology::{BucketId, Epoch, KeyspaceId, SHARDS_MAX, ShardId, Topology};
@@ -23,9 +23,6 @@ pub(crate) const STRIPES: usize = 4;
 
 /// Counters of a line.
 pub(crate) const COUNTS: usize = 8;
-
-/// Costs that are counted at once.
-const COSTS_MAX: usize = 32;
 
 /// Keys of a keyspace that are looked at between two ticks.
 const LOOKS: u32 = 300;
@@ -79,8 +76,8 @@ pub struct LoadCells {
     shards: Arc<Lines>,
     keyspaces: Vec<KeyspaceCells>,
     long: Arc<Mutex<Vec<Long>>>,
-    /// what isn't counted yet; guards nothing else, and each thread keeps to one of them
-    costs: [Mutex<Vec<BucketCost>>; STRIPES],
+    /// what isn't counted yet
+    costs: Notebook<BucketCost>,
     /// there are cells of a later epoch: nobody reads `costs` any more
     superseded: AtomicBool,
 }
@@ -244,7 +241,7 @@ impl LoadCells {
                 |before| Arc::clone(&before.shards),
             ),
             long: before.map_or_else(Arc::default, |before| Arc::clone(&before.long)),
-            costs: std::array::from_fn(|_| Mutex::new(Vec::with_capacity(COSTS_MAX))),
+            costs: Notebook::new(),
             superseded: AtomicBool::new(false),
         }
     }
@@ -268,22 +265,15 @@ impl LoadCells {
 
     /// Statements on one bucket have ended. Their busy time counts for the shard too.
     pub fn bucket(&self, cost: &BucketCost) {
-        let Some(costs) = self.costs.get(own_stripe() % STRIPES) else {
-            return;
-        };
-        let mut costs = costs.lock().unwrap_or_else(PoisonError::into_inner);
-        costs.push(*cost);
-        if costs.len() >= COSTS_MAX || self.superseded.load(Ordering::Acquire) {
-            costs.drain(..).for_each(|cost| self.count(&cost));
+        self.costs.write(*cost, |cost| self.count(&cost));
+        if self.superseded.load(Ordering::Acquire) {
+            self.settle();
         }
     }
 
     /// Counts what was only written down: before anything is read.
     pub(crate) fn settle(&self) {
-        for costs in &self.costs {
-            let mut costs = costs.lock().unwrap_or_else(PoisonError::into_inner);
-            costs.drain(..).for_each(|cost| self.count(&cost));
-        }
+        self.costs.settle(|cost| self.count(&cost));
     }
 
     fn count(&self, cost: &BucketCost) {

@@ -13,6 +13,7 @@ mod error;
 mod labels;
 mod table;
 mod series;
+mod notebook;
 mod record;
 mod load;
 mod rate;

@@ -1,11 +1,9 @@
 //! The calls that other rooms make: one per event.
 //!
-//! Why: an event names what happened; which series it moves is decided here, next to the table. Ends of statements are
-//! written down first and counted some dozen at a time: a dozen cells of half a dozen series lie in as many cache lines,
-//! which between two statements of a busy proxy are cold.
+//! Why: an event names what happened; which series it moves is decided here, next to the table.
 //! Holds: [`Telemetry::statement`] allocates nothing; whoever reads sees every statement that has ended.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{Registry, TextEncoder};
@@ -16,7 +14,8 @@ use super::labels::{
     Recovered, ReloadOutcome, StatementKind, TransactionOutcome, error_class,
 };
 use super::load::{LoadSnapshot, ShardLoad};
-use super::series::{Names, Series, SeriesCollector, own_stripe};
+use super::notebook::Notebook;
+use super::series::{Names, Series, SeriesCollector};
 use super::table::{BOUNDS_NANOS, Id, NO_SHARD, RATIO_ONE, TOP_BUCKETS, definitions};
 use crate::topology::{BucketId, Epoch, Keyspace, ShardId, Topology};
 
@@ -25,15 +24,9 @@ pub struct Telemetry {
     series: Vec<Arc<Series>>,
     names: Arc<Names>,
     registry: Registry,
-    /// ends of statements that aren't counted yet; guards nothing else, and each thread keeps to one of them
-    ended: [Mutex<Vec<StatementEvent>>; NOTEBOOKS],
+    /// ends of statements that aren't counted yet
+    ended: Notebook<StatementEvent>,
 }
-
-/// So many threads write down ends of statements without meeting.
-const NOTEBOOKS: usize = 4;
-
-/// So many are counted at once.
-const ENDED_MAX: usize = 32;
 
 /// What is known when the proxy starts.
 #[derive(Clone, Copy, Debug)]
@@ -135,7 +128,7 @@ impl Telemetry {
             series,
             names,
             registry,
-            ended: std::array::from_fn(|_| Mutex::new(Vec::with_capacity(ENDED_MAX))),
+            ended: Notebook::new(),
         };
         telemetry.set(Id::BuildInfo, &[0], 1);
         telemetry.set(Id::ClientsMax, &[], start.clients_max);
@@ -150,22 +143,12 @@ impl Telemetry {
 
     /// A statement has ended.
     pub fn statement(&self, event: &StatementEvent) {
-        let Some(ended) = self.ended.get(own_stripe() % NOTEBOOKS) else {
-            return;
-        };
-        let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
-        ended.push(*event);
-        if ended.len() >= ENDED_MAX {
-            ended.drain(..).for_each(|event| self.count(&event));
-        }
+        self.ended.write(*event, |event| self.count(&event));
     }
 
     /// Counts what was only written down.
     fn settle(&self) {
-        for ended in &self.ended {
-            let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
-            ended.drain(..).for_each(|event| self.count(&event));
-        }
+        self.ended.settle(|event| self.count(&event));
     }
 
     fn count(&self, event: &StatementEvent) {
