@@ -56,6 +56,9 @@ pub(super) enum Failure {
     /// 34000
     #[error("portal \"{0}\" does not exist")]
     NoPortal(String),
+    /// 55000: an error has ended it
+    #[error("portal can't be run any more")]
+    PortalFailed,
     /// 42P03
     #[error("cursor \"{0}\" already exists")]
     PortalExists(String),
