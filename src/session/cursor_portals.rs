@@ -194,7 +194,8 @@ impl Session {
             let statement = Arc::clone(&portal.statement);
             self.heed(statement.text())?;
             self.outlive_sync().await?;
-            let cursor = self.park_fan(&plan, &parameters, &portal.result_formats).await?;
+            let formats = &portal.result_formats;
+            let cursor = self.park_fan(&fetch.name, &plan, &parameters, formats).await?;
             portal.place = Place::Suspended(Box::new(cursor));
         }
         match &mut portal.place {

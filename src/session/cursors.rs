@@ -44,6 +44,8 @@ pub(super) enum Asked<'a> {
 /// A cursor over several shards.
 #[derive(Debug)]
 pub(super) struct FanCursor {
+    /// the client's name for it
+    name: String,
     pub(super) fan: Fan,
     pub(super) plan: Arc<FanOut>,
     /// savepoints that there were before it
@@ -84,7 +86,7 @@ impl Session {
         {
             return Err(Failure::PortalExists(declare.name.clone()).into());
         }
-        let cursor = self.park_fan(plan, bound, &[]).await?;
+        let cursor = self.park_fan(name, plan, bound, &[]).await?;
         self.fan_cursors.insert(declare.name.clone(), cursor);
         wire::put_command_complete(&mut self.client.out_buffer, b"DECLARE CURSOR");
         Ok(())
@@ -93,11 +95,12 @@ impl Session {
     /// Starts a fan-out, and stands before its first row.
     pub(super) async fn park_fan(
         &mut self,
+        name: &str,
         plan: &Arc<FanOut>,
         bound: &Bound,
         formats: &[Format],
     ) -> Result<FanCursor, Stop> {
-        let mut cursor = self.begin_cursor(plan, bound, formats, ROWS_AHEAD).await?;
+        let mut cursor = self.begin_cursor(name, plan, bound, formats, ROWS_AHEAD).await?;
         let (mut sink, participants) = self.sink();
         let parked = cursor.fan.park(participants, &mut sink).await;
         drop(sink);
@@ -109,6 +112,7 @@ impl Session {
     /// Starts a fan-out whose shards give `ahead` rows at a time.
     pub(super) async fn begin_cursor(
         &mut self,
+        name: &str,
         plan: &Arc<FanOut>,
         bound: &Bound,
         formats: &[Format],
@@ -116,6 +120,7 @@ impl Session {
     ) -> Result<FanCursor, Stop> {
         let portal = format!("sg_fan_{}", self.next_number());
         Ok(FanCursor {
+            name: name.to_owned(),
             fan: self.start_fan(plan, bound, formats, portal, ahead).await?,
             plan: Arc::clone(plan),
             savepoints: self.block.savepoints(),
@@ -174,6 +179,7 @@ impl Session {
                 .into());
             }
         };
+        cursor.may_be_run()?;
         self.stand(cursor)?;
         let types = match (fetch.word, asked) {
             (FetchWord::Move, _) => Vec::new(),
@@ -303,13 +309,20 @@ enum Going {
 impl FanCursor {
     /// Until `end_giving` it counts as failed: an error leaves it between rows.
     fn begin_giving(&mut self) -> Result<Going, Stop> {
-        match self.progress {
-            Progress::Perhaps => {
+        self.may_be_run()?;
+        Ok(match self.progress {
+            Progress::Ended => Going::Ended,
+            Progress::Perhaps | Progress::Failed => {
                 self.progress = Progress::Failed;
-                Ok(Going::On)
+                Going::On
             }
-            Progress::Ended => Ok(Going::Ended),
-            Progress::Failed => Err(Failure::PortalFailed.into()),
+        })
+    }
+
+    fn may_be_run(&self) -> Result<(), Stop> {
+        match self.progress {
+            Progress::Perhaps | Progress::Ended => Ok(()),
+            Progress::Failed => Err(Failure::PortalFailed(self.name.clone()).into()),
         }
     }
 

@@ -57,8 +57,8 @@ pub(super) enum Failure {
     #[error("portal \"{0}\" does not exist")]
     NoPortal(String),
     /// 55000: an error has ended it
-    #[error("portal can't be run any more")]
-    PortalFailed,
+    #[error("portal \"{0}\" cannot be run")]
+    PortalFailed(String),
     /// 42P03
     #[error("cursor \"{0}\" already exists")]
     PortalExists(String),

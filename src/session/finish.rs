@@ -553,7 +553,8 @@ impl Session {
         row_limit: i32,
     ) -> Result<(), Stop> {
         self.outlive_sync().await?;
-        let cursor = self.begin_cursor(plan, bound, formats, row_limit).await?;
+        let said = String::from_utf8_lossy(name);
+        let cursor = self.begin_cursor(&said, plan, bound, formats, row_limit).await?;
         if let Some(portal) = self.portals.get_mut(name) {
             portal.place = Place::Suspended(Box::new(cursor));
         }
