@@ -284,6 +284,11 @@ registry! {
         "{0} can't be read through the proxy",
         "It shows what one backend holds: prepared statements have the proxy's own names there, other clients' stand beside them, and cursors may be on another shard.",
         "Keep the names in the application." }
+    PreparedTransactions { "prepared-transactions" "0A000",
+        "pg_prepared_xacts on several shards",
+        "pg_prepared_xacts can't be read over several shards",
+        "Each shard knows its own prepared transactions alone, and the proxy's stand among them.",
+        "COMMIT PREPARED and ROLLBACK PREPARED find the shard by themselves; SHOW TRANSACTIONS in the admin database shows what is in doubt." }
     OwnGid { "reserved-gid" "0A000",
         "PREPARE TRANSACTION, COMMIT PREPARED and ROLLBACK PREPARED of an identifier that begins with sg:",
         "transaction identifier \"{0}\" is reserved",

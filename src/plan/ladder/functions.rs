@@ -114,6 +114,12 @@ const EXCEPTIONS: &[(&str, Reach, SessionEffect, Access)] = &[
         Access::Read,
     ),
     (
+        "pg_prepared_xact",
+        Reach::Nowhere("Each shard knows its own prepared transactions alone, and the proxy's stand among them."),
+        SessionEffect::None,
+        Access::Read,
+    ),
+    (
         "pg_export_snapshot",
         Reach::Nowhere("A snapshot of one shard says nothing of the others."),
         SessionEffect::None,
@@ -181,18 +187,6 @@ const EXCEPTIONS: &[(&str, Reach, SessionEffect, Access)] = &[
         Access::Write,
     ),
     ("pg_backup_*", Reach::Alone, SessionEffect::Pin("backup"), Access::Write),
-    (
-        "pg_prepared_statement",
-        Reach::Nowhere(READS_BACKEND),
-        SessionEffect::None,
-        Access::Read,
-    ),
-    (
-        "pg_cursor",
-        Reach::Nowhere(READS_BACKEND),
-        SessionEffect::None,
-        Access::Read,
-    ),
     // values of their own per row or call, of no session
     ("random", Reach::Anywhere, SessionEffect::None, Access::Read),
     ("gen_random_uuid", Reach::Anywhere, SessionEffect::None, Access::Read),

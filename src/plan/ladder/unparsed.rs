@@ -2,7 +2,7 @@
 //! user's relation, function, operator or type (`planning.md` 126, 127).
 
 use crate::plan::ladder::functions::{Reach, exception};
-use crate::plan::ladder::usage::BACKEND_STATE;
+use crate::plan::ladder::usage::{BACKEND_STATE, PREPARED};
 use crate::plan::ladder::{Case, Ruling, Tree, words};
 use crate::plan::{Kind, RefusalId, Verdict, refuse};
 use crate::sql::{Command, TokenKind};
@@ -33,6 +33,12 @@ pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
     for name in &names {
         if BACKEND_STATE.contains(&name.as_str()) {
             return Ok(Some(Ruling::refused(refuse(RefusalId::BackendState, &[name]), home)));
+        }
+        if name == PREPARED {
+            return Ok(Some(Ruling::refused(
+                refuse(RefusalId::PreparedTransactions, &[]),
+                home,
+            )));
         }
         let relation = catalog.relations.keys().any(|relation| relation.name == *name)
             || case

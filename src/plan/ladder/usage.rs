@@ -38,6 +38,9 @@ const OID_TYPES: [&str; 9] = [
 /// Views of what one backend holds: no shard's has all of it, or only it.
 pub(super) const BACKEND_STATE: [&str; 2] = ["pg_prepared_statements", "pg_cursors"];
 
+/// What clients have prepared, on whichever shard: each shows its own alone.
+pub(super) const PREPARED: &str = "pg_prepared_xacts";
+
 /// Judges all that a statement uses; an undeclared function or operator is refused.
 pub(super) fn usage(resolved: &Resolved<'_>) -> Result<Usage, Box<Refusal>> {
     let mut usage = Usage {
@@ -51,6 +54,9 @@ pub(super) fn usage(resolved: &Resolved<'_>) -> Result<Usage, Box<Refusal>> {
         let bare = reference.name.rsplit('.').next().unwrap_or(&reference.name);
         if reference.placement == Placement::System && BACKEND_STATE.contains(&bare) {
             return Err(refuse(RefusalId::BackendState, &[bare]));
+        }
+        if reference.placement == Placement::System && bare == PREPARED {
+            return Err(refuse(RefusalId::PreparedTransactions, &[]));
         }
     }
     for function in &resolved.uses.functions {
