@@ -35,7 +35,11 @@ impl Session {
     /// Whether everything goes to one shard as it is; decided between transactions.
     pub(super) fn choose_mode(&mut self, snapshot: &Snapshot) {
         if self.block.state() == State::Idle && self.participants.iter().all(|p| p.begun == Begun::Autocommit) {
-            self.transparent = self.is_single(snapshot);
+            let single = self.is_single(snapshot);
+            if single != self.transparent {
+                self.transparent = single;
+                self.mind_all_timers();
+            }
         }
     }
 

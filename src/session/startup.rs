@@ -15,6 +15,7 @@ use crate::backend::Link;
 use crate::config::Method;
 use crate::session::admin_session::AdminSession;
 use crate::session::error::{Failure, Gone, Stop};
+use crate::session::idle::lend_at_start;
 use crate::session::lane::round_trip;
 use crate::session::state::Session;
 use crate::session::world::{Report, World};
@@ -410,6 +411,11 @@ async fn ask_report(
     let deadline = now.checked_add(world.checkout_timeout()).unwrap_or(now);
     let backend = world.pools.checkout(shard, login, settings.digest(), deadline).await?;
     let mut participant = Participant::new(shard, backend);
+    if participant.backend.applied.is_none() {
+        stopped(participant.learn_defaults().await)?;
+    }
+    let idle = participant.applied().defaults;
+    lend_at_start(&mut participant.backend.link, idle, settings);
     let mut parameters: BTreeMap<String, String> = participant.backend.parameters().iter().cloned().collect();
     let applied = participant.applied();
     // From the server's defaults, so that every reported value that differs from them is told.
@@ -451,6 +457,7 @@ async fn ask_report(
         Report {
             parameters: Arc::new(parameters),
             effective,
+            idle,
             epoch,
         },
         participant,

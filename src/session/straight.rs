@@ -74,6 +74,7 @@ impl Session {
         match self.client.in_buffer.first() {
             Some(tag @ (b'Q' | b'P' | b'B')) => self.begin_batch(*tag),
             Some(_) => Onward::Left(Left::Next),
+            None if self.timers.are_watched() => Onward::Left(Left::Next), // here is no timer
             None => self.await_batch(context),
         }
     }

@@ -13,6 +13,7 @@ use crate::clock::{Clock, Rng};
 use crate::config::{Role, Settings, Users};
 use crate::discovery::Discovery;
 use crate::plan::{Context, Facts};
+use crate::session::idle::Timeouts;
 use crate::session::prepared::Statements;
 use crate::session::state::Effective;
 use crate::sql::SessionSettings;
@@ -89,6 +90,8 @@ pub(super) struct Report {
     pub(super) parameters: Arc<BTreeMap<String, String>>,
     /// what the settings amount to
     pub(super) effective: Arc<Effective>,
+    /// the idle timeouts of the role, or else the server
+    pub(super) idle: Timeouts,
     /// of which epoch; another one asks anew
     pub(super) epoch: u64,
 }

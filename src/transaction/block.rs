@@ -155,6 +155,12 @@ impl<S: Clone> Block<S> {
         self.at_begin.as_ref()
     }
 
+    /// What a failed block has gone back to: the snapshot of its last savepoint, or else of its beginning.
+    pub fn behind_failure(&self) -> Option<&S> {
+        let last = self.savepoints.last().map(|savepoint| &savepoint.snapshot);
+        last.or(self.at_begin.as_ref())
+    }
+
     /// A statement of an implicit block begins (or the first of a batch).
     pub fn enter_implicit(&mut self, current: &S, default: Isolation) {
         if self.state == State::Idle {

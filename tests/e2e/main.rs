@@ -21,6 +21,7 @@ mod explain;
 pub mod client;
 pub mod differential;
 mod faults;
+mod idle_timers;
 pub mod layout;
 mod load;
 pub mod messages;
