@@ -115,9 +115,11 @@ impl Link {
         }
     }
 
-    /// What the socket takes without a wait; the rest leaves with what is queued next.
-    fn write_at_once(&mut self) {
-        if let Ok(count) = self.stream.try_write(&self.out_buffer) {
+    /// Writes what the socket takes without a wait; the rest leaves with what is queued next, and so does an error.
+    pub fn write_at_once(&mut self) {
+        if !self.out_buffer.is_empty()
+            && let Ok(count) = self.stream.try_write(&self.out_buffer)
+        {
             self.took(count);
         }
     }

@@ -300,6 +300,8 @@ impl Session {
             return;
         }
         self.in_batch = true;
+        // Whatever this one waits for, earlier answers don't (sessions.md 5).
+        self.client.write_at_once();
         if !self.block.is_explicit() {
             self.enrolment.pass_gate().await;
         }

@@ -158,7 +158,8 @@ impl Session {
             }
             // Its end is seen again.
             Poll::Ready(false) => return Onward::Left(Left::Unanswered(awaited, at)),
-            Poll::Pending => {}
+            // Answers of earlier batches don't wait for this one's (sessions.md 5).
+            Poll::Pending => self.client.write_at_once(),
         }
         if let Poll::Ready(error) = poll_ahead(&mut self.client, &mut self.client_ended, context) {
             self.owe(&mut awaited);

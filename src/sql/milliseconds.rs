@@ -85,7 +85,10 @@ fn broken_number(text: &str) -> Option<(f64, &str)> {
         let (_, figures) = self::sign(exponent);
         let signs = exponent.len().saturating_sub(figures.len());
         if digits_of(figures) > 0 {
-            end = end.saturating_add(1).saturating_add(signs).saturating_add(digits_of(figures));
+            end = end
+                .saturating_add(1)
+                .saturating_add(signs)
+                .saturating_add(digits_of(figures));
         }
     }
     let number: f64 = digits.get(..end)?.parse().ok()?;
