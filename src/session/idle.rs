@@ -52,9 +52,13 @@ impl Timeouts {
     }
 }
 
-/// A session's timers.
+/// A session's timers; most sessions never have any.
+#[derive(Debug, Default)]
+pub(super) struct Timers(Option<Box<Known>>);
+
+/// What is known of a session's timers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Timers {
+struct Known {
     /// the role's, in this database, or else the server's, when the session began
     defaults: Timeouts,
     watch: Watch,
@@ -125,18 +129,30 @@ pub(super) fn lend_at_start(link: &mut Link, defaults: Timeouts, settings: &Sess
 impl Timers {
     /// Of a session that begins with these settings on a server with these defaults.
     pub(super) fn new(defaults: Timeouts, settings: &SessionSettings) -> Timers {
-        let quiet = defaults == Timeouts::default() && !mentions(settings);
-        Timers {
-            defaults,
-            watch: if quiet { Watch::No } else { Watch::Yes },
-            idle: Idle::Unseen,
+        if defaults == Timeouts::default() && !mentions(settings) {
+            return Timers::default();
         }
+        Timers(Some(Box::new(Known {
+            defaults,
+            watch: Watch::Yes,
+            idle: Idle::Unseen,
+        })))
     }
 
     /// Whether a timer may be running now.
     #[inline]
     pub(super) fn are_watched(&self) -> bool {
-        self.watch == Watch::Yes
+        self.0.as_ref().is_some_and(|known| known.watch == Watch::Yes)
+    }
+
+    fn known(&mut self) -> &mut Known {
+        self.0.get_or_insert_with(|| {
+            Box::new(Known {
+                defaults: Timeouts::default(), // else it would be known
+                watch: Watch::No,
+                idle: Idle::Unseen,
+            })
+        })
     }
 }
 
@@ -144,35 +160,37 @@ impl Session {
     /// ReadyForQuery has been given.
     #[inline]
     pub(super) fn begin_idle(&mut self) {
-        self.timers.idle = match self.timers.watch {
-            Watch::No => Idle::Unseen,
-            Watch::Yes => Idle::Since(self.world.clock.now()),
-        };
+        if let Some(known) = &mut self.timers.0 {
+            known.idle = match known.watch {
+                Watch::No => Idle::Unseen,
+                Watch::Yes => Idle::Since(self.world.clock.now()),
+            };
+        }
     }
 
     /// The client has sent a message that begins no batch.
     pub(super) fn heard(&mut self) {
-        if !self.in_batch {
-            self.timers.idle = Idle::Heard;
+        if let (false, Some(known)) = (self.in_batch, &mut self.timers.0) {
+            known.idle = Idle::Heard;
         }
     }
 
     /// Settings have become these: they may set a timer.
     pub(super) fn watch_timers(&mut self, settings: &SessionSettings) {
-        if self.timers.watch == Watch::No && mentions(settings) {
+        if !self.timers.are_watched() && mentions(settings) {
             self.watch_timers_from_now();
         }
     }
 
     fn watch_timers_from_now(&mut self) {
-        self.timers.watch = Watch::Yes;
+        self.timers.known().watch = Watch::Yes;
         self.mind_all_timers();
     }
 
     /// Whose timers run on the backends that are held may have changed.
     pub(super) fn mind_all_timers(&mut self) {
         let transparent = self.transparent;
-        if self.timers.watch == Watch::Yes {
+        if self.timers.are_watched() {
             for participant in self.participants.iter_mut() {
                 mind(&mut participant.backend.link, transparent);
             }
@@ -181,13 +199,13 @@ impl Session {
 
     /// A backend comes into the session's hands: whose timers run there?
     pub(super) fn mind_timers(&mut self, participant: &mut Participant) {
-        if participant.applied().defaults != Timeouts::default() && self.timers.watch == Watch::No {
+        if participant.applied().defaults != Timeouts::default() && !self.timers.are_watched() {
             // It is younger than a change of the role's settings, and the session isn't.
             self.watch_timers_from_now();
         }
-        match self.timers.watch {
-            Watch::Yes => mind(&mut participant.backend.link, self.transparent),
-            Watch::No => participant.backend.link.leave_timers(),
+        match self.timers.are_watched() {
+            true => mind(&mut participant.backend.link, self.transparent),
+            false => participant.backend.link.leave_timers(),
         }
     }
 
@@ -197,12 +215,16 @@ impl Session {
             return None;
         }
         let block = self.block.is_explicit();
-        let own = match (self.timers.watch, self.timers.idle) {
-            (Watch::Yes, Idle::Since(since)) => self.own_timer(block).and_then(|(ms, timer)| {
+        let own = match self.timers.0.as_deref().copied() {
+            Some(Known {
+                watch: Watch::Yes,
+                idle: Idle::Since(since),
+                defaults,
+            }) => self.own_timer(block, defaults).and_then(|(ms, timer)| {
                 let after = Duration::from_millis(u64::from(ms));
                 Some((since.checked_add(after)?, timer))
             }),
-            (Watch::No, _) | (Watch::Yes, Idle::Unseen | Idle::Heard) => None,
+            Some(_) | None => None,
         };
         let limit = match block {
             true => self.world.live().settings.limits.idle_in_transaction_timeout,
@@ -212,13 +234,13 @@ impl Session {
             return own;
         }
         let now = self.world.clock.now();
-        let since = match self.timers.idle {
+        let known = self.timers.known();
+        if known.idle == Idle::Unseen {
+            known.idle = Idle::Since(now);
+        }
+        let since = match known.idle {
             Idle::Since(since) => since,
-            Idle::Unseen => {
-                self.timers.idle = Idle::Since(now);
-                now
-            }
-            Idle::Heard => now,
+            Idle::Unseen | Idle::Heard => now,
         };
         let configured = since.checked_add(limit).map(|until| (until, Timer::Block));
         match (own, configured) {
@@ -228,7 +250,7 @@ impl Session {
     }
 
     /// The client's own timer, and its time.
-    fn own_timer(&self, block: bool) -> Option<(u32, Timer)> {
+    fn own_timer(&self, block: bool, defaults: Timeouts) -> Option<(u32, Timer)> {
         if block && self.transparent {
             return None; // the server that holds the block runs it
         }
@@ -237,7 +259,7 @@ impl Session {
             (State::Failed, Some(saved)) => saved.local.as_ref().unwrap_or(&saved.settings),
             _ => self.current(),
         };
-        let timeouts = self.timers.defaults.under(settings);
+        let timeouts = defaults.under(settings);
         let (ms, timer) = match block {
             true => (timeouts.block_ms, Timer::Block),
             false => (timeouts.session_ms, Timer::Session),

@@ -759,6 +759,9 @@ impl Session {
             self.transparent = false;
         }
         self.block.fail();
+        if lost.begun == Begun::Block {
+            self.block.lose_part();
+        }
         self.world.pools.suspect(lost.shard);
         self.portals.clear();
         let in_query = matches!(

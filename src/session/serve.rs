@@ -26,7 +26,7 @@ use crate::session::straight::Left;
 use crate::session::world::World;
 use crate::sql::{Lexing, Shape};
 use crate::telemetry::{CacheUse, ClientState, Outcome, StatementKind};
-use crate::transaction::{Block, Life, Participants, State};
+use crate::transaction::{Begun, Block, Life, Participants, State};
 use crate::wire;
 
 /// After an error of accept (too many open files, say) nothing is accepted for this long.
@@ -370,7 +370,14 @@ impl Session {
                 Ok(())
             }
             Woken::Failed(error) => Err(Gone::Vanished(error)),
-            Woken::Backend(at) => self.unasked(at),
+            Woken::Backend(at) => {
+                self.unasked(at)?;
+                self.roll_back_rest().await;
+                if self.block.has_lost_part() {
+                    self.release().await;
+                }
+                Ok(())
+            }
             Woken::Leave => Err(Gone::Draining),
             Woken::Tidy => {
                 self.client.release_buffers();
@@ -469,9 +476,14 @@ impl Session {
             fields.put(wire::ErrorField::SeverityText, "FATAL");
             return Err(Gone::Fatal(Box::new(fields)));
         }
-        // Inside a block: it has failed, and the client hears so at its next statement.
-        self.unheard = Some(Box::new(failure));
+        // Inside a block: it has failed, and the client hears so at its next statement, unless it knows.
+        if self.block.state() == State::Explicit {
+            self.unheard = Some(Box::new(failure));
+        }
         self.block.fail();
+        if lost.begun == Begun::Block {
+            self.block.lose_part();
+        }
         self.transparent = false;
         self.portals.clear();
         Ok(())

@@ -92,7 +92,8 @@ fn broken_number(text: &str) -> Option<(f64, &str)> {
         }
     }
     let number: f64 = digits.get(..end)?.parse().ok()?;
-    number.is_finite().then_some((sign * number, digits.get(end..)?))
+    let lost = number.is_subnormal() || (number == 0.0 && has_figures(digits.get(..whole + fraction)?));
+    (number.is_finite() && !lost).then_some((sign * number, digits.get(end..)?))
 }
 
 /// What stands behind `0x`.
@@ -120,6 +121,11 @@ fn sign(text: &str) -> (f64, &str) {
         Some(rest) => (-1.0, rest),
         None => (1.0, text.strip_prefix('+').unwrap_or(text)),
     }
+}
+
+/// Whether a number without exponent is anything but zero.
+fn has_figures(text: &str) -> bool {
+    text.contains(|c: char| c.is_ascii_digit() && c != '0')
 }
 
 fn digits_of(text: &str) -> usize {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::client::Client;
 use crate::servers::superuser;
-use crate::world::{CLIENT_ROLE, Spec, World, repeat};
+use crate::world::{CLIENT_ROLE, Spec, World, repeat, wait_for};
 
 const SCHEMA: &str = "CREATE TABLE h (id int PRIMARY KEY, v text);
     CREATE SEQUENCE numbers;";
@@ -82,6 +82,159 @@ fn rule_21_a_lost_backend_takes_the_whole_block_back() {
         // the session lives, and nothing of the block does
         assert_eq!(client.value("SELECT count(*) FROM h WHERE v = 'half'"), "0");
         assert_eq!(client.value("SELECT count(*) FROM h"), "30");
+    }
+}
+
+/// Ends all clients' backends of a shard, and waits until they are gone.
+fn end_backends(world: &World, shard: usize) {
+    let mut admin = superuser(world.servers().shard(shard), world.database());
+    let all = format!("FROM pg_stat_activity WHERE usename = '{CLIENT_ROLE}' AND datname = current_database()");
+    admin.rows(&format!("SELECT pg_terminate_backend(pid) {all}"));
+    wait_for(&mut admin, &format!("SELECT count(*) {all}"), "0");
+}
+
+/// What a statement answers once the pool has found out which of its backends are gone.
+fn afterwards(client: &mut Client, sql: &str) -> Vec<String> {
+    repeat("new backends", || {
+        let answer = client.query(sql);
+        match answer.iter().find(|message| message.tag == b'E') {
+            Some(error) if ["57P01", "08006", "08000"].contains(&error.code().as_str()) => ControlFlow::Continue(()),
+            Some(error) => panic!("{sql}: {error:?}"),
+            None => {
+                let rows = answer.iter().filter(|message| message.tag == b'D');
+                let text = |value: Option<Vec<u8>>| String::from_utf8_lossy(&value.unwrap_or_default()).into_owned();
+                ControlFlow::Break(rows.flat_map(|row| row.values()).map(text).collect())
+            }
+        }
+    })
+}
+
+/// A savepoint keeps what was done before it: not where that went down with a backend.
+#[test]
+fn rule_21_no_savepoint_brings_a_block_back_that_lost_a_backend() {
+    let world = world("crowd_savepoint", "");
+    let [here, there] = apart(&world);
+    for lost in 0..2 {
+        for asked in [
+            "",
+            "SELECT v FROM h WHERE id = ",
+            "SELECT count(*) FROM h",
+            "SAVEPOINT b",
+            "SET work_mem = 999",
+        ] {
+            let mut client = world.client();
+            afterwards(&mut client, "SELECT count(*) FROM h");
+            client.rows("BEGIN");
+            client.rows(&format!("UPDATE h SET v = 'half' WHERE id = {here}"));
+            client.rows("SAVEPOINT a");
+            client.rows(&format!("UPDATE h SET v = 'half' WHERE id = {there}"));
+            end_backends(&world, lost);
+            match asked {
+                "" => {}
+                "SELECT v FROM h WHERE id = " => {
+                    client.failure(&format!("{asked} {}", [here, there][lost]));
+                }
+                _ => {
+                    client.failure(asked);
+                }
+            }
+            client.query("ROLLBACK TO a");
+            client.query(&format!("UPDATE h SET v = 'half' WHERE id = {there}"));
+            client.query("COMMIT");
+            let half = afterwards(&mut client, "SELECT count(*) FROM h WHERE v = 'half'");
+            assert_eq!(half, ["0"], "shard {lost} lost before {asked:?}");
+        }
+    }
+}
+
+/// The client need not speak for the rest of its block to be taken back: others wait for those rows.
+#[test]
+fn rule_21_the_other_shards_are_rolled_back_at_once() {
+    let world = world("crowd_at_once", "pool: {size: 1}");
+    let [here, there] = apart(&world);
+    let mut client = world.client();
+    let usual = client.value("SHOW work_mem");
+    for lost in 0..2 {
+        client.rows("BEGIN");
+        client.rows("SET work_mem = '3MB'");
+        client.rows(&format!("UPDATE h SET v = 'half' WHERE id = {here}"));
+        client.rows(&format!("UPDATE h SET v = 'half' WHERE id = {there}"));
+        end_backends(&world, lost);
+        for id in [here, there] {
+            world
+                .client()
+                .rows(&format!("UPDATE h SET v = 'whole' WHERE id = {id}"));
+        }
+        // Nor does another get what the block had set.
+        assert_eq!(afterwards(&mut world.client(), "SHOW work_mem"), [usual.as_str()]);
+        // And where it is told so at a statement, before it ends its block.
+        client.failure("SELECT count(*) FROM h");
+        client.query("ROLLBACK");
+        afterwards(&mut client, "SELECT count(*) FROM h");
+        client.rows("BEGIN");
+        client.rows(&format!("UPDATE h SET v = 'half' WHERE id = {here}"));
+        client.send(&crate::messages::query(&format!(
+            "SELECT pg_sleep(60) FROM h WHERE id = {there}"
+        )));
+        let mut admin = superuser(world.servers().shard(1), world.database());
+        wait_for(
+            &mut admin,
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()",
+            "1",
+        );
+        end_backends(&world, 1);
+        assert!(client.read_batch().iter().any(|message| message.tag == b'E'));
+        world
+            .client()
+            .rows(&format!("UPDATE h SET v = 'whole' WHERE id = {here}"));
+        assert_eq!(client.failure("SELECT 1"), "25P02");
+        client.rows("ROLLBACK");
+        assert_eq!(
+            afterwards(&mut client, "SELECT count(*) FROM h WHERE v = 'half'"),
+            ["0"]
+        );
+    }
+}
+
+/// As Postgres ends the session of a backend that is ended: where the backend was the session's own.
+#[test]
+fn rule_21_a_pinned_session_ends_with_its_backend_and_another_lives() {
+    let world = world("crowd_pinned", "");
+    let [here, _] = apart(&world);
+    let pin = "SELECT pg_advisory_lock(5)";
+    for asleep in [false, true] {
+        let (mut pinned, mut other) = (world.client(), world.client());
+        afterwards(&mut pinned, pin);
+        let sleep = crate::messages::query(&format!("SELECT pg_sleep(60) FROM h WHERE id = {here}"));
+        afterwards(&mut other, "SELECT count(*) FROM h");
+        other.send(&sleep);
+        let mut sleepers = 1;
+        if asleep {
+            pinned.send(&sleep);
+            sleepers += 1;
+        }
+        let mut admin = superuser(world.servers().shard(0), world.database());
+        let asleep =
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
+        wait_for(&mut admin, asleep, &sleepers.to_string());
+        end_backends(&world, 0);
+        let said = pinned.read_to_end();
+        let error = said.iter().find(|message| message.tag == b'E').expect("it is told why");
+        assert_eq!(
+            (error.code(), error.fields()[&'S'].as_str()),
+            ("57P01".to_owned(), "FATAL"),
+            "{said:?}"
+        );
+        let said = other.read_batch();
+        let error = said.iter().find(|message| message.tag == b'E').expect("it is told why");
+        assert_eq!(
+            (error.code(), error.fields()[&'S'].as_str()),
+            ("57P01".to_owned(), "ERROR"),
+            "{said:?}"
+        );
+        assert_eq!(afterwards(&mut other, "SELECT count(*) FROM h"), ["30"]);
+        assert_eq!(afterwards(&mut other, "SELECT pg_try_advisory_lock(5)"), ["t"]);
+        other.rows("SELECT pg_advisory_unlock(5)");
     }
 }
 
