@@ -446,6 +446,7 @@ async fn ask_report(
             return Err(Failure::Shard(fields));
         }
     }
+    may_log_in(&mut participant, world.live().settings.auth.method).await?;
     participant.note_settings(settings);
     if settings.custom_names().next().is_some() {
         participant.backend.restrict_reuse();
@@ -462,6 +463,58 @@ async fn ask_report(
         },
         participant,
     ))
+}
+
+/// What a server looks at when a role logs in, which a backend of the pool did long ago.
+const MAY_LOG_IN: &[u8] = b"SELECT session_user::pg_catalog.text, pg_catalog.current_database()::pg_catalog.text, \
+    r.rolcanlogin, r.rolvaliduntil OPERATOR(pg_catalog.<=) pg_catalog.now(), d.datallowconn, \
+    pg_catalog.has_database_privilege(session_user, d.oid, 'CONNECT') \
+    FROM pg_catalog.pg_roles r, pg_catalog.pg_database d WHERE r.rolname OPERATOR(pg_catalog.=) session_user \
+    AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()";
+
+/// Refuses a login as the server would (sessions.md 25).
+async fn may_log_in(participant: &mut Participant, method: Method) -> Result<(), Failure> {
+    wire::put_query(&mut participant.backend.link.out_buffer, MAY_LOG_IN);
+    let mut cells: Vec<Option<String>> = Vec::new();
+    let trip = round_trip(participant, |frame| {
+        if frame.tag == b'D' {
+            let values = wire::DataRow::parse(frame.body)?.values;
+            cells = values
+                .map(|value| value.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+                .collect();
+        }
+        Ok(())
+    })
+    .await;
+    stopped(trip)?;
+    let cell = |at: usize| cells.get(at).and_then(Option::as_deref).unwrap_or_default();
+    let refused = |code, message: String| ErrorFields::new(Severity::Fatal, code, message);
+    let (user, database) = (cell(0), cell(1));
+    let fields = if cell(3) == "t" && method == Method::Scram {
+        refused(
+            SqlState::INVALID_PASSWORD,
+            format!("password authentication failed for user \"{user}\""),
+        )
+    } else if cell(2) != "t" {
+        refused(
+            SqlState::INVALID_AUTHORIZATION,
+            format!("role \"{user}\" is not permitted to log in"),
+        )
+    } else if cell(4) != "t" {
+        refused(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("database \"{database}\" is not currently accepting connections"),
+        )
+    } else if cell(5) != "t" {
+        refused(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            format!("permission denied for database \"{database}\""),
+        )
+        .with_detail("User does not have CONNECT privilege.")
+    } else {
+        return Ok(());
+    };
+    Err(Failure::Shard(Box::new(fields)))
 }
 
 fn stopped<T>(result: Result<T, Stop>) -> Result<T, Failure> {
