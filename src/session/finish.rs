@@ -293,6 +293,9 @@ impl Session {
                 self.keep_whole_datestyle();
             }
         }
+        if self.block.state() == State::Failed {
+            self.report_what_failed_back();
+        }
         self.put_reports();
         let notifications = std::mem::take(&mut self.notifications);
         self.client.out_buffer.extend_from_slice(&notifications);

@@ -446,10 +446,17 @@ async fn ask_report(
             return Err(Failure::Shard(fields));
         }
     }
-    may_log_in(&mut participant, world.live().settings.auth.method).await?;
+    let refused = may_log_in(&mut participant, world.live().settings.auth.method).await?;
     participant.note_settings(settings);
     if settings.custom_names().next().is_some() {
         participant.backend.restrict_reuse();
+    }
+    if let Some(fields) = refused {
+        // Sessions that are in already may go on with it.
+        if let Ok(clean) = participant.backend.into_clean(settings.digest()) {
+            world.pools.give_back(clean);
+        }
+        return Err(Failure::Shard(Box::new(fields)));
     }
     let schemas = world.discovery.picture().current().catalog().schemas.clone();
     let effective = crate::session::route::ask_effective(&mut participant, schemas).await;
@@ -472,8 +479,8 @@ const MAY_LOG_IN: &[u8] = b"SELECT session_user::pg_catalog.text, pg_catalog.cur
     FROM pg_catalog.pg_roles r, pg_catalog.pg_database d WHERE r.rolname OPERATOR(pg_catalog.=) session_user \
     AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()";
 
-/// Refuses a login as the server would (sessions.md 25).
-async fn may_log_in(participant: &mut Participant, method: Method) -> Result<(), Failure> {
+/// As the server would refuse a login (sessions.md 25); `None`: it wouldn't.
+async fn may_log_in(participant: &mut Participant, method: Method) -> Result<Option<ErrorFields>, Failure> {
     wire::put_query(&mut participant.backend.link.out_buffer, MAY_LOG_IN);
     let mut cells: Vec<Option<String>> = Vec::new();
     let trip = round_trip(participant, |frame| {
@@ -512,9 +519,9 @@ async fn may_log_in(participant: &mut Participant, method: Method) -> Result<(),
         )
         .with_detail("User does not have CONNECT privilege.")
     } else {
-        return Ok(());
+        return Ok(None);
     };
-    Err(Failure::Shard(Box::new(fields)))
+    Ok(Some(fields))
 }
 
 fn stopped<T>(result: Result<T, Stop>) -> Result<T, Failure> {

@@ -473,6 +473,17 @@ impl Session {
         }
     }
 
+    /// An error takes reported settings back, and Postgres says so with it, not when the block ends.
+    pub(super) fn report_what_failed_back(&mut self) {
+        let Some(saved) = self.block.behind_failure() else {
+            return;
+        };
+        let reported = Arc::clone(&saved.reported);
+        for (name, value) in reported.iter() {
+            self.report(name.clone(), value.clone());
+        }
+    }
+
     pub(super) fn restore(&mut self, saved: Saved) {
         for (name, value) in saved.reported.iter() {
             self.report(name.clone(), value.clone());

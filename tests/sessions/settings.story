@@ -348,7 +348,7 @@ su GRANT sessions_role TO app
 ? SET application_name = 'deeper'
 ? SET LOCAL TimeZone = 'Asia/Seoul'
 ? SELECT id FROM h WHERE id < 3 ORDER BY id
-? SELECT nothing FROM h
+? SELECT v::int FROM h WHERE id = 1
 ? ROLLBACK TO a
 ? SHOW TimeZone
 ? SHOW application_name
