@@ -167,6 +167,7 @@ impl Backend {
     /// settings.
     pub fn into_clean(mut self, digest: u64) -> Result<Clean, Backend> {
         let is_pinned = self.slot.as_ref().is_some_and(Slot::is_pinned);
+        self.link.take_timers_back();
         if is_pinned || self.reuse == Reuse::Nobody || self.is_cancel_pending() || !self.link.is_quiet() {
             return Err(self);
         }

@@ -19,6 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::busy::Busy;
+use super::timers::{Behind, STOP, Timers};
 use crate::clock::Clock;
 
 /// First read of a link without a buffer: most messages fit, and an allocator has such pieces at hand.
@@ -50,6 +51,8 @@ pub struct Link {
     pub out_buffer: BytesMut,
     /// of a link to a shard, once it has logged in
     busy: Option<Busy>,
+    /// which idle timers may run at a shard
+    timers: Timers,
 }
 
 impl Link {
@@ -70,6 +73,7 @@ impl Link {
             held_bytes: 0,
             out_buffer: BytesMut::new(),
             busy: None,
+            timers: Timers::Own,
         })
     }
 
@@ -78,11 +82,71 @@ impl Link {
         self.busy = Some(Busy::new(clock));
     }
 
+    /// The server's idle timers stand at 0, as far as is known.
+    pub fn leave_timers(&mut self) {
+        self.timers = Timers::Own;
+    }
+
+    /// The server's idle timers are the client's as long as it holds this connection, and stop when it is given back.
+    pub fn lend_timers(&mut self) {
+        self.timers = Timers::WhileHeld;
+    }
+
+    /// From now on no idle timer runs at the server, nor goes on running. To be called between two messages.
+    pub fn stop_timers(&mut self) {
+        match self.timers {
+            Timers::None(_) => {}
+            Timers::Own | Timers::WhileHeld => {
+                let behind = Behind::new(&mut self.out_buffer);
+                self.timers = Timers::None(Box::new(behind));
+                self.write_at_once();
+            }
+        }
+    }
+
+    /// The timer that was lent runs no longer.
+    pub(super) fn take_timers_back(&mut self) {
+        match self.timers {
+            Timers::WhileHeld => {
+                self.out_buffer.extend_from_slice(&STOP);
+                self.write_at_once();
+            }
+            Timers::Own | Timers::None(_) => {}
+        }
+    }
+
+    /// Writes what the socket takes without a wait; the rest leaves with what is queued next, and so does an error.
+    pub fn write_at_once(&mut self) {
+        if !self.out_buffer.is_empty()
+            && let Ok(count) = self.stream.try_write(&self.out_buffer)
+        {
+            self.took(count);
+        }
+    }
+
+    /// So many bytes of what was queued were written.
+    #[inline]
+    fn took(&mut self, count: usize) {
+        if count == self.out_buffer.len() {
+            self.out_buffer.clear(); // its whole room stays in sight
+        } else {
+            self.out_buffer.advance(count);
+        }
+        if let Timers::None(behind) = &mut self.timers {
+            behind.written(count);
+        }
+    }
+
     /// The other end has answered all that was sent, by ReadyForQuery, or never will.
     #[inline]
     pub fn answered(&mut self) {
         if let Some(busy) = &mut self.busy {
             busy.end();
+        }
+        if let Timers::None(behind) = &mut self.timers
+            && behind.ready(&mut self.out_buffer)
+        {
+            self.write_at_once();
         }
     }
 
@@ -174,16 +238,15 @@ impl Link {
         {
             busy.begin();
         }
+        if let Timers::None(behind) = &mut self.timers {
+            behind.follow(&mut self.out_buffer);
+        }
         while !self.out_buffer.is_empty() {
             let count = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.out_buffer))?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            if count == self.out_buffer.len() {
-                self.out_buffer.clear(); // its whole room stays in sight
-            } else {
-                self.out_buffer.advance(count);
-            }
+            self.took(count);
         }
         Poll::Ready(Ok(()))
     }

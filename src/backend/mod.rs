@@ -14,6 +14,7 @@ mod error;
 mod endpoint;
 mod login;
 mod busy;
+mod timers;
 mod link;
 mod prepared;
 mod cancel;

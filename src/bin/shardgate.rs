@@ -206,7 +206,7 @@ pub(crate) async fn run_on(config: PathBuf) -> Result<(), String> {
     let mut background = JoinSet::new();
     background.spawn(forgetting.run());
     let follower = Arc::clone(&world);
-    background.spawn(async move { follower.follow_role_settings().await });
+    background.spawn(async move { follower.follow_roles().await });
     background.spawn(async move { recovery.run().await });
     let (deadlocks, shards) = (world.coordinator.deadlocks().clone(), world.coordinator.shards());
     background.spawn(deadlocks.run(Arc::clone(shards), clock));

@@ -33,6 +33,10 @@ pub struct Catalog {
     pub presence: Arc<BTreeMap<QualifiedName, ShardSet>>,
     /// indexes outside pg_catalog, by name, each with its table
     pub indexes: BTreeMap<QualifiedName, QualifiedName>,
+    /// bare names of relations whose mere reading may leave something in the session (a view's text, a policy)
+    pub opaque_reads: BTreeSet<String>,
+    /// those whose writing may: by a trigger, a default, a check, a rule, or another table that it cascades to
+    pub opaque_writes: BTreeSet<String>,
 }
 
 // === impl Catalog ===

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{Body, Filling, Relation};
-use crate::discovery::shard_catalog::ShardFunction;
+use crate::catalog::{Body, Filling, ForeignKey, Relation};
+use crate::discovery::shard_catalog::{Read, Reader, ShardFunction};
 
 /// Words of session effect, or of text that is executed.
 const WORDS: &[&str] = &[
@@ -58,35 +58,144 @@ const PREFIXES: &[&str] = &[
 /// Words after which a statement of plpgsql begins.
 const STARTERS: &[&str] = &["begin", "then", "else", "loop", "atomic"];
 
+/// Bare names of relations that may leave something in the session.
+#[derive(Debug, Default)]
+pub(super) struct Opaque {
+    /// by being read
+    pub(super) reads: BTreeSet<String>,
+    /// by being written
+    pub(super) writes: BTreeSet<String>,
+}
+
 /// Judges every function: its `body` becomes `Plain` where nothing in it, or in what it calls, may touch the session.
-pub(super) fn judge(functions: &mut [ShardFunction], relations: &BTreeMap<String, Vec<&Relation>>) {
+/// Answers which relations may. `readers`: what policies, checks and defaults call, by the table's name.
+pub(super) fn judge(
+    functions: &mut [ShardFunction],
+    relations: &BTreeMap<String, Vec<&Relation>>,
+    readers: &BTreeMap<String, Vec<&Reader>>,
+) -> Opaque {
     let words: Vec<Option<BTreeSet<String>>> = functions.iter().map(own_words).collect();
-    let reads: BTreeMap<&str, BTreeSet<String>> = relations
+    let relations: Vec<(&str, RelationWords)> = relations
         .iter()
-        .map(|(name, relations)| (name.as_str(), relation_words(relations)))
+        .map(|(name, of_name)| {
+            let readers = readers.get(name).map_or(&[][..], Vec::as_slice);
+            (name.as_str(), RelationWords::new(of_name, readers))
+        })
         .collect();
-    let mut opaque: BTreeSet<String> = BTreeSet::new();
+    let cascades = cascades(&relations);
+    let mut callable: BTreeSet<String> = BTreeSet::new();
+    let mut opaque = Opaque::default();
     loop {
-        let before = opaque.len();
+        let before = callable.len() + opaque.reads.len() + opaque.writes.len();
         for (function, words) in functions.iter().zip(&words) {
-            let is_opaque = words.as_ref().is_none_or(|words| !words.is_disjoint(&opaque));
-            if is_opaque {
-                opaque.insert(function.function.name.name.clone());
+            // Which of them it reads and which it writes isn't asked.
+            let among = [&callable, &opaque.reads, &opaque.writes];
+            let is_opaque = |words: &BTreeSet<String>| among.iter().any(|names| !words.is_disjoint(names));
+            if words.as_ref().is_none_or(is_opaque) {
+                callable.insert(function.function.name.name.clone());
             }
         }
-        for (name, words) in &reads {
-            if !words.is_disjoint(&opaque) {
-                opaque.insert((*name).to_owned());
+        for (name, words) in &relations {
+            let touches = |words: &Option<BTreeSet<String>>, among: &BTreeSet<String>| {
+                words
+                    .as_ref()
+                    .is_none_or(|words| !words.is_disjoint(&callable) || !words.is_disjoint(among))
+            };
+            if touches(&words.read, &opaque.reads) {
+                opaque.reads.insert((*name).to_owned());
+            }
+            let cascaded = cascades.get(name).is_some_and(|to| !to.is_disjoint(&opaque.writes));
+            if opaque.reads.contains(*name) || cascaded || touches(&words.written, &opaque.writes) {
+                opaque.writes.insert((*name).to_owned());
             }
         }
-        if opaque.len() == before {
+        if callable.len() + opaque.reads.len() + opaque.writes.len() == before {
             break;
         }
     }
     for (function, words) in functions.iter_mut().zip(&words) {
-        let is_plain = words.as_ref().is_some_and(|words| words.is_disjoint(&opaque));
+        let among = [&callable, &opaque.reads, &opaque.writes];
+        let is_plain = words
+            .as_ref()
+            .is_some_and(|words| among.iter().all(|names| words.is_disjoint(names)));
         function.function.body = if is_plain { Body::Plain } else { Body::Opaque };
     }
+    opaque
+}
+
+/// The words of what runs when relations of one name are read or written; none if that is opaque by itself.
+struct RelationWords {
+    read: Option<BTreeSet<String>>,
+    written: Option<BTreeSet<String>>,
+    /// tables that a change of a row here goes on from to this one, and roots of which this is a part
+    from: BTreeSet<String>,
+}
+
+impl RelationWords {
+    fn new(relations: &[&Relation], readers: &[&Reader]) -> RelationWords {
+        let mut read = Some(BTreeSet::new());
+        let mut written = Some(BTreeSet::new());
+        let mut from = BTreeSet::new();
+        let add = |to: &mut Option<BTreeSet<String>>, text: &str| match (words(text), to.as_mut()) {
+            (Some(found), Some(all)) if is_harmless(&found) => all.extend(found),
+            _ => *to = None,
+        };
+        for relation in relations {
+            if let Some(text) = &relation.view_definition {
+                add(&mut read, text);
+                add(&mut written, text); // what it reads is what is written through it
+            }
+            if !relation.rules.is_empty() {
+                written = None; // their text isn't known here
+            }
+            for column in &relation.columns {
+                match &column.filling {
+                    Filling::Default { expression, .. } | Filling::Generated(expression) => {
+                        add(&mut written, expression);
+                    }
+                    Filling::Nothing | Filling::Identity { .. } => {}
+                }
+            }
+            if let Some(written) = &mut written {
+                written.extend(relation.triggers.iter().map(|trigger| trigger.function.name.clone()));
+            }
+            let goes_on = |key: &&ForeignKey| {
+                let acts = |action: u8| matches!(action, b'c' | b'n' | b'd');
+                acts(key.on_update) || acts(key.on_delete)
+            };
+            from.extend(
+                relation
+                    .foreign_keys
+                    .iter()
+                    .filter(goes_on)
+                    .map(|key| key.target.name.clone()),
+            );
+            from.extend(relation.partition_root.iter().map(|root| root.name.clone()));
+        }
+        for reader in readers {
+            let Read::Function(function) = &reader.reads else {
+                continue;
+            };
+            if let (true, Some(read)) = (reader.what == "policy", &mut read) {
+                read.insert(function.name.clone());
+            }
+            if let Some(written) = &mut written {
+                written.insert(function.name.clone());
+            }
+        }
+        RelationWords { read, written, from }
+    }
+}
+
+/// By a table: those that a change of its rows goes on to.
+fn cascades<'a>(relations: &'a [(&'a str, RelationWords)]) -> BTreeMap<&'a str, BTreeSet<String>> {
+    let mut cascades: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (name, words) in relations {
+        for from in &words.from {
+            cascades.entry(from.as_str()).or_default().insert((*name).to_owned());
+        }
+    }
+    cascades
 }
 
 /// The words of a function; none if it is opaque by itself.
@@ -101,22 +210,6 @@ fn own_words(function: &ShardFunction) -> Option<BTreeSet<String>> {
         ("internal", Some(parts)) => words(parts).map(|words| words.into_iter().collect()),
         _ => None,
     }
-}
-
-/// What writing or reading a relation may call: its triggers, its view's text, its defaults.
-fn relation_words(relations: &[&Relation]) -> BTreeSet<String> {
-    let mut all = BTreeSet::new();
-    for relation in relations {
-        all.extend(relation.triggers.iter().map(|trigger| trigger.function.name.clone()));
-        let texts = relation.columns.iter().filter_map(|column| match &column.filling {
-            Filling::Default { expression, .. } | Filling::Generated(expression) => Some(expression),
-            Filling::Nothing | Filling::Identity { .. } => None,
-        });
-        for text in texts.chain(&relation.view_definition) {
-            all.extend(words(text).unwrap_or_default());
-        }
-    }
-    all
 }
 
 fn is_harmless(words: &[String]) -> bool {

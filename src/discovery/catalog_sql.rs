@@ -191,7 +191,12 @@ pub(super) const BUILTIN: [&str; 4] = [
     "SELECT castsource, casttarget, castcontext FROM pg_cast WHERE castsource < 16384 AND casttarget < 16384",
 ];
 
-/// A value that changes when a role's settings do, in this database or in all.
-pub(super) const ROLE_SETTINGS: &str = "SELECT concat(count(*), ' ', sum(hashtextextended(s::text, 0))) \
+/// A value that changes when a role's settings do, in this database or in all; one that changes when it does who may log in.
+pub(super) const ROLES: &str = "SELECT concat(count(*), ' ', sum(hashtextextended(s::text, 0))), \
+    (SELECT concat(d.datallowconn, ' ', d.datacl, ' ', \
+    (SELECT sum(hashtextextended(concat(r.rolname, r.rolsuper, r.rolcanlogin, r.rolvaliduntil <= now()), 0)) FROM pg_roles r \
+    WHERE r.rolsuper OR NOT r.rolcanlogin OR r.rolvaliduntil <= now()), ' ', \
+    (SELECT sum(hashtextextended(concat(m.roleid, ' ', m.member), 0)) FROM pg_auth_members m)) \
+    FROM pg_database d WHERE d.datname = current_database()) \
     FROM pg_db_role_setting s \
     WHERE setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))";

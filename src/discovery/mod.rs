@@ -43,3 +43,4 @@ pub use open::{Discovery, check, open};
 pub use overlay::{Answers, Overlay, overlay_sql};
 pub use picture::{Picture, Seen};
 pub use proposal_store::{Proposals, StoredProposal};
+pub use watch::RoleChanges;

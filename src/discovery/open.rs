@@ -19,6 +19,7 @@ use crate::discovery::stage::{self, Change, Depth, Home, Proposal, Stage};
 use crate::discovery::store::{self, Stored};
 use crate::discovery::together::together;
 use crate::discovery::union::{self, Union};
+use crate::discovery::watch::{RoleChanges, SeenRoles};
 use crate::discovery::{Error, Finding, Health, Picture, Seen, Severity, builtin};
 use crate::plan::{Category, Purpose, Snapshot};
 use crate::telemetry::Metering;
@@ -49,10 +50,10 @@ pub(super) struct Inner {
     pub(super) proposer: Proposer,
     /// something differs from the picture
     pub(super) stale: Notify,
-    /// counts changes of roles' settings
-    pub(super) role_settings: watch::Sender<u64>,
+    /// counts changes of roles
+    pub(super) role_changes: watch::Sender<RoleChanges>,
     /// by shard's name, as they were seen last; guards the map, never held over an await
-    pub(super) role_settings_seen: std::sync::Mutex<BTreeMap<String, String>>,
+    pub(super) roles_seen: std::sync::Mutex<BTreeMap<String, SeenRoles>>,
     /// counts changes of the list of shards
     pub(super) generation: watch::Sender<u64>,
 }
@@ -98,8 +99,8 @@ pub async fn open(
         sequences: Sequences::default(),
         board: Board::default(),
         stale: Notify::new(),
-        role_settings: watch::Sender::new(0),
-        role_settings_seen: std::sync::Mutex::default(),
+        role_changes: watch::Sender::new(RoleChanges::default()),
+        roles_seen: std::sync::Mutex::default(),
         generation: watch::Sender::new(0),
     };
     let discovery = Discovery { inner: Arc::new(inner) };

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::catalog::{Builtin, Catalog, Function, Relation, Type};
-use crate::discovery::bodies;
-use crate::discovery::shard_catalog::{ShardCatalog, ShardFunction, ShardRelation};
+use crate::discovery::bodies::{self, Opaque};
+use crate::discovery::shard_catalog::{Reader, ShardCatalog, ShardFunction, ShardRelation};
 use crate::discovery::{Error, OidMap};
 use crate::topology::{QualifiedName, ShardId, ShardSet, TablePlacement, Topology};
 use crate::value::Oid;
@@ -62,10 +62,13 @@ pub(super) fn join(
     for (index, table) in shards.iter().flatten().flat_map(|shard| &shard.indexes) {
         indexes.entry(index.clone()).or_insert_with(|| table.clone());
     }
+    let (functions, opaque) = functions(home, &relations, &readers(shards));
     let catalog = Catalog {
         presence: Arc::new(presence.clone()),
         indexes,
-        functions: functions(home, &relations),
+        functions,
+        opaque_reads: opaque.reads,
+        opaque_writes: opaque.writes,
         relations,
         operators: home.operators.clone(),
         types: home
@@ -144,13 +147,14 @@ fn under_home(found: &ShardRelation, oids: &OidMap) -> Relation {
 fn functions(
     home: &ShardCatalog,
     relations: &BTreeMap<QualifiedName, Arc<Relation>>,
-) -> BTreeMap<String, Vec<Arc<Function>>> {
+    readers: &BTreeMap<String, Vec<&Reader>>,
+) -> (BTreeMap<String, Vec<Arc<Function>>>, Opaque) {
     let mut judged: Vec<ShardFunction> = home.functions.clone();
     let mut by_name: BTreeMap<String, Vec<&Relation>> = BTreeMap::new();
     for relation in relations.values() {
         by_name.entry(relation.name.name.clone()).or_default().push(relation);
     }
-    bodies::judge(&mut judged, &by_name);
+    let opaque = bodies::judge(&mut judged, &by_name, readers);
     let mut functions: BTreeMap<String, Vec<Arc<Function>>> = BTreeMap::new();
     for found in judged {
         functions
@@ -158,5 +162,16 @@ fn functions(
             .or_default()
             .push(Arc::new(found.function));
     }
-    functions
+    (functions, opaque)
+}
+
+/// What policies, checks and defaults call, by the bare names of their tables, on whichever shard.
+fn readers(shards: &[Option<Arc<ShardCatalog>>]) -> BTreeMap<String, Vec<&Reader>> {
+    let mut readers: BTreeMap<String, Vec<&Reader>> = BTreeMap::new();
+    for (name, relation) in shards.iter().flatten().flat_map(|shard| &shard.relations) {
+        if !relation.readers.is_empty() {
+            readers.entry(name.name.clone()).or_default().extend(&relation.readers);
+        }
+    }
+    readers
 }

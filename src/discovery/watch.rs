@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::discovery::catalog_sql::{ROLE_SETTINGS, SERVER};
+use crate::discovery::catalog_sql::{ROLES, SERVER};
 use crate::discovery::cells::Cells;
 use crate::discovery::fingerprint::{self, Fingerprint};
 use crate::discovery::open::{Inner, Live};
@@ -50,9 +50,9 @@ impl Discovery {
         }
     }
 
-    /// Counts changes of roles' settings on the shards: backends from before serve no session from after.
-    pub fn role_settings(&self) -> watch::Receiver<u64> {
-        self.inner.role_settings.subscribe()
+    /// Counts changes of roles on the shards.
+    pub fn role_changes(&self) -> watch::Receiver<RoleChanges> {
+        self.inner.role_changes.subscribe()
     }
 
     /// Reads the catalogs again now and swaps the picture: after DDL through the proxy. On return the picture is no older
@@ -81,7 +81,7 @@ async fn probe_forever(inner: Arc<Inner>, shard: ShardId, reach: Arc<Reach>) {
                     .board
                     .answered(shard, &probed.version, now, now.saturating_duration_since(asked));
                 inner.board.set_prepared_max(shard, probed.prepared_max);
-                inner.note_role_settings(reach.name(), &probed.role_settings);
+                inner.note_roles(reach.name(), probed.roles.clone());
                 if is_stale(&live, shard, &probed) {
                     inner.stale.notify_one();
                 }
@@ -92,20 +92,44 @@ async fn probe_forever(inner: Arc<Inner>, shard: ShardId, reach: Arc<Reach>) {
 }
 
 impl Inner {
-    fn note_role_settings(&self, shard: &str, now: &str) {
-        let mut seen = self.role_settings_seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = seen.insert(shard.to_owned(), now.to_owned());
-        if before.is_some_and(|before| before != now) {
+    fn note_roles(&self, shard: &str, now: SeenRoles) {
+        let mut seen = self.roles_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(before) = seen.insert(shard.to_owned(), now.clone()) else {
+            return;
+        };
+        if before.settings != now.settings {
             tracing::info!(shard, "settings of roles have changed");
-            self.role_settings.send_modify(|count| *count = count.wrapping_add(1));
+            self.role_changes
+                .send_modify(|changes| changes.settings = changes.settings.wrapping_add(1));
+        }
+        if before.logins != now.logins {
+            tracing::info!(shard, "who may log in has changed");
+            self.role_changes
+                .send_modify(|changes| changes.logins = changes.logins.wrapping_add(1));
         }
     }
+}
+
+/// How often roles have changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoleChanges {
+    /// their settings: backends from before serve no session from after
+    pub settings: u64,
+    /// whether they may log in: it is asked of the next to do so
+    pub logins: u64,
+}
+
+/// Values that differ when roles do.
+#[derive(Clone, Debug)]
+pub(super) struct SeenRoles {
+    settings: String,
+    logins: String,
 }
 
 struct Probed {
     version: String,
     fingerprint: Fingerprint,
-    role_settings: String,
+    roles: SeenRoles,
     epoch: Option<Epoch>,
     prepared_max: u32,
 }
@@ -113,7 +137,7 @@ struct Probed {
 async fn probe(reach: &Reach, epoch: &str) -> Result<Probed, Error> {
     let tables = reach
         .batch(
-            &format!("{SERVER};\n{};\n{epoch};\n{ROLE_SETTINGS}", fingerprint::PREPARED),
+            &format!("{SERVER};\n{};\n{epoch};\n{ROLES}", fingerprint::PREPARED),
             PROBE_TIMEOUT,
         )
         .await?;
@@ -128,7 +152,10 @@ async fn probe(reach: &Reach, epoch: &str) -> Result<Probed, Error> {
         version: Cells::new(first(0), reach.name()).owned(1)?,
         prepared_max: shard_catalog::prepared_max(&Cells::new(first(0), reach.name()))?,
         fingerprint: Fingerprint::of(&Cells::new(first(1), reach.name()))?,
-        role_settings: Cells::new(first(3), reach.name()).owned(0)?,
+        roles: SeenRoles {
+            settings: Cells::new(first(3), reach.name()).owned(0)?,
+            logins: Cells::new(first(3), reach.name()).owned(1)?,
+        },
         epoch: store::epoch(Cells::new(first(2), reach.name()).optional(0)),
     })
 }

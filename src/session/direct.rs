@@ -70,6 +70,7 @@ impl Session {
     /// Sends an order that couldn't be sent at once, and carries it out.
     pub(super) async fn send_late(&mut self, order: Order, input: BytesMut) -> Result<(), Gone> {
         self.client.held_bytes = input.len().saturating_sub(order.length);
+        self.client.write_at_once(); // earlier answers don't wait for a backend
         let sent = self.send_in_time(&order, &input).await;
         self.client.held_bytes = 0;
         self.consume(input, order.length);

@@ -22,7 +22,9 @@ use crate::session::reading::Lasts;
 use crate::session::state::{Copying, Ended, Running, Session, Skipping, Stale, Wrapping};
 use crate::session::track::Outcome;
 use crate::telemetry::{CacheUse, StatementEvent, StatementKind};
-use crate::transaction::{Begun, EndHow, Form, Participant, Participants, SettingsKept, State, Sync, Worked};
+use crate::transaction::{
+    Begun, EndHow, Follows, Form, Life, Participant, Participants, SettingsKept, State, Sync, Worked,
+};
 use crate::value::Format;
 use crate::wire;
 
@@ -35,7 +37,11 @@ impl Session {
     /// Whether everything goes to one shard as it is; decided between transactions.
     pub(super) fn choose_mode(&mut self, snapshot: &Snapshot) {
         if self.block.state() == State::Idle && self.participants.iter().all(|p| p.begun == Begun::Autocommit) {
-            self.transparent = self.is_single(snapshot);
+            let single = self.is_single(snapshot);
+            if single != self.transparent {
+                self.transparent = single;
+                self.mind_all_timers();
+            }
         }
     }
 
@@ -220,6 +226,33 @@ impl Session {
         Ok(())
     }
 
+    /// What is left of a block that has lost a part is rolled back without waiting for the client: others wait for its
+    /// locks (sessions.md 21).
+    pub(super) async fn roll_back_rest(&mut self) {
+        let in_block = |p: &Participant| p.begun == Begun::Block;
+        if self.block.is_explicit() && self.participants.iter().any(|p| in_block(p) && p.life == Life::Gone) {
+            self.block.lose_part();
+        }
+        if !self.block.has_lost_part() || !self.participants.iter().any(in_block) {
+            return;
+        }
+        if let Err(stop) = Box::pin(self.end_participants(EndHow::Rollback)).await {
+            // Their connections end, and so do their transactions; the client knows already that it has failed.
+            tracing::debug!(session = self.id, ?stop, "a shard could not be told to roll back");
+        }
+        // They have gone back; the session itself does so when the client ends its block.
+        let Some(before) = self.block.at_begin().map(|saved| saved.settings.clone()) else {
+            return;
+        };
+        let before = self.with_custom_names(before);
+        for participant in self.participants.iter_mut() {
+            if participant.begun == Begun::Autocommit && participant.follows == Follows::Yes {
+                participant.note_settings(&before);
+                participant.follows = Follows::No;
+            }
+        }
+    }
+
     /// ReadyForQuery, after the block has been brought up to date and backends were let go.
     async fn ready(&mut self) -> Result<(), Gone> {
         self.queue.clear();
@@ -240,6 +273,7 @@ impl Session {
                 self.keep_whole_datestyle();
             }
         }
+        self.roll_back_rest().await;
         let discarded = self.participants.iter().any(|p| p.settings_kept == SettingsKept::No);
         self.charge();
         self.release().await;
@@ -258,6 +292,9 @@ impl Session {
             if !self.block.is_explicit() {
                 self.keep_whole_datestyle();
             }
+        }
+        if self.block.state() == State::Failed {
+            self.report_what_failed_back();
         }
         self.put_reports();
         let notifications = std::mem::take(&mut self.notifications);

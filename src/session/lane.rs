@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::backend::{Backend, Reuse};
 use crate::plan::Access;
 use crate::session::error::{Failure, Stop};
+use crate::session::idle::{DEFAULTS, Timeouts};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::Session;
 use crate::sql::SessionSettings;
@@ -34,6 +35,8 @@ pub(super) struct Applied {
     pub(super) settings: SessionSettings,
     /// id of the statement that is its unnamed one; 0: none that anybody knows
     pub(super) unnamed: AtomicU64,
+    /// the idle timeouts that it has where no session sets one
+    pub(super) defaults: Timeouts,
 }
 
 impl Applied {
@@ -68,8 +71,31 @@ impl Participant {
             self.set_applied(Arc::new(Applied {
                 settings: settings.clone(),
                 unnamed: AtomicU64::new(unnamed),
+                defaults: applied.defaults,
             }));
         }
+    }
+
+    /// Asks a server that has just been connected to what its idle timeouts are.
+    pub(super) async fn learn_defaults(&mut self) -> Result<(), Stop> {
+        wire::put_query(&mut self.backend.link.out_buffer, DEFAULTS);
+        let mut defaults = Timeouts::default();
+        round_trip(self, |frame| {
+            if frame.tag == b'D' {
+                let values = wire::DataRow::parse(frame.body)?.values;
+                let cells: Vec<_> = values
+                    .map(|value| value.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+                    .collect();
+                defaults = Timeouts::told(&cells);
+            }
+            Ok(())
+        })
+        .await?;
+        self.set_applied(Arc::new(Applied {
+            defaults,
+            ..Applied::default()
+        }));
+        Ok(())
     }
 
     /// The id of its unnamed statement.
@@ -162,6 +188,10 @@ impl Session {
             None => Box::pin(self.wait_for_backend(shard, &wanted)).await?,
         };
         let mut participant = Participant::new(shard, backend);
+        if participant.backend.applied.is_none() {
+            Box::pin(participant.learn_defaults()).await?;
+        }
+        self.mind_timers(&mut participant);
         let applied = participant.applied();
         if applied.settings != wanted {
             let sql = wanted.diff(&applied.settings);

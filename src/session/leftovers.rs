@@ -117,6 +117,7 @@ impl Session {
             self.settings = self.settings.with_reset(name);
         }
         if self.settings != before {
+            self.watch_timers(&self.settings.clone());
             self.stale = Stale::Yes;
         }
     }

@@ -9,6 +9,7 @@
 mod error;
 mod answer;
 mod state;
+mod idle;
 mod straight;
 mod world;
 mod prepared;

@@ -17,6 +17,7 @@ use bytes::{Buf, BytesMut};
 use crate::discovery::OidMap;
 use crate::session::defaults::own_tag;
 use crate::session::error::{Failure, Gone, Stop};
+use crate::session::idle::is_timer;
 use crate::session::oids;
 use crate::session::prepared::{Agreement, Described};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
@@ -732,6 +733,9 @@ impl Session {
         };
         self.charge_lost(&mut lost);
         let said = said.or_else(|| self.last_words.take());
+        if let Some(said) = said.as_deref().filter(|said| self.transparent && is_timer(said)) {
+            return Err(Gone::Fatal(Box::new(said.clone())).into()); // it ran out as the client spoke
+        }
         let name = self.world.shard_name(lost.shard);
         self.active = None;
         self.copying = Copying::No;
@@ -755,6 +759,9 @@ impl Session {
             self.transparent = false;
         }
         self.block.fail();
+        if lost.begun == Begun::Block {
+            self.block.lose_part();
+        }
         self.world.pools.suspect(lost.shard);
         self.portals.clear();
         let in_query = matches!(

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::admin::{Call, Leave};
 use crate::backend::Link;
 use crate::session::error::{Gone, Stop};
+use crate::session::idle::{Timer, Timers, is_timer};
 use crate::session::load::{Load, Used};
 use crate::session::names::Names;
 use crate::session::recent::{RecentShapes, RecentTexts};
@@ -25,7 +26,7 @@ use crate::session::straight::Left;
 use crate::session::world::World;
 use crate::sql::{Lexing, Shape};
 use crate::telemetry::{CacheUse, ClientState, Outcome, StatementKind};
-use crate::transaction::{Block, Life, Participants, State};
+use crate::transaction::{Begun, Block, Life, Participants, State};
 use crate::wire;
 
 /// After an error of accept (too many open files, say) nothing is accepted for this long.
@@ -75,8 +76,8 @@ enum Woken {
     Leave,
     /// idle for a while: buffers are given back
     Tidy,
-    /// too long idle inside a transaction
-    IdleTooLong,
+    /// too long idle
+    IdleTooLong(Timer),
 }
 
 impl Session {
@@ -90,6 +91,7 @@ impl Session {
         );
         let mark = parts.enrolment.cancel_mark();
         let seed = u64::from(parts.enrolment.key().process_id);
+        let timers = Timers::new(parts.report.idle, &parts.settings);
         let mut participants = Participants::default();
         if let Some(first) = parts.first {
             let _at = participants.push(first);
@@ -109,6 +111,7 @@ impl Session {
             reported,
             notifications: Vec::new(),
             block: Block::default(),
+            timers,
             participants,
             queue: VecDeque::new(),
             active: None,
@@ -175,6 +178,7 @@ impl Session {
     pub(super) async fn run(mut self: Box<Self>) {
         self.release().await;
         self.enrolment.set_state(ClientState::Idle);
+        self.begin_idle();
         let gone = loop {
             let done = match poll_fn(|context| self.poll_straight(context)).await {
                 Left::Next => self.step().await,
@@ -221,6 +225,7 @@ impl Session {
                 return self.wait().await;
             };
             self.drop_left = header.whole();
+            self.heard();
             return Ok(());
         }
         let Some(frame) = wire::next_frame(&self.client.in_buffer, limit)? else {
@@ -262,6 +267,7 @@ impl Session {
                 }
             }
             b'H' => {
+                self.heard();
                 if let Err(stop) = self.flush().await {
                     self.report_failure(stop)?;
                 }
@@ -275,7 +281,7 @@ impl Session {
             }
             b'X' => return Err(Gone::Closed),
             // CopyDone and CopyFail outside a COPY.
-            _ => {}
+            _ => self.heard(),
         }
         self.after_ddl().await;
         Ok(())
@@ -294,6 +300,8 @@ impl Session {
             return;
         }
         self.in_batch = true;
+        // Whatever this one waits for, earlier answers don't (sessions.md 5).
+        self.client.write_at_once();
         if !self.block.is_explicit() {
             self.enrolment.pass_gate().await;
         }
@@ -307,6 +315,7 @@ impl Session {
             return;
         }
         self.in_batch = false;
+        self.begin_idle();
         self.enrolment.set_state(match self.block.state() {
             State::Idle | State::Implicit => ClientState::Idle,
             State::Explicit | State::Failed => ClientState::IdleInTransaction,
@@ -361,30 +370,28 @@ impl Session {
                 Ok(())
             }
             Woken::Failed(error) => Err(Gone::Vanished(error)),
-            Woken::Backend(at) => self.unasked(at),
+            Woken::Backend(at) => {
+                self.unasked(at)?;
+                self.roll_back_rest().await;
+                if self.block.has_lost_part() {
+                    self.release().await;
+                }
+                Ok(())
+            }
             Woken::Leave => Err(Gone::Draining),
             Woken::Tidy => {
                 self.client.release_buffers();
                 Ok(())
             }
-            Woken::IdleTooLong => Err(Gone::Fatal(Box::new(wire::ErrorFields::new(
-                wire::Severity::Fatal,
-                wire::SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-                "terminating connection due to idle-in-transaction timeout",
-            )))),
+            Woken::IdleTooLong(timer) => Err(timer.gone()),
         }
     }
 
     async fn wake(&mut self, at_least: Leave) -> Woken {
-        let limit = if self.block.is_explicit() && !self.in_batch {
-            let limit = self.world.live().settings.limits.idle_in_transaction_timeout;
-            (!limit.is_zero()).then_some(limit)
-        } else {
-            None
-        };
+        let idle_until = self.idle_until();
         let enrolment = &self.enrolment;
         let mut called = pin!(enrolment.called(at_least));
-        let mut expired = pin!(limit.map(tokio::time::sleep));
+        let mut expired = pin!(idle_until.map(|(until, _)| tokio::time::sleep_until(until.into())));
         let (client, participants) = (&mut self.client, &mut self.participants);
         poll_fn(|context| {
             match client.poll_fill(context) {
@@ -409,10 +416,10 @@ impl Session {
                 Poll::Ready(Call::Tidy) => return Poll::Ready(Woken::Tidy),
                 Poll::Pending => {}
             }
-            if let Some(expired) = expired.as_mut().as_pin_mut()
+            if let (Some(expired), Some((_, timer))) = (expired.as_mut().as_pin_mut(), idle_until)
                 && expired.poll(context).is_ready()
             {
-                return Poll::Ready(Woken::IdleTooLong);
+                return Poll::Ready(Woken::IdleTooLong(timer));
             }
             Poll::Pending
         })
@@ -453,6 +460,9 @@ impl Session {
         let Some(lost) = self.participants.remove(at) else {
             return Ok(());
         };
+        if let Some(said) = self.last_words.take_if(|said| is_timer(said)) {
+            return Err(Gone::Fatal(said)); // it is the client that was idle
+        }
         self.world.pools.suspect(lost.shard);
         let name = self.world.shard_name(lost.shard);
         let failure = crate::session::error::Failure::Lost {
@@ -466,9 +476,14 @@ impl Session {
             fields.put(wire::ErrorField::SeverityText, "FATAL");
             return Err(Gone::Fatal(Box::new(fields)));
         }
-        // Inside a block: it has failed, and the client hears so at its next statement.
-        self.unheard = Some(Box::new(failure));
+        // Inside a block: it has failed, and the client hears so at its next statement, unless it knows.
+        if self.block.state() == State::Explicit {
+            self.unheard = Some(Box::new(failure));
+        }
         self.block.fail();
+        if lost.begun == Begun::Block {
+            self.block.lose_part();
+        }
         self.transparent = false;
         self.portals.clear();
         Ok(())
@@ -522,7 +537,7 @@ impl Session {
             }
             Woken::Failed(error) => Err(Gone::Vanished(error)),
             Woken::Backend(_) => self.copy_answered(protocol).await,
-            Woken::Leave | Woken::Tidy | Woken::IdleTooLong => Ok(()),
+            Woken::Leave | Woken::Tidy | Woken::IdleTooLong(_) => Ok(()),
         }
     }
 

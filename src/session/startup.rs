@@ -15,6 +15,7 @@ use crate::backend::Link;
 use crate::config::Method;
 use crate::session::admin_session::AdminSession;
 use crate::session::error::{Failure, Gone, Stop};
+use crate::session::idle::lend_at_start;
 use crate::session::lane::round_trip;
 use crate::session::state::Session;
 use crate::session::world::{Report, World};
@@ -410,6 +411,11 @@ async fn ask_report(
     let deadline = now.checked_add(world.checkout_timeout()).unwrap_or(now);
     let backend = world.pools.checkout(shard, login, settings.digest(), deadline).await?;
     let mut participant = Participant::new(shard, backend);
+    if participant.backend.applied.is_none() {
+        stopped(participant.learn_defaults().await)?;
+    }
+    let idle = participant.applied().defaults;
+    lend_at_start(&mut participant.backend.link, idle, settings);
     let mut parameters: BTreeMap<String, String> = participant.backend.parameters().iter().cloned().collect();
     let applied = participant.applied();
     // From the server's defaults, so that every reported value that differs from them is told.
@@ -440,9 +446,17 @@ async fn ask_report(
             return Err(Failure::Shard(fields));
         }
     }
+    let refused = may_log_in(&mut participant, world.live().settings.auth.method).await?;
     participant.note_settings(settings);
     if settings.custom_names().next().is_some() {
         participant.backend.restrict_reuse();
+    }
+    if let Some(fields) = refused {
+        // Sessions that are in already may go on with it.
+        if let Ok(clean) = participant.backend.into_clean(settings.digest()) {
+            world.pools.give_back(clean);
+        }
+        return Err(Failure::Shard(Box::new(fields)));
     }
     let schemas = world.discovery.picture().current().catalog().schemas.clone();
     let effective = crate::session::route::ask_effective(&mut participant, schemas).await;
@@ -451,10 +465,63 @@ async fn ask_report(
         Report {
             parameters: Arc::new(parameters),
             effective,
+            idle,
             epoch,
         },
         participant,
     ))
+}
+
+/// What a server looks at when a role logs in, which a backend of the pool did long ago.
+const MAY_LOG_IN: &[u8] = b"SELECT session_user::pg_catalog.text, pg_catalog.current_database()::pg_catalog.text, \
+    r.rolcanlogin, r.rolvaliduntil OPERATOR(pg_catalog.<=) pg_catalog.now(), d.datallowconn, \
+    pg_catalog.has_database_privilege(session_user, d.oid, 'CONNECT') \
+    FROM pg_catalog.pg_roles r, pg_catalog.pg_database d WHERE r.rolname OPERATOR(pg_catalog.=) session_user \
+    AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()";
+
+/// As the server would refuse a login (sessions.md 25); `None`: it wouldn't.
+async fn may_log_in(participant: &mut Participant, method: Method) -> Result<Option<ErrorFields>, Failure> {
+    wire::put_query(&mut participant.backend.link.out_buffer, MAY_LOG_IN);
+    let mut cells: Vec<Option<String>> = Vec::new();
+    let trip = round_trip(participant, |frame| {
+        if frame.tag == b'D' {
+            let values = wire::DataRow::parse(frame.body)?.values;
+            cells = values
+                .map(|value| value.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+                .collect();
+        }
+        Ok(())
+    })
+    .await;
+    stopped(trip)?;
+    let cell = |at: usize| cells.get(at).and_then(Option::as_deref).unwrap_or_default();
+    let refused = |code, message: String| ErrorFields::new(Severity::Fatal, code, message);
+    let (user, database) = (cell(0), cell(1));
+    let fields = if cell(3) == "t" && method == Method::Scram {
+        refused(
+            SqlState::INVALID_PASSWORD,
+            format!("password authentication failed for user \"{user}\""),
+        )
+    } else if cell(2) != "t" {
+        refused(
+            SqlState::INVALID_AUTHORIZATION,
+            format!("role \"{user}\" is not permitted to log in"),
+        )
+    } else if cell(4) != "t" {
+        refused(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("database \"{database}\" is not currently accepting connections"),
+        )
+    } else if cell(5) != "t" {
+        refused(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            format!("permission denied for database \"{database}\""),
+        )
+        .with_detail("User does not have CONNECT privilege.")
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(fields))
 }
 
 fn stopped<T>(result: Result<T, Stop>) -> Result<T, Failure> {

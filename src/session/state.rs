@@ -253,6 +253,8 @@ pub(super) struct Session {
     pub(super) used: crate::session::load::Used,
     /// what `currval` and `lastval` tell it
     pub(super) sequences: crate::session::sequences::Memory,
+    /// when it has been idle for too long
+    pub(super) timers: crate::session::idle::Timers,
 }
 
 /// Statements of a Query message that wait for a COPY's data.
@@ -362,6 +364,7 @@ impl Session {
 
     /// Settings in effect have become these.
     pub(super) fn set_current(&mut self, changed: SessionSettings, scope: Scope) {
+        self.watch_timers(&changed);
         match scope {
             Scope::Local => self.local = Some(changed),
             Scope::Session => {

@@ -74,6 +74,7 @@ impl Session {
         match self.client.in_buffer.first() {
             Some(tag @ (b'Q' | b'P' | b'B')) => self.begin_batch(*tag),
             Some(_) => Onward::Left(Left::Next),
+            None if self.timers.are_watched() => Onward::Left(Left::Next), // here is no timer
             None => self.await_batch(context),
         }
     }
@@ -157,7 +158,8 @@ impl Session {
             }
             // Its end is seen again.
             Poll::Ready(false) => return Onward::Left(Left::Unanswered(awaited, at)),
-            Poll::Pending => {}
+            // Answers of earlier batches don't wait for this one's (sessions.md 5).
+            Poll::Pending => self.client.write_at_once(),
         }
         if let Poll::Ready(error) = poll_ahead(&mut self.client, &mut self.client_ended, context) {
             self.owe(&mut awaited);

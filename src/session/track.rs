@@ -12,7 +12,7 @@ use crate::session::prepared::Statement;
 use crate::session::state::{Saved, Schema, Session, Stale};
 use crate::sql::{
     Chain, Characteristics, Command, ConstantOrParameter, CursorHold, DeallocateTarget, Discard, Isolation, Reset,
-    Savepoint, Scope, Set, SetConfig, SetTransaction, SetValue, Temporary,
+    Savepoint, Scope, SessionSettings, Set, SetConfig, SetTransaction, SetValue, Temporary,
 };
 use crate::transaction::{self, State};
 
@@ -473,12 +473,28 @@ impl Session {
         }
     }
 
+    /// An error takes reported settings back, and Postgres says so with it, not when the block ends.
+    pub(super) fn report_what_failed_back(&mut self) {
+        let Some(saved) = self.block.behind_failure() else {
+            return;
+        };
+        let reported = Arc::clone(&saved.reported);
+        for (name, value) in reported.iter() {
+            self.report(name.clone(), value.clone());
+        }
+    }
+
     pub(super) fn restore(&mut self, saved: Saved) {
         for (name, value) in saved.reported.iter() {
             self.report(name.clone(), value.clone());
         }
-        // A rollback takes a two-part setting's value back, not its existence (sessions.md 19).
-        let mut settings = saved.settings;
+        self.settings = self.with_custom_names(saved.settings);
+        self.local = saved.local;
+        self.effective = saved.effective;
+    }
+
+    /// Settings that a rollback goes back to: it takes a two-part setting's value back, not its existence (sessions.md 19).
+    pub(super) fn with_custom_names(&self, mut settings: SessionSettings) -> SessionSettings {
         let known: Vec<String> = settings.custom_names().map(str::to_owned).collect();
         let new: Vec<String> = self
             .current()
@@ -491,9 +507,7 @@ impl Session {
                 settings = named.with_reset(&name);
             }
         }
-        self.settings = settings;
-        self.local = saved.local;
-        self.effective = saved.effective;
+        settings
     }
 }
 

@@ -13,6 +13,7 @@ use crate::clock::{Clock, Rng};
 use crate::config::{Role, Settings, Users};
 use crate::discovery::Discovery;
 use crate::plan::{Context, Facts};
+use crate::session::idle::Timeouts;
 use crate::session::prepared::Statements;
 use crate::session::state::Effective;
 use crate::sql::SessionSettings;
@@ -89,6 +90,8 @@ pub(super) struct Report {
     pub(super) parameters: Arc<BTreeMap<String, String>>,
     /// what the settings amount to
     pub(super) effective: Arc<Effective>,
+    /// the idle timeouts of the role, or else the server
+    pub(super) idle: Timeouts,
     /// of which epoch; another one asks anew
     pub(super) epoch: u64,
 }
@@ -293,16 +296,21 @@ impl World {
         reports.known.insert(key, report);
     }
 
-    /// Lets go of what is older than a change of roles' settings, as often as there is one. Ends with discovery.
-    pub async fn follow_role_settings(&self) {
-        let mut changes = self.discovery.role_settings();
+    /// Lets go of what is older than a change of roles, as often as there is one. Ends with discovery.
+    pub async fn follow_roles(&self) {
+        let mut changes = self.discovery.role_changes();
+        let mut settings = changes.borrow_and_update().settings;
         while changes.changed().await.is_ok() {
-            self.pools.close_idle();
+            let now = *changes.borrow_and_update();
+            if now.settings != settings {
+                settings = now.settings;
+                self.pools.close_idle();
+            }
             self.forget_reports();
         }
     }
 
-    /// Reports of servers may be out of date (a role's settings changed): the next logins ask.
+    /// Reports of servers may be out of date (a role's settings changed, or it may log in no longer): the next logins ask.
     pub fn forget_reports(&self) {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner).forget();
     }

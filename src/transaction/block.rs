@@ -100,6 +100,15 @@ pub struct Block<S> {
     log: Vec<LogEntry>,
     savepoints: Vec<Savepoint<S>>,
     at_begin: Option<S>,
+    parts: Parts,
+}
+
+/// Are all participants there that the block has had?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Parts {
+    All,
+    /// what one of them did is undone, whatever becomes of the others
+    Lost,
 }
 
 impl<S: Clone> Default for Block<S> {
@@ -111,6 +120,7 @@ impl<S: Clone> Default for Block<S> {
             log: Vec::new(),
             savepoints: Vec::new(),
             at_begin: None,
+            parts: Parts::All,
         }
     }
 }
@@ -153,6 +163,12 @@ impl<S: Clone> Block<S> {
     /// The snapshot under which the block began: a late participant starts from it, then repeats the log.
     pub fn at_begin(&self) -> Option<&S> {
         self.at_begin.as_ref()
+    }
+
+    /// What a failed block has gone back to: the snapshot of its last savepoint, or else of its beginning.
+    pub fn behind_failure(&self) -> Option<&S> {
+        let last = self.savepoints.last().map(|savepoint| &savepoint.snapshot);
+        last.or(self.at_begin.as_ref())
     }
 
     /// A statement of an implicit block begins (or the first of a batch).
@@ -216,7 +232,23 @@ impl<S: Clone> Block<S> {
         self.isolation = Isolation::ReadCommitted;
         self.log.clear();
         self.savepoints.clear();
+        self.parts = Parts::All;
         self.at_begin.take()
+    }
+
+    /// A participant is gone, and with it what was done there: nothing of the block can be kept, and no savepoint brings
+    /// it back.
+    pub fn lose_part(&mut self) {
+        if self.is_explicit() {
+            self.fail();
+            self.savepoints.clear();
+            self.parts = Parts::Lost;
+        }
+    }
+
+    /// Whether it has lost a participant: it can only be rolled back.
+    pub fn has_lost_part(&self) -> bool {
+        self.parts == Parts::Lost
     }
 
     /// An error: an explicit block waits for its end, an implicit one is over (its caller rolls back and skips).
@@ -324,6 +356,23 @@ mod tests {
             (block.status(), block.commit(), block.rollback()),
             (TransactionStatus::Failed, End::Rollback, End::Rollback)
         );
+    }
+
+    #[test]
+    fn no_savepoint_revives_a_block_that_has_lost_a_part() {
+        let mut block = explicit();
+        block.savepoint("a".to_owned(), b"SAVEPOINT a", &2).unwrap();
+        block.lose_part();
+        assert_eq!((block.state(), block.has_lost_part()), (State::Failed, true));
+        assert_eq!(
+            block.rollback_to("a"),
+            Err(BlockError::NoSavepoint("a".to_owned())),
+            "it went with the rest"
+        );
+        assert_eq!((block.commit(), block.behind_failure()), (End::Rollback, Some(&1)));
+        assert_eq!((block.finish(), block.has_lost_part()), (Some(1), false));
+        block.lose_part();
+        assert!(!block.has_lost_part(), "there was no block");
     }
 
     #[test]

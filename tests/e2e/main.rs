@@ -22,6 +22,7 @@ pub mod client;
 pub mod differential;
 mod drivers;
 mod faults;
+mod idle_timers;
 pub mod layout;
 mod load;
 pub mod messages;

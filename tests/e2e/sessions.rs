@@ -270,6 +270,51 @@ fn rule_3_and_5_local_answers_keep_their_place() {
     });
 }
 
+/// ReadyForQuery goes out when it is due, whatever the next statement waits for: a lock, on one shard or on several, or a
+/// backend.
+#[test]
+fn rule_5_an_answer_does_not_wait_for_the_next_one() {
+    both("s5", |world| {
+        let mut holders = [world.client(), world.oracle()];
+        for holder in &mut holders {
+            holder.rows("BEGIN");
+            holder.rows("UPDATE t SET v = 'held' WHERE id = 1");
+            holder.rows("UPDATE h SET v = 'held' WHERE id = 1");
+        }
+        let batches: [fn(&str) -> Vec<u8>; 2] = [query, |sql| [extended(sql), sync()].concat()];
+        let waits = ["UPDATE t SET v = 'x' WHERE id = 1", "UPDATE h SET v = 'x' WHERE id = 1"];
+        let mut pairs = Vec::new();
+        for sql in waits {
+            for batch in batches {
+                let mut pair = Pair::new(world);
+                pair.send(
+                    &[
+                        batch("SELECT 'first'"),
+                        batch("SELECT v FROM t WHERE id = 2"),
+                        batch(sql),
+                    ]
+                    .concat(),
+                );
+                pair.ready();
+                pair.ready();
+                pairs.push(pair);
+            }
+        }
+        // A block has its own way.
+        let mut pair = Pair::new(world);
+        pair.send(&[query("BEGIN"), query("SELECT count(*) FROM h"), query(waits[0])].concat());
+        pair.ready();
+        pair.ready();
+        for holder in &mut holders {
+            holder.rows("COMMIT");
+        }
+        pairs.iter_mut().for_each(|pair| drop(pair.ready()));
+        pair.ready();
+        pair.ask("COMMIT");
+        same_rows(world);
+    });
+}
+
 #[test]
 fn rule_6_to_8_transaction_control_and_deferred_errors() {
     both("s6", |world| {

@@ -489,6 +489,50 @@ S
 ? SELECT v FROM h WHERE id = 6
 ? COMMIT
 ? SHOW TimeZone
+=== 11 what BEGIN found holds for a shard that joins later [3]
+? SET default_transaction_read_only = on
+? BEGIN
+? SET default_transaction_read_only = off
+? SELECT v, current_setting('transaction_read_only') FROM h WHERE id = 1
+? SELECT v, current_setting('transaction_read_only') FROM h WHERE id = 2
+? SELECT v, current_setting('transaction_read_only') FROM h WHERE id = 3
+? SELECT v, current_setting('transaction_read_only') FROM h WHERE id = 4
+? UPDATE h SET v = 'never' WHERE id = 5
+? UPDATE h SET v = 'never' WHERE id = 6
+? ROLLBACK
+? RESET default_transaction_read_only
+? BEGIN
+? SET default_transaction_isolation = 'serializable'
+? SELECT v, current_setting('transaction_isolation') FROM h WHERE id = 1
+? SELECT v, current_setting('transaction_isolation') FROM h WHERE id = 2
+? SELECT v, current_setting('transaction_isolation') FROM h WHERE id = 3
+? SELECT v, current_setting('transaction_isolation') FROM h WHERE id = 4
+? ROLLBACK
+=== 7 AND CHAIN over several shards [3]
+? BEGIN READ ONLY
+? SELECT v FROM h WHERE id = 1
+? SELECT v FROM h WHERE id = 2
+? SELECT v FROM h WHERE id = 3
+? COMMIT AND CHAIN
+? SHOW transaction_read_only
+? UPDATE h SET v = 'never' WHERE id = 1
+? ROLLBACK AND CHAIN
+? SELECT v, current_setting('transaction_read_only') FROM h WHERE id = 4
+? SELECT v, current_setting('transaction_read_only') FROM h WHERE id = 5
+? COMMIT
+? SHOW transaction_read_only
+=== 8 errors that COMMIT brings, and another shard [3]
+? BEGIN
+? UPDATE h SET v = 'never' WHERE id = 1
+? UPDATE h SET v = 'never' WHERE id = 2
+? UPDATE h SET v = 'never' WHERE id = 3
+? INSERT INTO late VALUES (81)
+? INSERT INTO late VALUES (81)
+? COMMIT
+? SELECT count(*) FROM h WHERE v = 'never'
+? INSERT INTO late VALUES (82); UPDATE h SET v = 'never' WHERE id = 4; INSERT INTO late VALUES (82)
+? SELECT count(*) FROM h WHERE v = 'never'
+? SELECT count(*) FROM late WHERE id > 80
 === odd messages
 S
 H

@@ -198,3 +198,91 @@ su SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = curren
 ? COMMIT
 ? SELECT lo_get(4711)
 ? SELECT lo_unlink(4711)
+=== 22 what a trigger sets [1]
+? CREATE TABLE watched (id int)
+? CREATE FUNCTION on_watched() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('work_mem', '11MB', false); PERFORM pg_advisory_lock(1101); RETURN NEW; END $$
+? CREATE TRIGGER watch AFTER INSERT OR DELETE ON watched FOR EACH ROW EXECUTE FUNCTION on_watched()
+? SELECT count(*) FROM watched
+? SHOW work_mem
+? INSERT INTO watched VALUES (1)
+@B
+? SHOW work_mem
+? SELECT pg_try_advisory_lock(1101)
+@A
+? SHOW work_mem
+? SELECT pg_advisory_unlock(1101)
+=== 22 what a trigger sets on a table that a change goes on to [1]
+? CREATE TABLE parents (id int PRIMARY KEY)
+? CREATE TABLE children (id int REFERENCES parents ON DELETE CASCADE)
+? CREATE FUNCTION on_child() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN SET work_mem = '12MB'; RETURN OLD; END $$
+? CREATE TRIGGER child AFTER DELETE ON children FOR EACH ROW EXECUTE FUNCTION on_child()
+? INSERT INTO parents VALUES (1)
+? INSERT INTO children VALUES (1)
+@C
+? DELETE FROM parents
+@B
+? SHOW work_mem
+@C
+? SHOW work_mem
+=== 22 what a view sets, and a query through another one [1]
+? CREATE VIEW setting AS SELECT set_config('work_mem', '13MB', false) AS value
+? CREATE VIEW over_setting AS SELECT value FROM setting
+@C
+P p1|SELECT * FROM over_setting
+S
+= Z
+run p1
+@B
+? SHOW work_mem
+@C
+? SHOW work_mem
+=== 22 what a default, a check and a rule set [1]
+? CREATE TABLE filled (id int DEFAULT length(sets('work_mem', '14MB')), x int)
+? CREATE TABLE checked (id int CHECK (sets('work_mem', '15MB') IS NOT NULL))
+? CREATE TABLE ruled (id int)
+? CREATE RULE rule AS ON INSERT TO ruled DO ALSO SELECT set_config('work_mem', '16MB', false)
+@C
+? INSERT INTO filled (x) VALUES (1)
+@B
+? SHOW work_mem
+@C
+? SHOW work_mem
+@D
+ext INSERT INTO checked VALUES (1)
+S
+= Z
+@B
+? SHOW work_mem
+@D
+? SHOW work_mem
+@E
+? INSERT INTO ruled VALUES (1)
+@B
+? SHOW work_mem
+@E
+? SHOW work_mem
+=== 22 what a policy sets [1]
+? CREATE TABLE guarded (id int)
+? ALTER TABLE guarded ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY
+? CREATE POLICY guard ON guarded USING (sets('work_mem', '17MB') IS NOT NULL)
+? INSERT INTO guarded VALUES (1)
+@C
+? SELECT * FROM guarded
+@B
+? SHOW work_mem
+@C
+? SHOW work_mem
+=== 22 what is written to pg_settings [1]
+? SELECT count(*) > 100 FROM pg_settings
+@C
+? UPDATE pg_settings SET setting = '18000' WHERE name = 'work_mem'
+@B
+? SHOW work_mem
+@C
+? SHOW work_mem
+=== 22 a trigger that leaves nothing [1]
+? CREATE TABLE harmless (id int, at text)
+? CREATE FUNCTION on_harmless() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.at := 'now'; RETURN NEW; END $$
+? CREATE TRIGGER harmless BEFORE INSERT ON harmless FOR EACH ROW EXECUTE FUNCTION on_harmless()
+? INSERT INTO harmless VALUES (1)
+? SELECT * FROM harmless

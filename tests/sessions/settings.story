@@ -328,3 +328,61 @@ su GRANT sessions_role TO app
 ? SET LOCAL DateStyle = 'German'
 ? ROLLBACK
 ? SHOW DateStyle
+=== 16 an error takes SET back, and says so at once
+? BEGIN
+? SET TimeZone = 'Europe/Paris'
+? SELECT v FROM t WHERE id = 1
+? SELECT 1/0
+? ROLLBACK
+? SHOW TimeZone
+? BEGIN
+? SET TimeZone = 'Europe/Paris'
+? SELECT v FROM h WHERE id = 2
+? SELEC
+? COMMIT
+? SHOW TimeZone
+? SET TimeZone = 'UTC'
+? BEGIN
+? SET LOCAL TimeZone = 'Asia/Tokyo'
+? SAVEPOINT a
+? SET application_name = 'deeper'
+? SET LOCAL TimeZone = 'Asia/Seoul'
+? SELECT id FROM h WHERE id < 3 ORDER BY id
+? SELECT v::int FROM h WHERE id = 1
+? ROLLBACK TO a
+? SHOW TimeZone
+? SHOW application_name
+? COMMIT
+? SHOW TimeZone
+? BEGIN
+? SET TimeZone = 'Europe/Paris'
+? SELECT 1/0
+? ROLLBACK
+? SHOW TimeZone
+=== 16 an error before anything was touched takes SET back, too
+? BEGIN
+? SET TimeZone = 'Europe/Paris'
+? SET TimeZone = 'Mars/Olympus'
+? SHOW TimeZone
+? ROLLBACK
+? SHOW TimeZone
+? BEGIN
+? SET application_name = 'deeper'
+? SAVEPOINT a
+? SET application_name = 'deepest'
+? ROLLBACK TO nothing
+? ROLLBACK TO a
+? SHOW application_name
+? COMMIT
+? SHOW application_name
+=== 19 a two-part setting outlives DISCARD ALL
+? SET app.lasts = '1'
+? SELECT v FROM h WHERE id = 1
+? SELECT count(*) FROM pg_settings WHERE name = 'app.lasts'
+? DISCARD ALL
+? SELECT current_setting('app.lasts', true)
+? SHOW app.lasts
+@B
+? SELECT current_setting('app.lasts', true) IS NULL
+@A
+? SELECT current_setting('app.lasts', true)

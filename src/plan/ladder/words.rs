@@ -3,7 +3,7 @@
 use crate::catalog::{Body, FunctionKind, Volatility};
 use crate::plan::ladder::{Case, functions, graver, stronger};
 use crate::plan::{Access, SessionEffect};
-use crate::sql::{Identifier, Token, TokenKind, identifiers};
+use crate::sql::{Command, CopyDirection, Identifier, Token, TokenKind, identifiers};
 
 /// What words say of a statement.
 #[derive(Debug)]
@@ -41,6 +41,18 @@ pub(super) fn word_of<'a>(case: &Case<'a>, token: &Token) -> &'a [u8] {
     token.span.of(case.text)
 }
 
+/// May a statement write rows of the relations that it names?
+fn writes(case: &Case<'_>) -> bool {
+    match case.command {
+        Command::Show(_) | Command::Fetch(_) | Command::Close(_) | Command::Lock => false,
+        Command::Copy(copy) if copy.direction == CopyDirection::From => true,
+        Command::Query | Command::Declare(_) | Command::Explain(_) | Command::Copy(_) | Command::Prepare(_) => {
+            has_word(case, &["insert", "update", "delete", "merge"])
+        }
+        _ => true,
+    }
+}
+
 /// What the calls in a text say, by names alone: a word of the table counts wherever it stands.
 pub(super) fn said(case: &Case<'_>) -> Said {
     let mut said = Said {
@@ -54,7 +66,14 @@ pub(super) fn said(case: &Case<'_>) -> Said {
         };
     };
     let catalog = case.snapshot.catalog();
+    let writes = writes(case);
     for name in names {
+        // pg_settings has a rule that sets what is written to it.
+        let opaque = catalog.opaque_reads.contains(&name)
+            || writes && (catalog.opaque_writes.contains(&name) || name == "pg_settings");
+        if opaque {
+            said.effect = graver(said.effect, SessionEffect::Opaque);
+        }
         if let Some(conduct) = functions::exception(&name).filter(|_| catalog.builtin.functions.contains_key(&name)) {
             said.access = stronger(said.access, conduct.access);
             said.effect = graver(said.effect, conduct.effect);
