@@ -6,6 +6,7 @@
 mod conditions;
 mod dice;
 mod joins;
+mod odd;
 mod piece;
 mod queries;
 mod tables;
@@ -26,6 +27,31 @@ use dice::Dice;
 use piece::{Ordered, Piece, Written, fill, maybe, text};
 use values::Maker;
 
+/// What statements are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    /// the grammar over the world `trading`
+    Shapes,
+    /// keys and values over the world `awkward`
+    Odd,
+}
+
+impl Subject {
+    fn world(self) -> &'static str {
+        match self {
+            Subject::Shapes => "trading",
+            Subject::Odd => "awkward",
+        }
+    }
+
+    fn case(self, dice: &mut Dice) -> Case {
+        match self {
+            Subject::Shapes => case(dice, WRITES),
+            Subject::Odd => odd_case(dice),
+        }
+    }
+}
+
 /// One experiment.
 #[derive(Debug)]
 struct Case {
@@ -40,13 +66,17 @@ struct Case {
 /// A statement as it is sent: which, and in which of its runs.
 type Sent = (usize, usize);
 
-fn case(dice: &mut Dice, writes: usize) -> Case {
-    let mode = dice.weighted(&[
+fn mode(dice: &mut Dice) -> Mode {
+    dice.weighted(&[
         (4, Mode::Simple),
         (2, Mode::Extended),
         (1, Mode::Binary),
         (3, Mode::Prepared),
-    ]);
+    ])
+}
+
+fn case(dice: &mut Dice, writes: usize) -> Case {
+    let mode = mode(dice);
     let parameters = mode != Mode::Simple && dice.percent(60);
     if !dice.percent(writes) {
         let statement = Maker::new(dice, parameters).statement();
@@ -83,6 +113,37 @@ fn case(dice: &mut Dice, writes: usize) -> Case {
         };
     }
     block(dice, mode, parameters)
+}
+
+/// A read, or a write that is undone.
+fn odd_case(dice: &mut Dice) -> Case {
+    let mode = mode(dice);
+    let parameters = mode != Mode::Simple && dice.percent(60);
+    if !dice.percent(WRITES) {
+        let (statement, what) = odd::read(dice, parameters);
+        return Case {
+            what,
+            mode,
+            statements: vec![statement],
+            is_block: false,
+        };
+    }
+    let mut statements = vec![text("BEGIN")];
+    if dice.one_in(4) {
+        statements.push(text(dice.pick(&SETTINGS)));
+    }
+    for _ in 0..=dice.below(2) {
+        let (write, table) = odd::write(dice, parameters);
+        statements.push(write);
+        statements.push(text(format!("SELECT * FROM {table}")));
+    }
+    statements.push(text("ROLLBACK"));
+    Case {
+        what: "odd writes",
+        mode,
+        statements,
+        is_block: true,
+    }
 }
 
 /// Settings that a literal's meaning, or a value's text, may depend on.
@@ -379,7 +440,7 @@ impl Drop for Doing {
 }
 
 /// So many cases of a seed in a fresh world; the findings.
-fn hunt(seed: u64, count: usize, writes: usize, world: &World, shards: usize, tally: &mut Tally) -> Vec<String> {
+fn hunt(subject: Subject, seed: u64, count: usize, world: &World, shards: usize, tally: &mut Tally) -> Vec<String> {
     let mut runner = Runner::new(world, shards);
     let mut findings = Vec::new();
     let mut doing = Doing(String::new());
@@ -388,7 +449,7 @@ fn hunt(seed: u64, count: usize, writes: usize, world: &World, shards: usize, ta
             seed.wrapping_mul(1_000_003)
                 .wrapping_add(u64::try_from(number).expect("small")),
         );
-        let case = case(&mut dice, writes);
+        let case = subject.case(&mut dice);
         doing.0 = format!(
             "seed {seed} case {number} at {shards} shards: {:?}",
             case.statements[0].written(0).sql
@@ -440,15 +501,15 @@ fn plan(seed: u64, cases: usize) -> (std::ops::Range<u64>, usize) {
 /// Percent of cases that write. More, and few rows would be left to be read.
 const WRITES: usize = 25;
 
-fn through_the_proxy(seed: u64, cases: usize, shards: usize) {
-    let source = Source::read("trading");
+fn through_the_proxy(subject: Subject, seed: u64, cases: usize, shards: usize) {
+    let source = Source::read(subject.world());
     let (seeds, cases) = plan(seed, cases);
     let mut tally = Tally::default();
     let mut findings = Vec::new();
     for seed in seeds {
-        let database = format!("d_random_{shards}_{seed}");
+        let database = format!("d_random_{}_{shards}_{seed}", subject.world());
         let world = World::start(source.spec(&database, shards));
-        findings.extend(hunt(seed, cases, WRITES, &world, shards, &mut tally));
+        findings.extend(hunt(subject, seed, cases, &world, shards, &mut tally));
     }
     println!("{}", tally.tell());
     assert!(
@@ -469,7 +530,7 @@ fn postgres() {
         let database = format!("d_random_pg_{seed}");
         let world = World::start_direct(source.spec(&database, 1));
         let mut tally = Tally::default();
-        let findings = hunt(seed, cases, WRITES, &world, SHARDS_MAX, &mut tally);
+        let findings = hunt(Subject::Shapes, seed, cases, &world, SHARDS_MAX, &mut tally);
         println!("{}", tally.tell());
         assert!(findings.is_empty(), "{}", findings.join("\n\n"));
     }
@@ -478,13 +539,25 @@ fn postgres() {
 #[test]
 fn proxy_over_two_shards() {
     const CASES: usize = 200;
-    through_the_proxy(1, CASES, 2);
+    through_the_proxy(Subject::Shapes, 1, CASES, 2);
+}
+
+#[test]
+fn odd_over_two_shards() {
+    const CASES: usize = 200;
+    through_the_proxy(Subject::Odd, 3, CASES, 2);
+}
+
+#[test]
+fn odd_over_three_shards() {
+    const CASES: usize = 200;
+    through_the_proxy(Subject::Odd, 4, CASES, SHARDS_MAX);
 }
 
 #[test]
 fn proxy_over_three_shards() {
     const CASES: usize = 200;
-    through_the_proxy(2, CASES, SHARDS_MAX);
+    through_the_proxy(Subject::Shapes, 2, CASES, SHARDS_MAX);
 }
 
 #[test]
