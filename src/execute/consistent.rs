@@ -192,11 +192,11 @@ fn put_batch(
         put_command(out, command);
     }
     match request.reading.behind.is_empty() {
-        true => wire::put_parse(out, b"", &request.plan.text, &request.plan.parameter_types),
+        true => wire::put_parse(out, b"", &request.plan.text, request.types_of(at)),
         false => {
             // The commands behind it would replace the unnamed one.
             wire::put_close(out, wire::Target::Statement, READ);
-            wire::put_parse(out, READ, &request.plan.text, &request.plan.parameter_types);
+            wire::put_parse(out, READ, &request.plan.text, request.types_of(at));
             for command in &request.reading.behind {
                 put_command(out, command);
             }

@@ -51,6 +51,8 @@ pub struct FanRequest<'a> {
     pub formats: &'a [Format],
     /// parameters' values
     pub values: &'a [Option<&'a [u8]>],
+    /// by lane: the types to declare for parameters, as its shard calls them; empty where all call them as the plan does
+    pub types: &'a [Vec<Oid>],
     /// formats that the client asked for
     pub result_formats: &'a [Format],
     /// name of the shards' portals; not empty where they outlive a Sync
@@ -61,6 +63,15 @@ pub struct FanRequest<'a> {
     pub consistency: Consistency<'a>,
     /// commands right before and right behind the Parse, which read its literals as they were read at first
     pub reading: &'a Reading,
+}
+
+impl FanRequest<'_> {
+    /// Types of the parameters, as the shard of this participant calls them.
+    pub(super) fn types_of(&self, at: usize) -> &[Oid] {
+        let place = self.lanes.iter().position(|lane| *lane == at);
+        let types = place.and_then(|place| self.types.get(place));
+        types.unwrap_or(&self.plan.parameter_types)
+    }
 }
 
 /// Settings for a Parse alone: commands that make them, and that take them back.

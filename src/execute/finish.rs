@@ -158,7 +158,7 @@ fn put_batch(
     text.extend_from_slice(&finish.behind_rows);
 
     let own = request.values.len();
-    let declared = &request.plan.parameter_types;
+    let declared = request.types_of(at);
     let mut parameter_types: Vec<Oid> = (0..own).map(|at| declared.get(at).copied().unwrap_or(Oid(0))).collect();
     parameter_types.extend(types.iter().cycle().take(values.len().saturating_sub(own)));
     let mut formats: Vec<wire::Format> = (0..own).map(|at| wire_format(format_of(request.formats, at))).collect();

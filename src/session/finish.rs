@@ -25,7 +25,7 @@ use crate::telemetry::{CacheUse, StatementEvent, StatementKind};
 use crate::transaction::{
     Begun, EndHow, Follows, Form, Life, Participant, Participants, SettingsKept, State, Sync, Worked,
 };
-use crate::value::Format;
+use crate::value::{Format, Oid};
 use crate::wire;
 
 /// `shardgate.consistency = 'snapshot'`.
@@ -435,6 +435,7 @@ impl Session {
             lanes: &lanes,
             formats: &bound.formats,
             values: &values,
+            types: &self.fan_types(&plan.parameter_types, &lanes),
             result_formats,
             portal: &portal,
             row_limit,
@@ -445,6 +446,18 @@ impl Session {
         let started = Fan::start(&request, participants, &mut sink).await;
         drop(sink);
         started.map_err(|error| self.fan_failed(error))
+    }
+
+    /// By lane: declared types as its shard calls them; empty where all call them alike.
+    fn fan_types(&self, declared: &[Oid], lanes: &[usize]) -> Vec<Vec<Oid>> {
+        let foreign = lanes.iter().any(|at| self.foreign_oids(*at).is_some());
+        match declared.is_empty() || !foreign {
+            true => Vec::new(),
+            false => lanes
+                .iter()
+                .map(|at| self.types_for(*at, declared).into_owned())
+                .collect(),
+        }
     }
 
     /// What the shards need to read the text's literals as they were read at first.

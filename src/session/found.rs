@@ -91,6 +91,7 @@ impl Session {
             lanes: &lanes,
             formats: &[],
             values: &[],
+            types: &[],
             result_formats: &[],
             portal: "",
             row_limit: 0,

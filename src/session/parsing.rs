@@ -16,7 +16,7 @@ use crate::session::route::Question;
 use crate::session::state::{Deferred, Named, Session};
 use crate::sql::{self, Command, Edits, Lead};
 use crate::topology::ShardId;
-use crate::transaction::Sync;
+use crate::transaction::{BlockError, State, Sync};
 use crate::value::Oid;
 use crate::wire::{self, Parse};
 
@@ -139,6 +139,13 @@ impl Session {
         let Some(deferred) = self.deferred.as_ref() else {
             return Ok(());
         };
+        if !self.transparent && self.block.state() == State::Failed {
+            // A backend that isn't of the block would take it.
+            if let Some(deferred) = self.deferred.take() {
+                self.undo(deferred.undo);
+            }
+            return Err(Failure::Block(BlockError::Aborted).into());
+        }
         let shard = if self.transparent {
             self.snapshot().topology().home()
         } else {

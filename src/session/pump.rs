@@ -687,7 +687,7 @@ impl Session {
         }
     }
 
-    fn undo(&mut self, undo: Undo) {
+    pub(super) fn undo(&mut self, undo: Undo) {
         match undo {
             Undo::Nothing => {}
             Undo::Statement(name, before) => {

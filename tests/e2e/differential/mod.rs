@@ -5,6 +5,7 @@
 //! `UPDATE_REFUSALS=1` writes what is refused today into the scripts; a reviewer reads the diff.
 
 pub mod answer;
+mod random;
 pub mod rows;
 pub mod run;
 pub mod script;

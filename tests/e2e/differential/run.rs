@@ -38,7 +38,8 @@ pub fn run(script: &Script, world: &World, shards: usize) -> Findings {
     findings
 }
 
-struct Runner<'a> {
+/// Both sides' sessions.
+pub struct Runner<'a> {
     world: &'a World,
     shards: usize,
     sessions: BTreeMap<String, (Client, Client)>,
@@ -50,7 +51,8 @@ struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    fn new(world: &World, shards: usize) -> Runner<'_> {
+    /// Nobody is logged in yet.
+    pub fn new(world: &World, shards: usize) -> Runner<'_> {
         let names = |address: SocketAddr| Names::new(superuser(address, world.database()));
         let (home, oracle) = (world.servers().shard(0), world.servers().oracle());
         Runner {
@@ -78,7 +80,7 @@ impl Runner<'_> {
                     };
                     runs += 1;
                     match self.run(&run) {
-                        Outcome::Same => {}
+                        Outcome::Same { .. } => {}
                         Outcome::Refused(reason) => {
                             refusals += 1;
                             findings.reasons.insert(format!("line {}: {reason}", record.line));
@@ -133,7 +135,10 @@ impl Runner<'_> {
             Some("I") => self.busy.remove(&run.record.session),
             _ => self.busy.insert(run.record.session.clone()),
         };
-        if ours.code() == Some(&run.record.refusal) && run.record.error.as_deref() != Some(&run.record.refusal) {
+        if ours.code() == Some(&run.record.refusal)
+            && !ours.is_servers()
+            && run.record.error.as_deref() != Some(&run.record.refusal)
+        {
             // The plain Postgres doesn't do either what the proxy didn't do, and its transaction fails in step.
             if ours.status.as_deref() == Some("E") {
                 oracle.query("DO $$ BEGIN RAISE feature_not_supported; END $$");
@@ -149,11 +154,42 @@ impl Runner<'_> {
         if let Some(difference) = ours.difference(&theirs, run.record, self.shards) {
             return Outcome::Wrong(difference);
         }
+        let same = Outcome::Same {
+            code: ours.code().map(str::to_owned),
+            rows: ours.rows.len(),
+        };
         // What others hold locked can't be read; what isn't committed doesn't count yet.
         match may_write(run.sql) && self.busy.is_empty() {
-            true => self.stock.difference().map_or(Outcome::Same, Outcome::Wrong),
-            false => Outcome::Same,
+            true => self.stock.difference().map_or(same, Outcome::Wrong),
+            false => same,
         }
+    }
+
+    /// Runs a record's statement once, by its first mode and with its first parameters.
+    pub fn once(&mut self, record: &Record) -> Outcome {
+        let run = Run {
+            record,
+            mode: *record.modes.first().expect("a record has a mode"),
+            sql: &record.sql,
+            parameters: record.parameters.first().map_or(&[][..], Vec::as_slice),
+        };
+        self.run(&run)
+    }
+
+    /// Ends whatever transactions are open; where that can't be, the sessions end.
+    pub fn leave(&mut self) {
+        for session in std::mem::take(&mut self.busy) {
+            if let Some((subject, oracle)) = self.sessions.get_mut(&session) {
+                for client in [subject, oracle] {
+                    client.query("ROLLBACK");
+                }
+            }
+        }
+    }
+
+    /// In what the tables differ.
+    pub fn difference(&mut self) -> Option<String> {
+        self.stock.difference()
     }
 }
 
@@ -166,9 +202,18 @@ fn may_write(sql: &str) -> bool {
     !READERS.contains(&word.to_ascii_lowercase().as_str()) || sql.contains(';')
 }
 
-enum Outcome {
-    Same,
+/// What became of one run.
+pub enum Outcome {
+    /// answered alike
+    Same {
+        /// SQLSTATE of an error
+        code: Option<String>,
+        /// how many rows came
+        rows: usize,
+    },
+    /// by the proxy, which says why
     Refused(String),
+    /// both sides disagree
     Wrong(String),
 }
 
@@ -231,6 +276,10 @@ impl Run<'_> {
                     for _ in 0..2 {
                         client.send(&self.executed(STATEMENT, Format::Text));
                         said.extend(self.answer(client));
+                        // In a block the second would tell of the first's failure alone.
+                        if said.iter().any(|message| message.tag == b'E') {
+                            break;
+                        }
                     }
                 }
                 client.send(&[messages::close(b'S', STATEMENT), messages::sync()].concat());
@@ -334,7 +383,8 @@ fn inlined(sql: &str, parameters: &[Option<String>], types: &[String]) -> String
         let literal = value
             .as_ref()
             .map_or("NULL".to_owned(), |value| format!("'{}'", value.replace('\'', "''")));
-        let cast = types.get(index).map(|name| format!("::{name}")).unwrap_or_default();
+        let declared = types.get(index).filter(|name| *name != "unknown");
+        let cast = declared.map(|name| format!("::{name}")).unwrap_or_default();
         text = text.replace(&format!("${}", index + 1), &format!("{literal}{cast}"));
     }
     text
