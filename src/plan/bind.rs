@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crate::plan::compile::compile_afresh;
 use crate::plan::fanout::Method;
 use crate::plan::keys::{Evaluation, Owner, Unplaced, Values, WrittenRow};
-use crate::plan::ladder::{Around, Everywhere, Keyed, Literals, Route, Ruling, Several, Texts, shard_names};
+use crate::plan::ladder::{
+    Around, Clock, Everywhere, Keyed, Literals, Route, Ruling, Runs, Several, Texts, shard_names,
+};
 use crate::plan::writes::Bindings;
 use crate::plan::{
     Access, Counts, Explained, Facts, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, RowLocks,
@@ -34,6 +36,10 @@ pub struct Compiled {
     types: Vec<Oid>,
     /// what it does to the session's memory of sequences
     sequences: SequenceUse,
+    /// what it reads of its transaction's moment
+    clock: Clock,
+    /// where it may run, if one shard answers it
+    runs: Runs,
     /// the text that a fan-out's template was made from
     text: Option<Box<[u8]>>,
 }
@@ -96,7 +102,33 @@ impl Compiled {
             inner,
             types,
             sequences: SequenceUse::Untouched,
+            clock: Clock::Read,
+            runs: Runs::There,
             text,
+        }
+    }
+
+    /// The same, of a statement that reads this of its transaction's moment, and may run there.
+    pub(in crate::plan) fn with_clock(self, (clock, runs): (Clock, Runs)) -> Compiled {
+        let clock = self.inner.as_ref().map_or(clock, |inner| inner.clock);
+        Compiled { clock, runs, ..self }
+    }
+
+    /// What it reads of its transaction's moment, and where it may run, if one shard answers it.
+    pub(in crate::plan) fn clock(&self) -> (Clock, Runs) {
+        (self.clock, self.runs)
+    }
+
+    /// The statement inside, and what stands around it.
+    pub(in crate::plan) fn inside(&self) -> Option<(Span, Around)> {
+        match &self.route {
+            Route::Inner { span, around } => Some((*span, *around)),
+            Route::Fixed { .. }
+            | Route::Ready { .. }
+            | Route::Keyed(_)
+            | Route::Drawn(_)
+            | Route::Everywhere(_)
+            | Route::Refused(_) => None,
         }
     }
 

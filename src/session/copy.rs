@@ -240,7 +240,13 @@ impl Session {
                 FillValue::Next(..) => None,
             })
             .collect();
-        match (plan.shards.first(), questions.is_empty()) {
+        if !questions.is_empty() && self.told_moment.is_some() {
+            return Err(Failure::NotInThisVersion {
+                construct: "COPY that leaves a column to a default with now(), behind a read with now() in one batch",
+            }
+            .into());
+        }
+        match (self.begun_on().or(plan.shards.first()), questions.is_empty()) {
             (Some(first), false) => self.ask_constants(first, &questions).await,
             (_, _) => Ok(Vec::new()),
         }

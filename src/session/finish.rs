@@ -224,6 +224,9 @@ impl Session {
     async fn ready(&mut self) -> Result<(), Gone> {
         self.queue.clear();
         self.skipping = Skipping::No;
+        if self.told_moment.is_some() && !self.block.is_explicit() {
+            self.told_moment = None;
+        }
         if self.transparent {
             self.follow_server();
         } else if self.block.state() == State::Implicit {

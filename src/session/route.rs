@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::plan::{
     Access, Ask, Compiled, Facts, Parameters, Plan, Refusal, Request, RouteStep, SequenceUse, Snapshot, Verdict, Work,
-    WriteAnswer, asks_moment,
+    WriteAnswer,
 };
 use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
@@ -16,12 +16,12 @@ use crate::session::state::{Effective, Route, Schema, Session, Stale};
 use crate::sql::Shape;
 use crate::telemetry::StatementKind;
 use crate::topology::{ShardId, ShardSet};
-use crate::transaction::{Begun, Isolation, Participant, State, Sync};
+use crate::transaction::{Isolation, Participant, State, Sync};
 use crate::value::Oid;
 use crate::wire::{self, SqlState};
 
 /// Rounds of questions that a plan may take; values of sequences are one more than the rest.
-const ROUNDS_MAX: usize = 4;
+pub(super) const ROUNDS_MAX: usize = 4;
 
 /// SQLSTATEs of a text that is wrong wherever it is read. Not among them: a relation, function or type that isn't there,
 /// since home has not everything.
@@ -162,6 +162,10 @@ impl Session {
             Some(shard) => self.lead_by_hand(compiled, Ok(plan), question, shard)?,
             None => plan,
         };
+        let plan = match self.joins_late(&plan) {
+            true => Box::pin(self.join_late(snapshot, compiled, plan, question)).await?,
+            false => plan,
+        };
         self.planned(plan)
     }
 
@@ -177,12 +181,20 @@ impl Session {
         if let Some(plan) = self.plan_current_of(snapshot, question, facts, &refusal)?
             && let Some(compiled) = route()
         {
+            let plan = match self.joins_late(&plan) {
+                true => Box::pin(self.join_late(snapshot, &compiled, plan, question)).await?,
+                false => plan,
+            };
             return Ok((compiled, self.planned(plan)?));
         }
         if let Some(shard) = self.named_shard(snapshot).await?
             && let Some(compiled) = route()
         {
             let plan = self.lead_by_hand(&compiled, Err(refusal), question, shard)?;
+            let plan = match self.joins_late(&plan) {
+                true => Box::pin(self.join_late(snapshot, &compiled, plan, question)).await?,
+                false => plan,
+            };
             return Ok((compiled, self.planned(plan)?));
         }
         Err(self.refused(snapshot, question, refusal).await)
@@ -228,7 +240,7 @@ impl Session {
         Ok(plan)
     }
 
-    fn facts(&self, question: &Question<'_>) -> Facts {
+    pub(super) fn facts(&self, question: &Question<'_>) -> Facts {
         Facts {
             categories: self.world.discovery.fixed(),
             parameter_types: question
@@ -298,7 +310,7 @@ impl Session {
     }
 
     /// Asks a server, or the store of categories.
-    async fn answer(
+    pub(super) async fn answer(
         &mut self,
         snapshot: &Arc<Snapshot>,
         question: &Question<'_>,
@@ -337,21 +349,7 @@ impl Session {
                 let values = match question.statement.is_some_and(|s| self.reads_times_otherwise(s)) {
                     // The backend that parsed its literals read them under settings which are gone.
                     true => vec![None; expressions.len()],
-                    false => {
-                        // A transaction's time is that of the first shard that it began on: it begins now, if need be.
-                        let home = snapshot.topology().home();
-                        let begun = self.participants.iter().find(|p| p.begun == Begun::Block);
-                        let shard = begun.map_or(home, |p| p.shard);
-                        let begins = begun.is_none() && self.joins_blocks() && self.spans_shards();
-                        if begins && expressions.iter().any(|asked| asks_moment(asked)) {
-                            self.flush_and_settle().await?;
-                            if self.failed {
-                                return Err(Failure::AlreadyAnswered.into());
-                            }
-                            self.lane(home, Access::Read).await?;
-                        }
-                        self.ask_constants(shard, &expressions).await?
-                    }
+                    false => self.ask_in_transaction(snapshot, &expressions).await?,
                 };
                 facts.constants.extend(expressions.into_iter().zip(values));
             }
@@ -362,7 +360,7 @@ impl Session {
     }
 
     /// Could the block under way reach a second shard?
-    fn spans_shards(&self) -> bool {
+    pub(super) fn spans_shards(&self) -> bool {
         let isolation = match self.block.at_begin() {
             Some(_) => self.block.isolation(),
             None => self.effective.default_isolation,

@@ -24,6 +24,7 @@ mod faults;
 pub mod layout;
 mod load;
 pub mod messages;
+mod moments;
 pub mod pair;
 mod pgbench;
 pub mod proxy;

@@ -316,13 +316,15 @@ pub(in crate::plan) fn is_doubtful(resolved: &Resolved<'_>) -> bool {
 }
 
 /// Names of the functions of the moment.
-pub(super) fn is_moment(name: &str) -> bool {
+pub(in crate::plan) fn is_moment(name: &str) -> bool {
     matches!(
         name,
         "now"
             | "current_timestamp"
             | "current_date"
+            | "current_time"
             | "localtimestamp"
+            | "localtime"
             | "transaction_timestamp"
             | "statement_timestamp"
     )

@@ -27,16 +27,17 @@ mod having;
 mod finish;
 
 pub(in crate::plan) use calls::{
-    Nature, aggregates, builtin_nature, check as check_calls, count_nature, has_set, is_doubtful, nature, repeatable,
-    windows,
+    Nature, aggregates, builtin_nature, check as check_calls, count_nature, has_set, is_doubtful, is_moment, nature,
+    repeatable, windows,
 };
 pub(in crate::plan) use clauses::{find as clauses, text_of};
-pub use moment::asks_moment;
 pub(in crate::plan) use moment::{Moment, find as moments, fix_moments, know_moments};
+pub use moment::{ask_of, asks_moment, is_transactions_moment, transactions_moment};
 pub use spec::{
     Combine, Comparison, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, MergeForm, MergeSpec, Method,
     Nulls, Output, Predicate, Repeats, Scalar, Ties,
 };
+pub(in crate::plan) use spread::column_in;
 pub(in crate::plan) use template::Template;
 
 use std::sync::Arc;
@@ -196,7 +197,7 @@ fn check_per_row(resolved: &Resolved<'_>, id: BlockId, select: &Select) -> Resul
 }
 
 /// Number of columns of a body that is no plain SELECT.
-fn width(resolved: &Resolved<'_>, body: &Body) -> Result<usize, Box<Refusal>> {
+pub(in crate::plan) fn width(resolved: &Resolved<'_>, body: &Body) -> Result<usize, Box<Refusal>> {
     let mut at = body;
     // each step goes down one level
     for _ in 0..=resolved.queries.len().saturating_add(resolved.blocks.len()) {

@@ -262,7 +262,7 @@ impl Parts<'_, '_> {
                 class: LiteralClass::String,
             };
             match literal.decode(input.text, input.lexing) {
-                Ok(value) if !moving::moves(&value) => {}
+                Ok(value) if !crate::value::says_moment(&value) => {}
                 Ok(_) | Err(_) => return Err(self.moment("a string")),
             }
         }
