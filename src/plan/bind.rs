@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::plan::compile::compile_afresh;
-use crate::plan::fanout::Method;
+use crate::plan::fanout::{Method, Moves, moving_parameter};
 use crate::plan::keys::{Evaluation, Owner, Unplaced, Values, WrittenRow};
 use crate::plan::ladder::{
     Around, Clock, Everywhere, Keyed, Literals, Route, Ruling, Runs, Several, Texts, shard_names,
@@ -561,6 +561,9 @@ impl Compiled {
         match &keyed.several {
             Several::FanOut(template) if own_text => {
                 let fan_out = template.bind(shards, parameters, &self.types, facts)?;
+                if moving_parameter(snapshot.catalog(), parameters, &fan_out.parameter_types) != Moves::No {
+                    return Err(Verdict::Refused(refuse(RefusalId::FanOutMoment, &[])));
+                }
                 Ok(self.plan(Kind::of(&fan_out), Work::Many(fan_out)))
             }
             Several::Split(split) => {

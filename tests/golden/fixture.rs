@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use shardgate::catalog::{
     Body, Builtin, Catalog, Collation, Column, Filling, Function, FunctionKind, IdentityKind, Inheritance, Nullability,
-    Operator, Relation, RelationKind, ReadsMoment, ReturnsSet, Sequenced, Trigger, TriggerLevel, TriggerTiming, Type,
+    Operator, ReadsMoment, Relation, RelationKind, ReturnsSet, Sequenced, Trigger, TriggerLevel, TriggerTiming, Type,
     Volatility,
 };
 use shardgate::plan::{Category, Context, Snapshot};

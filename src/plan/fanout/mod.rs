@@ -18,6 +18,7 @@ mod typing;
 mod clauses;
 mod limit;
 mod moment;
+mod strings;
 mod template;
 mod draft;
 mod union;
@@ -37,7 +38,7 @@ pub use spec::{
     Combine, Comparison, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, MergeForm, MergeSpec, Method,
     Nulls, Output, Predicate, Repeats, Scalar, Ties,
 };
-pub(in crate::plan) use spread::column_in;
+pub(in crate::plan) use strings::{Moves, moving_parameter, moving_string, pairs};
 pub(in crate::plan) use template::Template;
 
 use std::sync::Arc;
@@ -148,6 +149,9 @@ fn check(resolved: &Resolved<'_>, query: QueryId) -> Result<(), Box<Refusal>> {
     let joins = resolved.references.len() > 1 || resolved.queries.len() > 1;
     if joins && calls::is_doubtful(resolved) {
         return Err(refuse(RefusalId::FanOutSuspicious, &[]));
+    }
+    if strings::moving_string(resolved) {
+        return Err(refuse(RefusalId::FanOutMoment, &[]));
     }
     check_locks(resolved, query)?;
     calls::check(resolved)

@@ -280,11 +280,12 @@ fn bare(resolved: &Resolved<'_>) -> BTreeSet<usize> {
 
 /// Asks for the moments that aren't known yet.
 pub(in crate::plan) fn know_moments(moments: &[(Span, Moment)], facts: &Facts) -> Result<(), Verdict> {
-    let missing: Vec<String> = moments
-        .iter()
-        .map(|(_, moment)| moment.question().to_owned())
-        .filter(|question| !facts.constants.contains_key(question))
-        .collect();
+    let mut missing: Vec<String> = Vec::new();
+    for question in moments.iter().map(|(_, moment)| moment.question()) {
+        if !facts.constants.contains_key(question) && !missing.iter().any(|asked| asked == question) {
+            missing.push(question.to_owned());
+        }
+    }
     match missing.is_empty() {
         true => Ok(()),
         false => Err(Verdict::Ask(Ask::Constants(missing))),

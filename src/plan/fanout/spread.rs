@@ -333,7 +333,7 @@ fn combine_arms(left: Yield, right: Yield, op: SetOperator, quantifier: SetQuant
 }
 
 /// The column that an expression is, if it is nothing else.
-pub(in crate::plan) fn column_in(resolved: &Resolved<'_>, scope: Scope, expr: &Expr) -> Option<ColumnRef> {
+pub(super) fn column_in(resolved: &Resolved<'_>, scope: Scope, expr: &Expr) -> Option<ColumnRef> {
     let found = match unnested(expr) {
         Expr::Identifier(ident) => resolved.lookup(scope, &[&ident.value]),
         Expr::CompoundIdentifier(idents) => {

@@ -5,25 +5,23 @@
 //! Holds: what may read the moment where no constant can stand for it is refused; what reads none goes as it is written.
 //! What it costs, only statements pay that read the moment on such a shard: they are parsed once more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::catalog::Relation;
-use crate::plan::fanout::{Moment, column_in, fix_moments, know_moments, moments, width};
+use crate::plan::fanout::{
+    Moment, Moves, fix_moments, know_moments, moments, moving_parameter, moving_string, pairs, width,
+};
 use crate::plan::keys::Owner;
 use crate::plan::ladder::clock::{out_of_sight, timed_columns, triggered, written};
 use crate::plan::ladder::reference::{Target, is_default};
 use crate::plan::ladder::{Case, Tree};
-use crate::plan::resolve::{
-    BlockKind, Child, ConjunctTest, Origin, Resolved, Role, Root, Scope, children, object_name,
-};
-use crate::plan::writes::{self, Bindings, Supplied, is_cast_to_plain, is_string, may_move};
+use crate::plan::resolve::{BlockKind, QueryId, Resolved, Role, Root};
+use crate::plan::writes::{self, Bindings, Supplied};
 use crate::plan::{Access, Ask, Counts, Facts, Parameters, Refusal, RefusalId, Verdict, WritePart, refuse};
-use crate::sql::ast::{
-    Assignment, AssignmentTarget, Expr, InTarget, Insert, OnConflictAction, OnInsert, SelectItem, Value,
-};
-use crate::sql::{Edits, Literal, LiteralClass, PositionMap, Span, byte_span};
+use crate::sql::ast::{Assignment, Expr, Insert, OnConflictAction, OnInsert, SelectItem};
+use crate::sql::{Command, Edits, PositionMap, Span, byte_span};
 use crate::topology::ShardId;
-use crate::value::{Format, Oid, says_moment};
+use crate::value::Oid;
 
 /// A statement as it goes to a shard that joined late.
 #[derive(Debug)]
@@ -59,7 +57,13 @@ pub(in crate::plan) fn hidden(what: &str) -> Box<Refusal> {
 /// The statement as it goes to that shard.
 pub(in crate::plan) fn renew(case: &Case<'_>, asked: &Asked<'_>) -> Result<Late, Verdict> {
     let Tree::Resolved(resolved) = case.resolved else {
-        return Err(Verdict::Refused(hidden("a statement that isn't understood whole")));
+        let what = match case.command {
+            Command::Copy(_) => "a default that COPY leaves its columns to, or a trigger,",
+            Command::Call => "a procedure",
+            Command::Do => "DO",
+            _ => "a statement that isn't understood whole",
+        };
+        return Err(Verdict::Refused(hidden(what)));
     };
     let renewal = Renewal { case, resolved, asked };
     if let Some(what) = out_of_sight(resolved) {
@@ -202,7 +206,9 @@ impl Renewal<'_, '_> {
     fn text(&self, defaults: &[(Span, Supplied)]) -> Result<Late, Verdict> {
         let found = moments(self.resolved);
         let found = found.map_err(|_| Verdict::Refused(hidden("now() (or its like) in a view or in FROM")))?;
-        self.check_strings().map_err(Verdict::Refused)?;
+        if moving_string(self.resolved) {
+            return Err(Verdict::Refused(hidden("a string ('now', 'today' or the like)")));
+        }
         self.check_parameters()?;
         if defaults.is_empty() && !found.iter().any(|(_, moment)| moment.is_transactions()) {
             return Ok(Late::Same);
@@ -244,150 +250,33 @@ impl Renewal<'_, '_> {
         let Root::Query(query) = self.resolved.root else {
             return Err(bug());
         };
-        let body = self.resolved.queries.get(query.0).ok_or_else(bug)?;
-        let columns = width(self.resolved, &body.body).map_err(Verdict::Refused)?;
+        let columns = self.columns(query).map_err(Verdict::Refused)?;
         Ok(Late::Read(text, positions, columns))
     }
 
-    /// No string may be read as a date that is none without the moment.
-    fn check_strings(&self) -> Result<(), Box<Refusal>> {
-        let (text, tokens) = (self.case.text, self.case.tokens);
-        let mut plain = None;
-        for (index, token) in tokens.iter().enumerate().filter(|(_, token)| is_string(token)) {
-            let literal = Literal {
-                span: token.span,
-                class: LiteralClass::String,
-            };
-            let says = literal
-                .decode(text, self.case.lexing)
-                .is_ok_and(|value| says_moment(&value));
-            if !says || is_cast_to_plain(text, tokens, index) {
-                continue;
-            }
-            let plain: &BTreeSet<usize> = plain.get_or_insert_with(|| self.plain_strings());
-            if !plain.contains(&token.span.start) {
-                return Err(hidden("a string ('now', 'today' or the like)"));
-            }
+    /// Number of columns of a query.
+    fn columns(&self, query: QueryId) -> Result<usize, Box<Refusal>> {
+        let bug = || refuse(RefusalId::SyntaxNotUnderstood, &["a moment in this query"]);
+        let node = self.resolved.queries.get(query.0).ok_or_else(bug)?;
+        let block = self
+            .resolved
+            .body_block(query)
+            .and_then(|block| self.resolved.blocks.get(block.0));
+        let written = |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. });
+        match block.map(|block| block.kind) {
+            Some(BlockKind::Select(select)) if select.projection.iter().all(written) => Ok(select.projection.len()),
+            _ => width(self.resolved, &node.body),
         }
-        Ok(())
     }
 
-    /// Where strings begin that become values of types which aren't dates.
-    fn plain_strings(&self) -> BTreeSet<usize> {
-        let resolved = self.resolved;
-        let mut plain = BTreeSet::new();
-        let mut note = |column: Option<Oid>, value: &Expr| {
-            let is_plain = column.is_some_and(|type_oid| !may_move(resolved.input.catalog, type_oid));
-            plain.extend(string_at(value).filter(|_| is_plain));
-        };
-        let mut open: Vec<(Scope, Child<'_>)> = Vec::new();
-        for (index, block) in resolved.blocks.iter().enumerate() {
-            if block.origin != Origin::Statement {
-                continue;
-            }
-            let scope = resolved.scope(crate::plan::resolve::BlockId(index));
-            open.extend(block.conjuncts.iter().filter_map(|conjunct| match conjunct.test {
-                ConjunctTest::Expression(expr) => Some((scope, Child::Expr(expr))),
-                ConjunctTest::Equal(..) => None,
-            }));
-            let target = block.items.first().and_then(|item| match item.source {
-                crate::plan::resolve::Source::Relation(reference) => resolved.references.get(reference.0)?.relation,
-                _ => None,
-            });
-            let type_of = |name: &str| Some(target?.column(name)?.type_oid);
-            match block.kind {
-                BlockKind::Select(select) => open.extend(select.projection.iter().filter_map(|item| match item {
-                    SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
-                        Some((scope, Child::Expr(expr)))
-                    }
-                    _ => None,
-                })),
-                BlockKind::Update(update) => {
-                    for (column, value) in update.assignments.iter().flat_map(pairs) {
-                        note(type_of(column), value);
-                        open.push((scope, Child::Expr(value)));
-                    }
-                }
-                BlockKind::Insert(insert) => {
-                    let source = block.source.and_then(|source| resolved.body_block(source));
-                    let source = source.and_then(|source| resolved.blocks.get(source.0));
-                    let names: Vec<&str> = match (insert.columns.is_empty(), target) {
-                        (true, Some(target)) => target.columns.iter().map(|column| column.name.as_str()).collect(),
-                        (true, None) => Vec::new(),
-                        (false, _) => insert
-                            .columns
-                            .iter()
-                            .map(|name| last(name).unwrap_or_default())
-                            .collect(),
-                    };
-                    let rows: Vec<&[Expr]> = match source.map(|source| source.kind) {
-                        Some(BlockKind::Values(values)) => {
-                            values.rows.iter().map(|row| row.content.as_slice()).collect()
-                        }
-                        _ => Vec::new(),
-                    };
-                    for (name, value) in rows.into_iter().flat_map(|row| names.iter().zip(row)) {
-                        note(type_of(name), value);
-                    }
-                    if let Some(OnInsert::OnConflict(conflict)) = &insert.on
-                        && let OnConflictAction::DoUpdate(update) = &conflict.action
-                    {
-                        for (column, value) in update.assignments.iter().flat_map(pairs) {
-                            note(type_of(column), value);
-                        }
-                    }
-                }
-                BlockKind::Values(_) | BlockKind::Table | BlockKind::Delete | BlockKind::Merge(_) => {}
-            }
-        }
-        while let Some((scope, child)) = open.pop() {
-            let Child::Expr(expr) = child else { continue };
-            let type_in = |expr: &Expr| {
-                let base = resolved.base(column_in(resolved, scope, expr)?)?;
-                Some(resolved.column(base)?.type_oid)
-            };
-            // An operator takes an untyped string for a value of the type on its other side.
-            match expr {
-                Expr::BinaryOp { left, right, op: _ } => {
-                    note(type_in(left), right);
-                    note(type_in(right), left);
-                }
-                Expr::In {
-                    expr,
-                    target: InTarget::List(list),
-                    ..
-                } => list.iter().for_each(|value| note(type_in(expr), value)),
-                Expr::Like { expr, pattern, .. } | Expr::ILike { expr, pattern, .. } => note(type_in(expr), pattern),
-                _ => {}
-            }
-            let mut inner = Vec::new();
-            if children(expr, &mut inner).is_ok() {
-                open.extend(inner.into_iter().map(|child| (scope, child)));
-            }
-        }
-        plain
-    }
-
-    /// No parameter may be read so either.
+    /// No parameter may be read as a date that is none without the moment.
     fn check_parameters(&self) -> Result<(), Verdict> {
-        let Parameters { formats, values } = *self.asked.parameters;
-        let is_text = |index: usize| match formats {
-            [] => true,
-            [one] => *one == Format::Text,
-            each => each.get(index).is_none_or(|format| *format == Format::Text),
-        };
-        for (index, value) in values.iter().enumerate() {
-            if !is_text(index) || !value.is_some_and(says_moment) {
-                continue;
-            }
-            let known = self.asked.types.get(index).copied().filter(|oid| *oid != Oid(0));
-            match known {
-                None if self.asked.facts.parameter_types.is_none() => return Err(Verdict::Ask(Ask::ParameterTypes)),
-                Some(type_oid) if !may_move(self.resolved.input.catalog, type_oid) => {}
-                Some(_) | None => return Err(Verdict::Refused(hidden("a parameter ('now', 'today' or the like)"))),
-            }
+        let asked = self.asked;
+        match moving_parameter(self.resolved.input.catalog, asked.parameters, asked.types) {
+            Moves::No => Ok(()),
+            Moves::Unknown if asked.facts.parameter_types.is_none() => Err(Verdict::Ask(Ask::ParameterTypes)),
+            Moves::Yes | Moves::Unknown => Err(Verdict::Refused(hidden("a parameter ('now', 'today' or the like)"))),
         }
-        Ok(())
     }
 }
 
@@ -411,32 +300,4 @@ fn left_out(
 
 fn default_of(relation: &Relation, column: &str) -> String {
     format!("the default of column \"{column}\" of table \"{}\"", relation.name.name)
-}
-
-/// Columns that an assignment sets, each with its value where the two can be paired.
-fn pairs(assignment: &Assignment) -> Vec<(&str, &Expr)> {
-    match (&assignment.target, &assignment.value) {
-        (AssignmentTarget::ColumnName(name), value) => last(name).map(|name| (name, value)).into_iter().collect(),
-        (AssignmentTarget::Tuple(names), Expr::Tuple(values)) => {
-            let names = names.iter().map(|name| last(name).unwrap_or_default());
-            names.zip(values).collect()
-        }
-        (AssignmentTarget::Tuple(_), _) => Vec::new(),
-    }
-}
-
-fn last(name: &crate::sql::ast::ObjectName) -> Option<&str> {
-    object_name(name)?.first().copied()
-}
-
-/// Where a string begins, if the expression is nothing else.
-fn string_at(expr: &Expr) -> Option<usize> {
-    match expr {
-        Expr::Nested(inner) => string_at(inner),
-        Expr::Value(value) => match &value.value {
-            Value::Number(..) | Value::Boolean(_) | Value::Null | Value::Placeholder(_) => None,
-            _ => byte_span(value.span).map(|span| span.start),
-        },
-        _ => None,
-    }
 }
