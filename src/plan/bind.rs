@@ -12,10 +12,10 @@ use crate::plan::ladder::{
 };
 use crate::plan::writes::Bindings;
 use crate::plan::{
-    Access, Counts, Explained, Facts, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, RowLocks,
+    Access, Counts, Explained, Facts, FanOut, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, RowLocks,
     SequenceUse, SessionEffect, Snapshot, Touched, Verdict, Work, WritePart, Writes, drawn, refuse,
 };
-use crate::sql::{CursorForm, Lexing, Literal, PositionMap, Shape, Span, shape};
+use crate::sql::{CursorForm, Edits, Lexing, Literal, PositionMap, Shape, Span, TokenKind, scan, shape};
 use crate::topology::{Epoch, ShardId, ShardSet};
 use crate::value::Oid;
 
@@ -548,6 +548,42 @@ impl Compiled {
         })
     }
 
+    /// The plan of another text that says the same.
+    fn said_otherwise(
+        &self,
+        to: (ShardSet, Touched),
+        snapshot: &Snapshot,
+        (said, back): (&Request<'_>, PositionMap),
+        parameters: &Parameters<'_>,
+        facts: &Facts,
+    ) -> Result<Plan, Verdict> {
+        let afresh = compile_afresh(snapshot, said, facts, 0)?;
+        let plan = match &afresh.route {
+            Route::Keyed(keyed) => afresh.many(keyed, to, snapshot, said, parameters, facts)?,
+            Route::Refused(refusal) => return Err(Verdict::Refused(refusal.clone())),
+            Route::Fixed { .. }
+            | Route::Ready { .. }
+            | Route::Drawn(_)
+            | Route::Everywhere(_)
+            | Route::Inner { .. } => {
+                return Err(Verdict::Refused(refuse(
+                    RefusalId::SyntaxNotUnderstood,
+                    &["another route of the same statement"],
+                )));
+            }
+        };
+        match plan.work {
+            Work::Many(fan) => Ok(Plan {
+                work: Work::Many(Arc::new(FanOut {
+                    positions: fan.positions.clone().through(back),
+                    ..(*fan).clone()
+                })),
+                ..plan
+            }),
+            _ => Ok(plan),
+        }
+    }
+
     fn many(
         &self,
         keyed: &Keyed,
@@ -579,9 +615,16 @@ impl Compiled {
                 let writes = split.bind(&owners, &bindings)?;
                 Ok(self.plan_touching(touched, Kind::Split, Work::Writes(Arc::new(writes))))
             }
-            Several::Refused(refusal) if own_text || self.access == Access::Write => {
-                Err(Verdict::Refused(refusal.clone()))
-            }
+            Several::Refused(refusal) if own_text || self.access == Access::Write => match of_table(request) {
+                Some((text, positions)) => {
+                    let said = Request {
+                        text: &text,
+                        ..*request
+                    };
+                    self.said_otherwise((shards, touched), snapshot, (&said, positions), parameters, facts)
+                }
+                None => Err(Verdict::Refused(refusal.clone())),
+            },
             // What is proven of several shards is proven of one text: another of the shape is planned for itself.
             Several::FanOut(_) | Several::Refused(_) => {
                 let afresh = compile_afresh(snapshot, request, facts, 0)?;
@@ -600,6 +643,16 @@ impl Compiled {
             }
         }
     }
+}
+
+/// `TABLE t …` as the SELECT that it is short for, and the way back to its positions.
+fn of_table(request: &Request<'_>) -> Option<(Vec<u8>, PositionMap)> {
+    let tokens = scan(request.text, request.context.lexing()).ok()?;
+    let first = tokens.first()?;
+    let says_table = first.kind == TokenKind::Word && first.span.of(request.text).eq_ignore_ascii_case(b"table");
+    let mut edits = Edits::new();
+    edits.replace(first.span, "SELECT * FROM");
+    edits.apply(request.text).filter(|_| says_table)
 }
 
 /// Evaluates the keys of a text that has been scanned.

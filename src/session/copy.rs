@@ -13,7 +13,7 @@ use bytes::Buf;
 
 use crate::admin::Leave;
 use crate::execute::{
-    self, Categories, Copied, Eager, ExecuteError, Interrupt, Lanes, RowsGiven, StopHow, WriteRequest,
+    self, Categories, Copied, Eager, ExecuteError, Interrupt, Lanes, Reading, RowsGiven, StopHow, WriteRequest,
 };
 use crate::plan::{self, Access, CopyOut, CopyOwners, FillValue, Purpose, RowPlace, Writes};
 use crate::session::error::{Failure, Gone, Stop};
@@ -215,6 +215,7 @@ impl Session {
     async fn write_beside(&mut self, plan: &Arc<Writes>, lanes: &BTreeMap<ShardId, usize>) -> Result<(), Stop> {
         let types = vec![Vec::new(); plan.parts.len()];
         let request = WriteRequest {
+            reading: &Reading::default(),
             plan,
             lanes,
             formats: &[],

@@ -420,12 +420,7 @@ impl Session {
             true => Lasts::Transaction,
             false => Lasts::Session,
         };
-        match self.reading(bound, lasts) {
-            None => Ok(Reading::default()),
-            // Its text is read once more where the groups are finished.
-            Some(_) if plan.finish.is_some() => Err(Failure::ConstantsReadOtherwise.into()),
-            Some(reading) => Ok(reading),
-        }
+        Ok(self.reading(bound, lasts).unwrap_or_default())
     }
 
     /// Makes a block of what this batch has done on its backends, if that has to be seen by a read on several.

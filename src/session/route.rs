@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::plan::{
     Access, Ask, Compiled, Facts, Parameters, Plan, Refusal, Request, RouteStep, SequenceUse, Snapshot, Verdict, Work,
-    WriteAnswer,
+    WriteAnswer, asks_moment,
 };
 use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
@@ -346,14 +346,25 @@ impl Session {
                 facts.parameter_types = Some(types);
             }
             Ask::Constants(expressions) => {
-                let values = match question.statement.is_some_and(|s| self.reads_times_otherwise(s)) {
-                    // The backend that parsed its literals read them under settings which are gone.
-                    true => vec![None; expressions.len()],
+                // The backend that parsed its literals read them under settings which are gone.
+                let gone = question.statement.is_some_and(|s| self.reads_times_otherwise(s));
+                let (asked, unread) = expressions
+                    .into_iter()
+                    .partition(|expression| !gone || is_without_literals(expression));
+                let (expressions, unread): (Vec<String>, Vec<String>) = (asked, unread);
+                facts
+                    .constants
+                    .extend(unread.into_iter().map(|expression| (expression, None)));
+                let values = match expressions.is_empty() {
+                    true => Vec::new(),
                     false => self.ask_in_transaction(snapshot, &expressions).await?,
                 };
                 facts.constants.extend(expressions.into_iter().zip(values));
             }
             Ask::Sequences(ask) => self.answer_sequences(&ask, facts).await?,
+            Ask::Rows(_) if question.statement.is_some_and(|s| self.reads_times_otherwise(s)) => {
+                return Err(Failure::ConstantsReadOtherwise.into());
+            }
             Ask::Rows(asks) => self.answer_rows(snapshot, &asks, facts).await?,
         }
         Ok(())
@@ -556,6 +567,11 @@ impl Session {
         self.forget_temporary_names();
         self.world.statements.next_generation();
     }
+}
+
+/// Is a question the proxy's own, so that no literal of the client's stands in it?
+fn is_without_literals(question: &str) -> bool {
+    asks_moment(question) || question.starts_with("pg_catalog.has_column_privilege(")
 }
 
 /// Reads the effective settings from a backend that has the session's.

@@ -76,6 +76,7 @@ impl Session {
         });
         let types: Vec<_> = types.collect();
         let values: Vec<Option<&[u8]>> = bound.values.iter().map(Option::as_deref).collect();
+        let reading = self.reading_on(bound, lanes.values().copied());
         let request = WriteRequest {
             plan,
             lanes: &lanes,
@@ -83,6 +84,7 @@ impl Session {
             values: &values,
             result_formats,
             types: &types,
+            reading: &reading,
         };
         let written = self.write(&request).await;
         self.active = None;
