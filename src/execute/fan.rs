@@ -62,6 +62,8 @@ pub struct FanRequest<'a> {
     pub consistency: Consistency<'a>,
     /// commands right before and right behind the Parse, which read its literals as they were read at first
     pub reading: &'a Reading,
+    /// the same for the text that computes the answer over merged groups
+    pub finish_reading: &'a Reading,
 }
 
 /// Rows that are merged at once to be dropped or made into others.

@@ -800,7 +800,7 @@ impl Session {
         let name = match &command {
             Command::Fetch(fetch) => {
                 if let Some(done) = Box::pin(self.fetch_fan(fetch, Asked::Simple)).await {
-                    return done;
+                    return done.map(|_| ());
                 }
                 fetch.name.clone()
             }

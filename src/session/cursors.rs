@@ -14,7 +14,8 @@ use crate::execute::{ExecuteError, Fan, Given};
 use crate::plan::FanOut;
 use crate::session::describing::{column_format, put_columns};
 use crate::session::error::{Failure, Stop};
-use crate::session::portal::Bound;
+use crate::session::found::Kept;
+use crate::session::portal::{Bound, Place};
 use crate::session::prepared::Statement;
 use crate::session::simple::Via;
 use crate::session::state::{Session, Wrapping};
@@ -31,6 +32,12 @@ const ROWS_AHEAD: i32 = 64;
 pub(super) const NO_BINARY: Failure = Failure::NotInThisVersion {
     construct: "FETCH in binary format of a column whose text and binary forms don't follow from one another",
 };
+
+/// The most bytes of rows that a FETCH keeps for further Executes.
+const FETCHED_BYTES_MAX: usize = 16 << 20;
+
+/// Rows fetched between two looks at their size.
+const FETCHED_AT_ONCE: u64 = 256;
 
 /// How rows are asked for.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +109,12 @@ impl Session {
     }
 
     /// FETCH or MOVE of such a cursor; `None`: there is none of that name.
-    pub(super) async fn fetch_fan(&mut self, fetch: &Fetch, asked: Asked<'_>) -> Option<Result<(), Stop>> {
+    /// Rows that it has fetched beyond what was asked for come back.
+    pub(super) async fn fetch_fan(
+        &mut self,
+        fetch: &Fetch,
+        asked: Asked<'_>,
+    ) -> Option<Result<Option<BytesMut>, Stop>> {
         let mut cursor = self.fan_cursors.remove(&fetch.name)?;
         let done = match self.block.state() {
             State::Failed => Err(Failure::Block(BlockError::Aborted).into()),
@@ -112,7 +124,12 @@ impl Session {
         Some(done)
     }
 
-    async fn fetch_from(&mut self, cursor: &mut FanCursor, fetch: &Fetch, asked: Asked<'_>) -> Result<(), Stop> {
+    async fn fetch_from(
+        &mut self,
+        cursor: &mut FanCursor,
+        fetch: &Fetch,
+        asked: Asked<'_>,
+    ) -> Result<Option<BytesMut>, Stop> {
         let limit = match fetch.motion {
             Motion::Forward(rows) => rows,
             Motion::All => 0,
@@ -129,6 +146,7 @@ impl Session {
         cursor
             .fan
             .stand_on(lanes.ok_or(Failure::Bug("a cursor without its backend"))?);
+        let mut later = None;
         let types = match (fetch.word, asked) {
             (FetchWord::Move, _) => Vec::new(),
             (FetchWord::Fetch, Asked::Simple) => {
@@ -136,16 +154,16 @@ impl Session {
                 Vec::new()
             }
             (FetchWord::Fetch, Asked::Extended(formats, most)) => {
-                let most = u64::try_from(most).unwrap_or(0);
-                if most > 0 && (limit == 0 || most <= limit) {
-                    return Err(Failure::NotInThisVersion {
-                        construct: "FETCH of more rows than its Execute gives from a cursor",
-                    }
-                    .into());
-                }
+                let rows = u64::try_from(most).unwrap_or(0);
+                // Then it fetches all the same, and the portal gives them by and by.
+                later = (rows > 0 && (limit == 0 || rows <= limit)).then_some(most);
                 self.binary_columns(&cursor.fan, formats)?
             }
         };
+        if let Some(most) = later {
+            let rows = self.fetch_ahead(cursor, limit, &types).await?;
+            return self.give_fetched(rows, most);
+        }
         let before = cursor.fan.rows();
         if cursor.progress == Progress::Perhaps {
             let given = match fetch.word {
@@ -177,7 +195,94 @@ impl Session {
         };
         self.rows = self.rows.saturating_add(rows);
         wire::put_command_complete(&mut self.client.out_buffer, format!("{word} {rows}").as_bytes());
-        Ok(())
+        Ok(None)
+    }
+
+    /// Fetches up to so many rows (0: all) that are given later, as Postgres does with those of a portal whose FETCH has
+    /// run.
+    async fn fetch_ahead(
+        &mut self,
+        cursor: &mut FanCursor,
+        limit: u64,
+        types: &[Option<Oid>],
+    ) -> Result<BytesMut, Stop> {
+        let stop_at = match limit {
+            0 => u64::MAX,
+            limit => cursor.fan.rows().saturating_add(limit),
+        };
+        let binary = types.iter().any(Option::is_some);
+        let mut fetched = BytesMut::new();
+        while cursor.progress == Progress::Perhaps && cursor.fan.rows() < stop_at {
+            let step = stop_at.saturating_sub(cursor.fan.rows()).min(FETCHED_AT_ONCE);
+            let (mut client, participants) = self.sink();
+            let mut sink = Kept {
+                client: &mut client,
+                kept: BytesMut::new(),
+            };
+            let given = match binary {
+                true => {
+                    let mut make = |body: &[u8], out: &mut BytesMut| put_binary(body, types, out);
+                    cursor.fan.emit_made(step, participants, &mut sink, &mut make).await
+                }
+                false => cursor.fan.emit(step, participants, &mut sink).await,
+            };
+            let kept = sink.kept;
+            drop(client);
+            if let Given::Complete(_) = given.map_err(|error| self.fan_failed(error))? {
+                cursor.progress = Progress::Ended;
+            }
+            let mut rest: &[u8] = &kept;
+            while let Some(frame) =
+                wire::next_frame(rest, wire::LARGE_MESSAGE_LIMIT).map_err(|_| Failure::Bug("rows can't be read"))?
+            {
+                match frame.tag {
+                    b'D' => fetched.extend_from_slice(frame.whole),
+                    _ => self.client.out_buffer.extend_from_slice(frame.whole),
+                }
+                rest = rest.get(frame.whole.len()..).unwrap_or_default();
+            }
+            if fetched.len() > FETCHED_BYTES_MAX {
+                return Err(Failure::NotInThisVersion {
+                    construct: "a row limit in Execute of a FETCH of more than 16 MB from a cursor over several shards",
+                }
+                .into());
+            }
+        }
+        self.end_fan();
+        Ok(fetched)
+    }
+
+    /// Gives up to `most` (0: all) of the rows that a FETCH has fetched; those that are left come back.
+    pub(super) fn give_fetched(&mut self, mut rows: BytesMut, most: i32) -> Result<Option<BytesMut>, Stop> {
+        let most = match u64::try_from(most) {
+            Ok(0) | Err(_) => u64::MAX,
+            Ok(most) => most,
+        };
+        let mut given = 0_u64;
+        while given < most {
+            let frame =
+                wire::next_frame(&rows, wire::LARGE_MESSAGE_LIMIT).map_err(|_| Failure::Bug("rows can't be read"))?;
+            let Some(length) = frame.map(|frame| frame.whole.len()) else {
+                break;
+            };
+            self.client.out_buffer.extend_from_slice(&rows.split_to(length));
+            given = given.saturating_add(1);
+        }
+        self.rows = self.rows.saturating_add(given);
+        // As in Postgres: whoever got as many as asked for may ask once more, and is told then that there are none.
+        if given == most {
+            wire::put_portal_suspended(&mut self.client.out_buffer);
+            return Ok(Some(rows));
+        }
+        wire::put_command_complete(&mut self.client.out_buffer, format!("FETCH {given}").as_bytes());
+        Ok(None)
+    }
+
+    /// What is left of a FETCH waits in its portal.
+    pub(super) fn fetched_later(&mut self, portal: &[u8], rest: Option<BytesMut>) {
+        if let (Some(rest), Some(portal)) = (rest, self.portals.get_mut(portal)) {
+            portal.place = Place::Fetched(rest);
+        }
     }
 
     /// Which of a cursor's columns are asked for in binary: their types.

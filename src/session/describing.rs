@@ -136,7 +136,7 @@ impl Session {
                 });
                 Ok(())
             }
-            Place::Control => {
+            Place::Control | Place::Fetched(_) => {
                 let (statement, formats) = (Arc::clone(&portal.statement), portal.result_formats.clone());
                 match self.fetched_columns(&statement, &formats)? {
                     Some(columns) => self.local(|out| out.extend_from_slice(&columns), Undo::Nothing),

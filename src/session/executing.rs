@@ -142,10 +142,21 @@ impl Session {
                 if let Command::Fetch(fetch) = statement.command()
                     && let Some(done) = Box::pin(self.fetch_fan(fetch, Asked::Extended(&formats, row_limit))).await
                 {
-                    return done;
+                    return done.map(|rest| self.fetched_later(&name, rest));
                 }
                 let snapshot = self.snapshot();
                 Box::pin(self.control_by_execute(&snapshot, &statement)).await
+            }
+            Place::Fetched(rows) => {
+                let rows = std::mem::take(rows);
+                portal.place = Place::Finished;
+                self.flush_and_settle().await?;
+                if self.failed {
+                    return Err(Failure::AlreadyAnswered.into());
+                }
+                let rest = self.give_fetched(rows, row_limit)?;
+                self.fetched_later(&name, rest);
+                Ok(())
             }
             Place::Finished => {
                 self.local(|out| wire::put_command_complete(out, b"SELECT 0"), Undo::Nothing);

@@ -406,6 +406,7 @@ impl Session {
             row_limit,
             consistency: self.fan_consistency(plan, &lanes, &world)?,
             reading: &reading,
+            finish_reading: &self.reading_on(bound, lanes.iter().copied()),
         };
         let (mut sink, participants) = self.sink();
         let started = Fan::start(&request, participants, &mut sink).await;

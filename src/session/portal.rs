@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
+
 use crate::execute::Fan;
 use crate::plan::{CopyIn, CopyOut, Explained, FanOut, Writes};
 use crate::session::prepared::Statement;
@@ -67,6 +69,8 @@ pub(super) enum Place {
     Suspended(Box<Fan>),
     /// here: a control statement, which has no parameters
     Control,
+    /// here: rows that a FETCH has fetched, and its Execute hasn't asked for yet; DataRow messages
+    Fetched(BytesMut),
     /// here, done: its row-limited remains or its completion were given out
     Finished,
 }

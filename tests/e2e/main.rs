@@ -32,6 +32,7 @@ mod proposals;
 mod psql;
 mod role_settings;
 mod schema;
+mod readings;
 mod record;
 mod sequences;
 pub mod servers;
