@@ -36,6 +36,15 @@ pub enum Body {
     Opaque,
 }
 
+/// May a function's value, or what it does, depend on when its transaction began?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ReadsMoment {
+    /// no
+    No,
+    /// it, or something that it calls or writes, speaks of `now()` or its kin; or what it does can't be read
+    Perhaps,
+}
+
 /// One function.
 #[derive(Clone, Debug)]
 pub struct Function {
@@ -53,6 +62,8 @@ pub struct Function {
     pub volatility: Volatility,
     /// session effects
     pub body: Body,
+    /// whether its body reads the moment
+    pub moment: ReadsMoment,
     /// belongs to an extension
     pub extension: Option<String>,
 }

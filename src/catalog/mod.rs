@@ -10,7 +10,7 @@ mod builtin;
 mod snapshot;
 
 pub use builtin::{Builtin, Operator, Type};
-pub use function::{Body, Function, FunctionKind, ReturnsSet, Volatility};
+pub use function::{Body, Function, FunctionKind, ReadsMoment, ReturnsSet, Volatility};
 pub use relation::{
     Collation, Column, DrawnFrom, Filling, ForeignKey, IdentityKind, Inheritance, Nullability, Relation, RelationKind,
     Sequenced, Trigger, TriggerLevel, TriggerTiming,

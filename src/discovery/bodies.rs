@@ -244,7 +244,7 @@ fn sets_are_updates(words: &[String]) -> bool {
 }
 
 /// The words of a body, folded, and `;`; comments and strings left out. None where the scan can't be certain.
-fn words(body: &str) -> Option<Vec<String>> {
+pub(super) fn words(body: &str) -> Option<Vec<String>> {
     let mut words: Vec<String> = Vec::new();
     let mut rest = body;
     while let Some(first) = rest.chars().next() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::catalog::{Body, Builtin, Function, Operator};
+use crate::catalog::{Body, Builtin, Function, Operator, ReadsMoment};
 use crate::discovery::Error;
 use crate::discovery::catalog_sql::BUILTIN;
 use crate::discovery::cells::Cells;
@@ -39,6 +39,8 @@ pub(super) async fn read(reach: &Reach) -> Result<Builtin, Error> {
             volatility: volatility(&cells, 5)?,
             // Session effects of built-in functions are the allow-list's matter, not their bodies'.
             body: Body::Plain,
+            // Which of them do is a table of the planner's.
+            moment: ReadsMoment::No,
             extension: None,
         };
         builtin

@@ -14,6 +14,7 @@ mod fingerprint;
 mod catalog_sql;
 mod shard_catalog;
 mod bodies;
+mod moments;
 mod health;
 mod oids;
 mod union;

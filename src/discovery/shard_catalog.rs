@@ -492,6 +492,7 @@ fn function(row: &Row, shard: &str) -> Result<ShardFunction, Error> {
         returns_set: returns_set(&cells, 6),
         volatility: volatility(&cells, 7)?,
         body: crate::catalog::Body::Opaque,
+        moment: crate::catalog::ReadsMoment::Perhaps,
         extension: cells.optional(9).map(str::to_owned),
     };
     Ok(ShardFunction {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::catalog::{Builtin, Catalog, Function, Relation, Type};
 use crate::discovery::bodies::{self, Opaque};
+use crate::discovery::moments::judge_moments;
 use crate::discovery::shard_catalog::{Reader, ShardCatalog, ShardFunction, ShardRelation};
 use crate::discovery::{Error, OidMap};
 use crate::topology::{QualifiedName, ShardId, ShardSet, TablePlacement, Topology};
@@ -155,6 +156,7 @@ fn functions(
         by_name.entry(relation.name.name.clone()).or_default().push(relation);
     }
     let opaque = bodies::judge(&mut judged, &by_name, readers);
+    judge_moments(&mut judged, &by_name);
     let mut functions: BTreeMap<String, Vec<Arc<Function>>> = BTreeMap::new();
     for found in judged {
         functions

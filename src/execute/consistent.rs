@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 
-use crate::execute::fan::{FanRequest, Reading, Said, discard_to_ready, flush_all, next, shard_of, wire_format};
+use crate::execute::fan::{FanRequest, Said, discard_to_ready, flush_all, next, shard_of, wire_format};
+use crate::execute::reading::{Reading, put_command};
 use crate::execute::{ExecuteError, Sink};
 use crate::topology::ShardId;
 use crate::transaction::{
@@ -26,9 +27,6 @@ use crate::wire;
 
 /// Name of the statement that reads marks, on every backend.
 const MARKS: &[u8] = b"sg_marks";
-
-/// Name of a statement whose Parse has settings of its own, until the next one.
-const READ: &[u8] = b"sg_read";
 
 /// How long a statement whose snapshot is given up may go on before it is cancelled: most are over by then.
 const GRACE: Duration = Duration::from_millis(20);
@@ -188,20 +186,7 @@ fn put_batch(
         }
         put_marks(out);
     }
-    for command in &request.reading.before {
-        put_command(out, command);
-    }
-    match request.reading.behind.is_empty() {
-        true => wire::put_parse(out, b"", &request.plan.text, request.types_of(at)),
-        false => {
-            // The commands behind it would replace the unnamed one.
-            wire::put_close(out, wire::Target::Statement, READ);
-            wire::put_parse(out, READ, &request.plan.text, request.types_of(at));
-            for command in &request.reading.behind {
-                put_command(out, command);
-            }
-        }
-    }
+    let parsed = request.reading.put_parse(out, &request.plan.text, request.types_of(at));
     if form.is_some() && !portal.is_empty() {
         wire::put_close(out, wire::Target::Portal, portal); // that of a snapshot given up
     }
@@ -209,7 +194,7 @@ fn put_batch(
     wire::put_bind(
         out,
         portal,
-        if request.reading.behind.is_empty() { b"" } else { READ },
+        parsed,
         &wire_formats(request.formats),
         request.values.iter().copied(),
         &wire_formats(formats),
@@ -229,13 +214,6 @@ fn put_batch(
     wire::put_sync(out);
     participant.sync = Sync::Owed;
     Ok(())
-}
-
-/// A utility command on the portal of marks, so that the statement's own stays.
-fn put_command(out: &mut BytesMut, text: &[u8]) {
-    wire::put_parse(out, b"", text, &[]);
-    wire::put_bind(out, b"", b"", &[], std::iter::empty(), &[]);
-    wire::put_execute(out, b"", 0);
 }
 
 fn put_marks(out: &mut BytesMut) {

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::execute::consistent::{self, Consistency};
 use crate::execute::finish::{self, Collector, Held};
+use crate::execute::reading::Reading;
 use crate::execute::{ExecuteError, Interrupt, Sink};
 use crate::merge::{Merger, Next, settle, shard_formats};
 use crate::plan::FanOut;
@@ -63,6 +64,8 @@ pub struct FanRequest<'a> {
     pub consistency: Consistency<'a>,
     /// commands right before and right behind the Parse, which read its literals as they were read at first
     pub reading: &'a Reading,
+    /// the same for the text that computes the answer over merged groups
+    pub finish_reading: &'a Reading,
 }
 
 impl FanRequest<'_> {
@@ -71,22 +74,6 @@ impl FanRequest<'_> {
         let place = self.lanes.iter().position(|lane| *lane == at);
         let types = place.and_then(|place| self.types.get(place));
         types.unwrap_or(&self.plan.parameter_types)
-    }
-}
-
-/// Settings for a Parse alone: commands that make them, and that take them back.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reading {
-    /// one command each
-    pub before: Vec<Vec<u8>>,
-    /// one command each
-    pub behind: Vec<Vec<u8>>,
-}
-
-impl Reading {
-    /// How many commands it is.
-    pub(super) fn commands(&self) -> usize {
-        self.before.len().saturating_add(self.behind.len())
     }
 }
 

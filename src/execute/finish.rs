@@ -169,10 +169,10 @@ fn put_batch(
         .get_mut(at)
         .ok_or(ExecuteError::Bug("a fan-out without its participant"))?;
     let out = &mut participant.backend.link.out_buffer;
-    wire::put_parse(out, b"", &finish.client_text, declared);
-    wire::put_describe(out, wire::Target::Statement, b"");
-    wire::put_parse(out, b"", &text, &parameter_types);
-    wire::put_bind(out, b"", b"", &formats, values, &result_formats);
+    let parsed = request.finish_reading.put_parse(out, &finish.client_text, declared);
+    wire::put_describe(out, wire::Target::Statement, parsed);
+    let parsed = request.finish_reading.put_parse(out, &text, &parameter_types);
+    wire::put_bind(out, b"", parsed, &formats, values, &result_formats);
     wire::put_describe(out, wire::Target::Portal, b"");
     wire::put_execute(out, b"", 0);
     wire::put_sync(out);

@@ -14,6 +14,7 @@ mod copy_in;
 mod copy_lines;
 mod copy_out;
 mod error;
+mod reading;
 mod consistent;
 mod fan;
 mod finish;
@@ -26,6 +27,7 @@ pub use copy_in::{Categories, Copied, CopyIn, Given as RowsGiven, Lanes, StopHow
 pub use copy_lane::Eager;
 pub use copy_out::copy_out;
 pub use error::ExecuteError;
-pub use fan::{Describe, Fan, FanRequest, Given, Make, Reading};
+pub use fan::{Describe, Fan, FanRequest, Given, Make};
+pub use reading::Reading;
 pub use sink::{Interrupt, Sink};
 pub use writes::{WriteRequest, Written, write};

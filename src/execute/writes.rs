@@ -15,7 +15,7 @@ use bytes::{Buf, BytesMut};
 use tokio::task::JoinSet;
 
 use crate::execute::returned::{Returned, together};
-use crate::execute::{ExecuteError, Interrupt, Sink};
+use crate::execute::{ExecuteError, Interrupt, Reading, Sink};
 use crate::plan::{Counts, WriteAnswer, WritePart, Writes};
 use crate::topology::ShardId;
 use crate::transaction::{Life, Participants, Sync};
@@ -37,6 +37,8 @@ pub struct WriteRequest<'a> {
     pub result_formats: &'a [Format],
     /// the types to declare for each part, as its shard calls them
     pub types: &'a [Vec<crate::value::Oid>],
+    /// commands right before and right behind each Parse, which read its literals as they were read at first
+    pub reading: &'a Reading,
 }
 
 /// A statement's whole answer.
@@ -62,8 +64,18 @@ struct Lane {
     parts: Vec<usize>,
     /// the one whose answer comes next
     current: usize,
+    /// tags to come of commands around its Parse
+    around: usize,
     settled: bool,
     notices: Notices,
+}
+
+impl Lane {
+    /// One part is done.
+    fn next_part(&mut self, around: usize) {
+        self.current = self.current.saturating_add(1);
+        self.around = around;
+    }
 }
 
 /// Does the client hear a shard's notices?
@@ -117,6 +129,7 @@ fn lanes(request: &WriteRequest<'_>) -> Result<Vec<Lane>, ExecuteError> {
                 shard: *shard,
                 parts,
                 current: 0,
+                around: request.reading.commands(),
                 settled: false,
                 notices: Notices::Relayed,
             });
@@ -151,12 +164,13 @@ async fn run(
         wire::put_sync(out);
         participant.sync = Sync::Owed;
     }
+    let around = request.reading.commands();
     let mut failures: BTreeMap<usize, ExecuteError> = BTreeMap::new();
     let mut interrupted: Option<Interrupt> = None;
     let mut cancels = JoinSet::new();
     loop {
         let turn = poll_fn(|context| {
-            if turn(context, lanes, answers, &mut failures, participants, sink).is_ready() {
+            if turn(context, lanes, (answers, around), &mut failures, participants, sink).is_ready() {
                 return Poll::Ready(None);
             }
             match interrupted {
@@ -242,8 +256,8 @@ fn put_part(out: &mut BytesMut, request: &WriteRequest<'_>, part: &WritePart, ty
     if request.plan.answer == WriteAnswer::Same(crate::plan::Sameness::Rows) && results.len() > 1 {
         results.push(wire::Format::Text);
     }
-    wire::put_parse(out, b"", &part.text, types);
-    wire::put_bind(out, b"", b"", &formats, values, &results);
+    let parsed = request.reading.put_parse(out, &part.text, types);
+    wire::put_bind(out, b"", parsed, &formats, values, &results);
     wire::put_describe(out, wire::Target::Portal, b"");
     wire::put_execute(out, b"", 0);
 }
@@ -259,13 +273,13 @@ fn wire_format(format: Format) -> wire::Format {
 fn turn(
     context: &mut Context<'_>,
     lanes: &mut [Lane],
-    answers: &mut [Returned],
+    (answers, around): (&mut [Returned], usize),
     failures: &mut BTreeMap<usize, ExecuteError>,
     participants: &mut Participants,
     sink: &mut dyn Sink,
 ) -> Poll<()> {
     for lane in lanes.iter_mut().filter(|lane| !lane.settled) {
-        drive(context, lane, answers, failures, participants, sink);
+        drive(context, lane, (answers, around), failures, participants, sink);
     }
     match lanes.iter().all(|lane| lane.settled) {
         true => Poll::Ready(()),
@@ -277,7 +291,7 @@ fn turn(
 fn drive(
     context: &mut Context<'_>,
     lane: &mut Lane,
-    answers: &mut [Returned],
+    (answers, around): (&mut [Returned], usize),
     failures: &mut BTreeMap<usize, ExecuteError>,
     participants: &mut Participants,
     sink: &mut dyn Sink,
@@ -294,7 +308,7 @@ fn drive(
             Poll::Ready(true) => {}
             Poll::Ready(false) => return lose(lane, failures, participants, None),
         }
-        if let Err(error) = absorb(lane, answers, failures, participants, sink) {
+        if let Err(error) = absorb(lane, (answers, around), failures, participants, sink) {
             let first = lane.parts.get(lane.current).copied().unwrap_or(usize::MAX);
             failures.entry(first).or_insert(error);
             if let Some(participant) = participants.get_mut(lane.at) {
@@ -329,7 +343,7 @@ fn lose(
 /// Takes every whole message out of a lane's input.
 fn absorb(
     lane: &mut Lane,
-    answers: &mut [Returned],
+    (answers, around): (&mut [Returned], usize),
     failures: &mut BTreeMap<usize, ExecuteError>,
     participants: &mut Participants,
     sink: &mut dyn Sink,
@@ -346,13 +360,14 @@ fn absorb(
         let answer = index.and_then(|index| answers.get_mut(index));
         let length = frame.whole.len();
         match (frame.tag, answer) {
+            (b'C', _) if lane.around > 0 => lane.around = lane.around.saturating_sub(1),
             (b'D', Some(answer)) => answer.row(frame.whole),
             (b'T', Some(answer)) => answer.description = Some(BytesMut::from(frame.whole)),
             (b'C', Some(answer)) => {
                 answer.tag = CommandComplete::parse(frame.body)?.tag.to_vec();
-                lane.current = lane.current.saturating_add(1);
+                lane.next_part(around);
             }
-            (b'I', Some(_)) => lane.current = lane.current.saturating_add(1),
+            (b'I', Some(_)) => lane.next_part(around),
             (b'E', _) => {
                 let fields = Box::new(ErrorFields::parse(frame.body)?);
                 input.advance(length);
@@ -375,7 +390,7 @@ fn absorb(
             }
             (b'N', _) if lane.notices == Notices::Dropped => {}
             (b'A', _) | (b'N', _) => sink.buffer().extend_from_slice(frame.whole),
-            (b'1' | b'2' | b'n' | b'S', _) => {}
+            (b'1' | b'2' | b'3' | b'n' | b'S', _) => {}
             _ => {
                 return Err(ExecuteError::Unexpected {
                     shard: Some(lane.shard),

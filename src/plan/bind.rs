@@ -5,15 +5,17 @@
 use std::sync::Arc;
 
 use crate::plan::compile::compile_afresh;
-use crate::plan::fanout::Method;
+use crate::plan::fanout::{Method, Moves, moving_parameter};
 use crate::plan::keys::{Evaluation, Owner, Unplaced, Values, WrittenRow};
-use crate::plan::ladder::{Around, Everywhere, Keyed, Literals, Route, Ruling, Several, Texts, shard_names};
+use crate::plan::ladder::{
+    Around, Clock, Everywhere, Keyed, Literals, Route, Ruling, Runs, Several, Texts, shard_names,
+};
 use crate::plan::writes::Bindings;
 use crate::plan::{
-    Access, Counts, Explained, Facts, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, RowLocks,
+    Access, Counts, Explained, Facts, FanOut, Kind, Parameters, Plan, Refusal, RefusalId, Request, RouteStep, RowLocks,
     SequenceUse, SessionEffect, Snapshot, Touched, Verdict, Work, WritePart, Writes, drawn, refuse,
 };
-use crate::sql::{CursorForm, Lexing, Literal, PositionMap, Shape, Span, shape};
+use crate::sql::{CursorForm, Edits, Lexing, Literal, PositionMap, Shape, Span, TokenKind, scan, shape};
 use crate::topology::{Epoch, ShardId, ShardSet};
 use crate::value::Oid;
 
@@ -34,6 +36,10 @@ pub struct Compiled {
     types: Vec<Oid>,
     /// what it does to the session's memory of sequences
     sequences: SequenceUse,
+    /// what it reads of its transaction's moment
+    clock: Clock,
+    /// where it may run, if one shard answers it
+    runs: Runs,
     /// the text that a fan-out's template was made from
     text: Option<Box<[u8]>>,
 }
@@ -96,7 +102,33 @@ impl Compiled {
             inner,
             types,
             sequences: SequenceUse::Untouched,
+            clock: Clock::Read,
+            runs: Runs::There,
             text,
+        }
+    }
+
+    /// The same, of a statement that reads this of its transaction's moment, and may run there.
+    pub(in crate::plan) fn with_clock(self, (clock, runs): (Clock, Runs)) -> Compiled {
+        let clock = self.inner.as_ref().map_or(clock, |inner| inner.clock);
+        Compiled { clock, runs, ..self }
+    }
+
+    /// What it reads of its transaction's moment, and where it may run, if one shard answers it.
+    pub(in crate::plan) fn clock(&self) -> (Clock, Runs) {
+        (self.clock, self.runs)
+    }
+
+    /// The statement inside, and what stands around it.
+    pub(in crate::plan) fn inside(&self) -> Option<(Span, Around)> {
+        match &self.route {
+            Route::Inner { span, around } => Some((*span, *around)),
+            Route::Fixed { .. }
+            | Route::Ready { .. }
+            | Route::Keyed(_)
+            | Route::Drawn(_)
+            | Route::Everywhere(_)
+            | Route::Refused(_) => None,
         }
     }
 
@@ -516,6 +548,42 @@ impl Compiled {
         })
     }
 
+    /// The plan of another text that says the same.
+    fn said_otherwise(
+        &self,
+        to: (ShardSet, Touched),
+        snapshot: &Snapshot,
+        (said, back): (&Request<'_>, PositionMap),
+        parameters: &Parameters<'_>,
+        facts: &Facts,
+    ) -> Result<Plan, Verdict> {
+        let afresh = compile_afresh(snapshot, said, facts, 0)?;
+        let plan = match &afresh.route {
+            Route::Keyed(keyed) => afresh.many(keyed, to, snapshot, said, parameters, facts)?,
+            Route::Refused(refusal) => return Err(Verdict::Refused(refusal.clone())),
+            Route::Fixed { .. }
+            | Route::Ready { .. }
+            | Route::Drawn(_)
+            | Route::Everywhere(_)
+            | Route::Inner { .. } => {
+                return Err(Verdict::Refused(refuse(
+                    RefusalId::SyntaxNotUnderstood,
+                    &["another route of the same statement"],
+                )));
+            }
+        };
+        match plan.work {
+            Work::Many(fan) => Ok(Plan {
+                work: Work::Many(Arc::new(FanOut {
+                    positions: fan.positions.clone().through(back),
+                    ..(*fan).clone()
+                })),
+                ..plan
+            }),
+            _ => Ok(plan),
+        }
+    }
+
     fn many(
         &self,
         keyed: &Keyed,
@@ -529,6 +597,9 @@ impl Compiled {
         match &keyed.several {
             Several::FanOut(template) if own_text => {
                 let fan_out = template.bind(shards, parameters, &self.types, facts)?;
+                if moving_parameter(snapshot.catalog(), parameters, &fan_out.parameter_types) != Moves::No {
+                    return Err(Verdict::Refused(refuse(RefusalId::FanOutMoment, &[])));
+                }
                 Ok(self.plan(Kind::of(&fan_out), Work::Many(fan_out)))
             }
             Several::Split(split) => {
@@ -544,9 +615,16 @@ impl Compiled {
                 let writes = split.bind(&owners, &bindings)?;
                 Ok(self.plan_touching(touched, Kind::Split, Work::Writes(Arc::new(writes))))
             }
-            Several::Refused(refusal) if own_text || self.access == Access::Write => {
-                Err(Verdict::Refused(refusal.clone()))
-            }
+            Several::Refused(refusal) if own_text || self.access == Access::Write => match of_table(request) {
+                Some((text, positions)) => {
+                    let said = Request {
+                        text: &text,
+                        ..*request
+                    };
+                    self.said_otherwise((shards, touched), snapshot, (&said, positions), parameters, facts)
+                }
+                None => Err(Verdict::Refused(refusal.clone())),
+            },
             // What is proven of several shards is proven of one text: another of the shape is planned for itself.
             Several::FanOut(_) | Several::Refused(_) => {
                 let afresh = compile_afresh(snapshot, request, facts, 0)?;
@@ -565,6 +643,16 @@ impl Compiled {
             }
         }
     }
+}
+
+/// `TABLE t …` as the SELECT that it is short for, and the way back to its positions.
+fn of_table(request: &Request<'_>) -> Option<(Vec<u8>, PositionMap)> {
+    let tokens = scan(request.text, request.context.lexing()).ok()?;
+    let first = tokens.first()?;
+    let says_table = first.kind == TokenKind::Word && first.span.of(request.text).eq_ignore_ascii_case(b"table");
+    let mut edits = Edits::new();
+    edits.replace(first.span, "SELECT * FROM");
+    edits.apply(request.text).filter(|_| says_table)
 }
 
 /// Evaluates the keys of a text that has been scanned.

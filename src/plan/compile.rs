@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crate::plan::cache::{CacheKey, Holds};
-use crate::plan::ladder::{self, Around, Case, Literals, Route, Ruling, Tree};
+use crate::plan::ladder::{self, Around, Asked, Case, Late, Literals, Route, Ruling, Tree, hidden};
 use crate::plan::resolve::{Input, Views, resolve};
 use crate::plan::{
     Access, Compiled, Facts, Parameters, Plan, RefusalId, Request, SessionEffect, Snapshot, Verdict, refuse,
 };
-use crate::sql::{Command, Lead, ScanErrorKind, Shape, Statements, command, parse, scan, shape, suspicious};
+use crate::sql::{Command, Lead, ScanErrorKind, Shape, Statements, Token, command, parse, scan, shape, suspicious};
+use crate::topology::ShardId;
 use crate::value::Oid;
 
 /// Statements inside statements (EXPLAIN of DECLARE …) beyond this are refused.
@@ -156,36 +157,81 @@ fn compile_new(
         Ok(said) => said,
         Err(error) => return Ok(unlexed(snapshot, request, error.kind)),
     };
+    let types = types(request, facts);
+    let ruled = with_case(snapshot, request, (&types, own, &tokens, &said), |case| {
+        let ruling = ladder::rule(case)?;
+        let sequences = ladder::sequence_use(case, &ruling);
+        Ok((ruling, sequences, ladder::clock(case)))
+    });
+    let (ruling, sequences, clock) = ruled?;
+    let inner = inner(snapshot, request, facts, &ruling, depth)?;
+    Ok(Compiled::new(snapshot, request, ruling, inner, types)
+        .of_shape(own)
+        .with_sequences(sequences)
+        .with_clock(clock))
+}
+
+/// A statement once more, on a shard that joins a transaction begun on another.
+pub(in crate::plan) fn renewed(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    parameters: &Parameters<'_>,
+    facts: &Facts,
+    (shard, access): (ShardId, Access),
+) -> Result<Late, Verdict> {
+    let lexing = request.context.lexing();
+    let unread = |_| Verdict::Refused(hidden("a text that can't be read"));
+    let mut own = Shape::default();
+    shape(request.text, lexing, &mut own).map_err(unread)?;
+    let tokens = scan(request.text, lexing).map_err(unread)?;
+    let said = command(request.text, lexing).map_err(unread)?;
+    let types = types(request, facts);
+    let asked = Asked {
+        shard,
+        access,
+        parameters,
+        types: &types,
+        facts,
+    };
+    with_case(snapshot, request, (&types, &own, &tokens, &said), |case| {
+        ladder::renew(case, &asked)
+    })
+}
+
+/// Does something with a statement that has been parsed, if it has to be, and its names resolved.
+fn with_case<T>(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    (types, own, tokens, said): (&[Oid], &Shape, &[Token], &Command),
+    then: impl FnOnce(&Case<'_>) -> Result<T, Verdict>,
+) -> Result<T, Verdict> {
+    let lexing = request.context.lexing();
     let wants_tree = snapshot.topology().all_shards().single().is_none()
         && matches!(
             said,
             Command::Query | Command::Insert | Command::Update | Command::Delete | Command::Merge
         );
-    let types = types(request, facts);
     let case = |tree: &Tree<'_>| {
-        let case = Case {
+        then(&Case {
             text: request.text,
             lexing,
-            tokens: &tokens,
-            command: &said,
+            tokens,
+            command: said,
             snapshot,
             context: request.context,
             resolved: tree,
-        };
-        let ruling = ladder::rule(&case)?;
-        let sequences = ladder::sequence_use(&case, &ruling);
-        Ok::<_, Verdict>((ruling, sequences))
+        })
     };
-    let (ruling, sequences) = match wants_tree.then(|| parse(request.text, lexing)) {
-        None => case(&Tree::NotWanted)?,
-        Some(Err(failure)) => case(&Tree::Unparsed(failure))?,
+    match wants_tree.then(|| parse(request.text, lexing)) {
+        None => case(&Tree::NotWanted),
+        Some(Err(failure)) => case(&Tree::Unparsed(failure)),
         Some(Ok(statement)) => {
             let views = Views::collect(snapshot.catalog(), request.text, lexing);
             let suspicions = suspicious(request.text, lexing).unwrap_or_default();
             let input = Input {
                 text: request.text,
                 lexing,
-                tokens: &tokens,
+                tokens,
                 shape: own,
                 statement: &statement,
                 suspicions: &suspicions,
@@ -193,18 +239,14 @@ fn compile_new(
                 topology: snapshot.topology(),
                 catalog: snapshot.catalog(),
                 context: request.context,
-                parameter_types: &types,
+                parameter_types: types,
             };
             match resolve(&input) {
-                Ok(resolved) => case(&Tree::Resolved(Box::new(resolved)))?,
-                Err(refusal) => case(&Tree::Refused(refusal))?,
+                Ok(resolved) => case(&Tree::Resolved(Box::new(resolved))),
+                Err(refusal) => case(&Tree::Refused(refusal)),
             }
         }
-    };
-    let inner = inner(snapshot, request, facts, &ruling, depth)?;
-    Ok(Compiled::new(snapshot, request, ruling, inner, types)
-        .of_shape(own)
-        .with_sequences(sequences))
+    }
 }
 
 /// Compiles the statement inside EXPLAIN, DECLARE or COPY.

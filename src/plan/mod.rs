@@ -32,6 +32,7 @@ mod compile;
 mod drawn;
 mod bind;
 mod by_hand;
+mod late;
 mod error;
 
 pub use bind::Compiled;
@@ -44,7 +45,7 @@ pub use error::Error;
 pub use explain::RouteStep;
 pub use fanout::{
     Combine, Comparison, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, MergeForm, MergeSpec, Method,
-    Nulls, Output, Predicate, Repeats, Scalar, Ties, asks_moment,
+    Nulls, Output, Predicate, Repeats, Scalar, Ties, ask_of, asks_moment, is_transactions_moment, transactions_moment,
 };
 pub use ladder::reserved_gid;
 pub use locks::OWN_LOCK_CLASSES;

@@ -575,10 +575,17 @@ registry! {
         "It would be drawn again on each shard.",
         "Use it in the outermost target list." }
     FanOutMoment { "now-across-shards" "0A000",
-        "now() and its like in a sort or group key, in FROM, in a view or with a precision",
+        "now() and its like in a sort or group key, in FROM or in a view, 'now' or 'today' as a string, age() of one argument",
         "now() (or its like) over several shards in a place where no constant can stand for it",
         "All shards must see one moment.",
-        "Give the moment as a parameter." }
+        "Give the moment as a parameter, or write now() for 'now' and CURRENT_DATE for 'today'." }
+    LateMoment { "late-moment" "0A000",
+        "What reads the transaction's now() where no constant can stand for it (a view, a trigger, a function's body, 'now' as a \
+        string, age() of one argument, a default that INSERT … SELECT leaves a column to) on a shard that a transaction touches \
+        after another",
+        "{0} reads the transaction's now() on a shard that the transaction has touched later than another",
+        "The moment at which a transaction began is that of the first shard that it touched; each shard has a clock of its own.",
+        "Write now() into the statement itself, or give the moment as a parameter; or touch this shard first." }
     FanOutLock { "lock-across-shards" "0A000",
         "FOR UPDATE or FOR SHARE over several shards with LIMIT, in a subquery, or of a table that isn't sharded",
         "row locks over several shards",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Verdict, Work};
+use crate::plan::{Access, Parameters, Plan, SessionEffect, Snapshot, Verdict, Work, WriteAnswer};
 use crate::session::error::{Failure, Stop};
 use crate::session::extended::is_local;
 use crate::session::portal::{Bound, Place, Portal};
@@ -70,7 +70,10 @@ impl Session {
                 self.bind_here(&statement, &bind, Place::Fan { plan, parameters }).await
             }
             Work::Writes(plan) => {
-                let parameters = Bound::of(&bind);
+                let parameters = Bound {
+                    read_under: read_under(&statement),
+                    ..Bound::of(&bind)
+                };
                 self.bind_here(&statement, &bind, Place::Writes { plan, parameters })
                     .await
             }
@@ -83,7 +86,10 @@ impl Session {
                     .await
             }
             Work::Explain(plan) => {
-                let parameters = Bound::of(&bind);
+                let parameters = Bound {
+                    read_under: read_under(&statement),
+                    ..Bound::of(&bind)
+                };
                 self.bind_here(&statement, &bind, Place::Explain { plan, parameters })
                     .await
             }
@@ -146,7 +152,9 @@ impl Session {
                 plan
             }
         };
-        if matches!(plan.work, Work::Explain(_) | Work::Writes(_)) {
+        if let Work::Writes(writes) = &plan.work
+            && matches!(writes.answer, WriteAnswer::Each(_))
+        {
             self.may_parse_anew(statement)?;
         }
         Ok(plan)

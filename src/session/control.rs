@@ -8,12 +8,12 @@
 use std::sync::Arc;
 
 use crate::execute::Describe;
-use crate::plan::{Parameters, RouteStep, SessionEffect, Snapshot, Work};
+use crate::plan::{Parameters, RouteStep, SessionEffect, Snapshot, Work, WriteAnswer};
 use crate::session::cursors::Asked;
 use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
 use crate::session::portal::Bound;
-use crate::session::prepared::Origin;
+use crate::session::prepared::{Origin, Statement};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::reading::{is_quoted, read_under};
 use crate::session::route::Question;
@@ -681,6 +681,43 @@ impl Session {
         Ok(())
     }
 
+    /// A prepared statement's text with an EXECUTE's arguments in the parameters' places, each in parentheses: the planner
+    /// reads them as it reads constants.
+    fn inlined(&self, statement: &Statement, arguments: &[&[u8]]) -> Result<Vec<u8>, Stop> {
+        let body = match statement.origin() {
+            Origin::Sql { body, .. } => statement.text().get(*body..).unwrap_or_default().to_vec(),
+            Origin::Protocol => statement.text().to_vec(),
+        };
+        let types: Vec<&[u8]> = match crate::sql::command(statement.text(), self.lexing) {
+            Ok(Command::Prepare(prepare)) => prepare.types.iter().map(|span| span.of(statement.text())).collect(),
+            Ok(_) | Err(_) => Vec::new(),
+        };
+        Ok(crate::session::inline::inline_arguments(
+            &body,
+            &types,
+            arguments,
+            self.lexing,
+        )?)
+    }
+
+    /// What an EXECUTE by the extended protocol runs, as a statement of its own; `None`: as it is, it is refused or fails.
+    pub(super) fn executed(&self, execute: &crate::sql::Execute, text: &[u8]) -> Option<Executed> {
+        let named = self.statements.get(execute.name.as_bytes())?;
+        let statement = &named.statement;
+        let arguments: Vec<&[u8]> = execute.arguments.iter().map(|span| span.of(text)).collect();
+        let read_now = arguments.iter().any(|argument| is_quoted(argument));
+        if read_now && self.may_parse_anew(statement).is_err() {
+            return None; // its literals were read then, the arguments' are now
+        }
+        let text = self.inlined(statement, &arguments).ok()?;
+        let command = crate::sql::command(&text, self.lexing).ok()?;
+        (!crate::session::extended::is_local(&command)).then(|| Executed {
+            text,
+            command,
+            settings: statement.settings().clone(),
+        })
+    }
+
     async fn execute_sql(
         &mut self,
         snapshot: &Arc<Snapshot>,
@@ -695,17 +732,8 @@ impl Session {
         else {
             return Err(Failure::NoStatement(execute.name.clone()).into());
         };
-        let body = match statement.origin() {
-            Origin::Sql { body, .. } => statement.text().get(*body..).unwrap_or_default().to_vec(),
-            Origin::Protocol => statement.text().to_vec(),
-        };
         let arguments: Vec<&[u8]> = execute.arguments.iter().map(|span| span.of(text)).collect();
-        // The arguments take the parameters' places, each in parentheses: the planner reads them as it reads constants.
-        let types: Vec<&[u8]> = match crate::sql::command(statement.text(), self.lexing) {
-            Ok(Command::Prepare(prepare)) => prepare.types.iter().map(|span| span.of(statement.text())).collect(),
-            Ok(_) | Err(_) => Vec::new(),
-        };
-        let inlined = crate::session::inline::inline_arguments(&body, &types, &arguments, self.lexing)?;
+        let inlined = self.inlined(&statement, &arguments)?;
         let command = crate::sql::command(&inlined, self.lexing)?;
         if crate::session::extended::is_local(&command) {
             return Err(Failure::NotInThisVersion {
@@ -726,15 +754,20 @@ impl Session {
             scanned: None,
         };
         let plan = self.plan(snapshot, &question).await?;
+        let bound = Bound {
+            read_under: read_under(&statement),
+            ..Bound::default()
+        };
+        let as_prepared = via == Via::Simple && !arguments.iter().any(|argument| is_quoted(argument));
         let shard = match plan.work {
             Work::One(shard) => shard,
             // The arguments stand in the text too, and are read now.
-            Work::Many(fan) if via == Via::Simple && !arguments.iter().any(|argument| is_quoted(argument)) => {
-                let bound = Bound {
-                    read_under: read_under(&statement),
-                    ..Bound::default()
-                };
+            Work::Many(fan) if as_prepared => {
                 return Box::pin(self.run_fan(&fan, &bound, &[], Describe::Yes)).await;
+            }
+            Work::Writes(writes) if as_prepared && !matches!(writes.answer, WriteAnswer::Each(_)) => {
+                Box::pin(self.run_on_all(&writes, &command, &bound, &[], Describe::Yes, 0)).await?;
+                return Ok(());
             }
             _ => return Err(Failure::ConstantsReadOtherwise.into()),
         };
@@ -766,7 +799,7 @@ impl Session {
         let name = match &command {
             Command::Fetch(fetch) => {
                 if let Some(done) = Box::pin(self.fetch_fan(fetch, Asked::Simple)).await {
-                    return done;
+                    return done.map(|_| ());
                 }
                 fetch.name.clone()
             }
@@ -899,6 +932,14 @@ impl Session {
         self.complete(b"EXPLAIN");
         Ok(())
     }
+}
+
+/// What an EXECUTE runs.
+pub(super) struct Executed {
+    pub(super) text: Vec<u8>,
+    pub(super) command: Command,
+    /// under which its literals are read
+    pub(super) settings: crate::sql::SessionSettings,
 }
 
 /// Whether a command runs in a failed block.

@@ -13,7 +13,7 @@ use bytes::Buf;
 
 use crate::admin::Leave;
 use crate::execute::{
-    self, Categories, Copied, Eager, ExecuteError, Interrupt, Lanes, RowsGiven, StopHow, WriteRequest,
+    self, Categories, Copied, Eager, ExecuteError, Interrupt, Lanes, Reading, RowsGiven, StopHow, WriteRequest,
 };
 use crate::plan::{self, Access, CopyOut, CopyOwners, FillValue, Purpose, RowPlace, Writes};
 use crate::session::error::{Failure, Gone, Stop};
@@ -215,6 +215,7 @@ impl Session {
     async fn write_beside(&mut self, plan: &Arc<Writes>, lanes: &BTreeMap<ShardId, usize>) -> Result<(), Stop> {
         let types = vec![Vec::new(); plan.parts.len()];
         let request = WriteRequest {
+            reading: &Reading::default(),
             plan,
             lanes,
             formats: &[],
@@ -240,7 +241,13 @@ impl Session {
                 FillValue::Next(..) => None,
             })
             .collect();
-        match (plan.shards.first(), questions.is_empty()) {
+        if !questions.is_empty() && self.told_moment.is_some() {
+            return Err(Failure::NotInThisVersion {
+                construct: "COPY that leaves a column to a default with now(), behind a read with now() in one batch",
+            }
+            .into());
+        }
+        match (self.begun_on().or(plan.shards.first()), questions.is_empty()) {
             (Some(first), false) => self.ask_constants(first, &questions).await,
             (_, _) => Ok(Vec::new()),
         }

@@ -14,6 +14,7 @@ use crate::session::error::{Failure, Stop};
 use crate::session::portal::{Place, Portal};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::state::{Session, Wrapping};
+use crate::session::writes::Returned;
 use crate::sql::{Fetch, FetchWord};
 use crate::topology::ShardId;
 use crate::transaction::{BlockError, State, Sync, Worked};
@@ -166,7 +167,11 @@ impl Session {
     }
 
     /// FETCH or MOVE of a portal over several shards; `None`: there is none of that name.
-    pub(super) async fn fetch_portal(&mut self, fetch: &Fetch, asked: Asked<'_>) -> Option<Result<(), Stop>> {
+    pub(super) async fn fetch_portal(
+        &mut self,
+        fetch: &Fetch,
+        asked: Asked<'_>,
+    ) -> Option<Result<Option<Box<Returned>>, Stop>> {
         let name = fetch.name.as_bytes();
         match self.portals.get(name).map(|portal| &portal.place) {
             None | Some(Place::Backend { .. }) => return None,
@@ -178,7 +183,12 @@ impl Session {
         Some(done)
     }
 
-    async fn fetch_from_portal(&mut self, portal: &mut Portal, fetch: &Fetch, asked: Asked<'_>) -> Result<(), Stop> {
+    async fn fetch_from_portal(
+        &mut self,
+        portal: &mut Portal,
+        fetch: &Fetch,
+        asked: Asked<'_>,
+    ) -> Result<Option<Box<Returned>>, Stop> {
         if self.block.state() == State::Failed {
             return Err(Failure::Block(BlockError::Aborted).into());
         }

@@ -14,10 +14,12 @@ use crate::execute::{ExecuteError, Fan, Given};
 use crate::plan::FanOut;
 use crate::session::describing::column_format;
 use crate::session::error::{Failure, Stop};
+use crate::session::found::Kept;
 use crate::session::portal::Bound;
 use crate::session::prepared::Statement;
 use crate::session::simple::Via;
 use crate::session::state::{Session, Wrapping};
+use crate::session::writes::Returned;
 use crate::sql::{Command, Fetch, FetchWord, Motion};
 use crate::topology::ShardId;
 use crate::transaction::{BlockError, State};
@@ -31,6 +33,12 @@ const ROWS_AHEAD: i32 = 64;
 pub(super) const NO_BINARY: Failure = Failure::NotInThisVersion {
     construct: "FETCH in binary format of a column whose text and binary forms don't follow from one another",
 };
+
+/// The most bytes of rows that a FETCH keeps for further Executes.
+const FETCHED_BYTES_MAX: usize = 16 << 20;
+
+/// Rows fetched between two looks at their size.
+const FETCHED_AT_ONCE: u64 = 256;
 
 /// How rows are asked for.
 #[derive(Clone, Copy, Debug)]
@@ -129,7 +137,12 @@ impl Session {
     }
 
     /// FETCH or MOVE of such a cursor, or of a portal over several shards; `None`: there is none of that name.
-    pub(super) async fn fetch_fan(&mut self, fetch: &Fetch, asked: Asked<'_>) -> Option<Result<(), Stop>> {
+    /// Rows that it has fetched beyond what was asked for come back.
+    pub(super) async fn fetch_fan(
+        &mut self,
+        fetch: &Fetch,
+        asked: Asked<'_>,
+    ) -> Option<Result<Option<Box<Returned>>, Stop>> {
         if let Some(done) = self.fetch_portal(fetch, asked).await {
             return Some(done);
         }
@@ -168,7 +181,7 @@ impl Session {
         cursor: &mut FanCursor,
         fetch: &Fetch,
         asked: Asked<'_>,
-    ) -> Result<(), Stop> {
+    ) -> Result<Option<Box<Returned>>, Stop> {
         let limit = match fetch.motion {
             Motion::Forward(rows) => rows,
             Motion::All => 0,
@@ -181,6 +194,7 @@ impl Session {
         };
         cursor.may_be_run()?;
         self.stand(cursor)?;
+        let mut later = None;
         let types = match (fetch.word, asked) {
             (FetchWord::Move, _) => Vec::new(),
             (FetchWord::Fetch, Asked::Simple) => {
@@ -188,16 +202,16 @@ impl Session {
                 Vec::new()
             }
             (FetchWord::Fetch, Asked::Extended(formats, most)) => {
-                let most = u64::try_from(most).unwrap_or(0);
-                if most > 0 && (limit == 0 || most <= limit) {
-                    return Err(Failure::NotInThisVersion {
-                        construct: "FETCH of more rows than its Execute gives from a cursor",
-                    }
-                    .into());
-                }
+                let rows = u64::try_from(most).unwrap_or(0);
+                // Then it fetches all the same, and the portal gives them by and by.
+                later = (rows > 0 && (limit == 0 || rows <= limit)).then_some(most);
                 self.binary_columns(&cursor.fan, formats)?
             }
         };
+        if let Some(most) = later {
+            let rows = self.fetch_ahead(cursor, limit, &types).await?;
+            return self.give_first(Returned::fetched(rows), most);
+        }
         let before = cursor.fan.rows();
         if cursor.begin_giving()? == Going::On {
             let given = match fetch.word {
@@ -226,7 +240,59 @@ impl Session {
         };
         self.rows = self.rows.saturating_add(rows);
         wire::put_command_complete(&mut self.client.out_buffer, format!("{word} {rows}").as_bytes());
-        Ok(())
+        Ok(None)
+    }
+
+    /// Fetches up to so many rows (0: all) that are given later, as Postgres does with those of a portal whose FETCH has
+    /// run.
+    async fn fetch_ahead(
+        &mut self,
+        cursor: &mut FanCursor,
+        limit: u64,
+        types: &[Option<Oid>],
+    ) -> Result<BytesMut, Stop> {
+        let stop_at = match limit {
+            0 => u64::MAX,
+            limit => cursor.fan.rows().saturating_add(limit),
+        };
+        let binary = types.iter().any(Option::is_some);
+        let mut fetched = BytesMut::new();
+        while cursor.fan.rows() < stop_at && cursor.begin_giving()? == Going::On {
+            let step = stop_at.saturating_sub(cursor.fan.rows()).min(FETCHED_AT_ONCE);
+            let (mut client, participants) = self.sink();
+            let mut sink = Kept {
+                client: &mut client,
+                kept: BytesMut::new(),
+            };
+            let given = match binary {
+                true => {
+                    let mut make = |body: &[u8], out: &mut BytesMut| put_binary(body, types, out);
+                    cursor.fan.emit_made(step, participants, &mut sink, &mut make).await
+                }
+                false => cursor.fan.emit(step, participants, &mut sink).await,
+            };
+            let kept = sink.kept;
+            drop(client);
+            cursor.end_giving(given.map_err(|error| self.fan_failed(error))?);
+            let mut rest: &[u8] = &kept;
+            while let Some(frame) =
+                wire::next_frame(rest, wire::LARGE_MESSAGE_LIMIT).map_err(|_| Failure::Bug("rows can't be read"))?
+            {
+                match frame.tag {
+                    b'D' => fetched.extend_from_slice(frame.whole),
+                    _ => self.client.out_buffer.extend_from_slice(frame.whole),
+                }
+                rest = rest.get(frame.whole.len()..).unwrap_or_default();
+            }
+            if fetched.len() > FETCHED_BYTES_MAX {
+                return Err(Failure::NotInThisVersion {
+                    construct: "a row limit in Execute of a FETCH of more than 16 MB from a cursor over several shards",
+                }
+                .into());
+            }
+        }
+        self.end_fan();
+        Ok(fetched)
     }
 
     /// Which of a cursor's columns are asked for in binary: their types.

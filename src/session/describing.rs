@@ -129,14 +129,8 @@ impl Session {
                 })
                 .await
             }
-            Place::Control => {
-                let (statement, formats) = (Arc::clone(&portal.statement), portal.result_formats.clone());
-                match self.fetched_columns(&statement, &formats)? {
-                    Some(columns) => self.local(|out| out.extend_from_slice(&columns), Undo::Nothing),
-                    None => self.local(wire::put_no_data, Undo::Nothing),
-                }
-                Ok(())
-            }
+            Place::Control => self.describe_local(name),
+            Place::Returned(_) if is_local(portal.statement.command()) => self.describe_local(name),
             Place::CopyIn(_) | Place::CopyOut(_) | Place::Declare { .. } | Place::Finished => {
                 self.local(wire::put_no_data, Undo::Nothing);
                 Ok(())
@@ -151,6 +145,19 @@ impl Session {
                 self.describe_fan(&statement, &formats).await
             }
         }
+    }
+
+    /// A portal of what is carried out here.
+    fn describe_local(&mut self, name: &[u8]) -> Result<(), Stop> {
+        let columns = match self.portals.get(name) {
+            Some(portal) => self.fetched_columns(&portal.statement, &portal.result_formats)?,
+            None => None,
+        };
+        match columns {
+            Some(columns) => self.local(|out| out.extend_from_slice(&columns), Undo::Nothing),
+            None => self.local(wire::put_no_data, Undo::Nothing),
+        }
+        Ok(())
     }
 
     async fn describe_fan(&mut self, statement: &Arc<Statement>, formats: &[value::Format]) -> Result<(), Stop> {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::execute::{Describe, ExecuteError, WriteRequest, Written};
+use crate::execute::{Describe, ExecuteError, Reading, WriteRequest, Written};
 use crate::plan::{Access, Sameness, WriteAnswer, WritePart, Writes};
 use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
@@ -53,6 +53,7 @@ impl Session {
         }
         let lanes = BTreeMap::from([(part.shard, at)]);
         let request = WriteRequest {
+            reading: &Reading::default(),
             plan: &only,
             lanes: &lanes,
             formats: &[],

@@ -10,7 +10,7 @@ use crate::session::prepared::Statement;
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::simple::Via;
 use crate::session::state::{Schema, Session, Wrapping};
-use crate::session::writes::Progress;
+use crate::session::writes::{Progress, Returned};
 use crate::sql::{self, Command};
 use crate::transaction::{Sync, Worked};
 use crate::wire::{self, Close, Execute, Target};
@@ -108,9 +108,7 @@ impl Session {
                 let command = statement.command();
                 let left =
                     Box::pin(self.run_on_all(&plan, command, &parameters, &formats, describe, row_limit)).await?;
-                if let (Some(left), Some(portal)) = (left, self.portals.get_mut(&name)) {
-                    portal.place = Place::Returned(left);
-                }
+                self.keep_rest(&name, left);
                 Ok(())
             }
             Place::Returned(_) => self.give_rest(&name, row_limit).await,
@@ -144,7 +142,7 @@ impl Session {
                 if let Command::Fetch(fetch) = statement.command()
                     && let Some(done) = Box::pin(self.fetch_fan(fetch, Asked::Extended(&formats, row_limit))).await
                 {
-                    return done;
+                    return done.map(|left| self.keep_rest(&name, left));
                 }
                 let snapshot = self.snapshot();
                 Box::pin(self.control_by_execute(&snapshot, &statement)).await
@@ -171,7 +169,14 @@ impl Session {
         self.pass_on(at, kind, Undo::Nothing, put).await
     }
 
-    /// Further rows of a write that has run.
+    /// What is left to give waits in its portal.
+    fn keep_rest(&mut self, portal: &[u8], left: Option<Box<Returned>>) {
+        if let (Some(left), Some(portal)) = (left, self.portals.get_mut(portal)) {
+            portal.place = Place::Returned(left);
+        }
+    }
+
+    /// Further rows of what has run.
     async fn give_rest(&mut self, name: &[u8], row_limit: i32) -> Result<(), Stop> {
         self.flush_and_settle().await?;
         if self.failed {

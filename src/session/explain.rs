@@ -79,6 +79,7 @@ impl Session {
         bound: &Bound,
     ) -> Result<Vec<String>, Stop> {
         let types = self.types_for(at, &explained.fan.parameter_types).into_owned();
+        let reading = self.reading_on(bound, [at]);
         let participant = self.participants.get_mut(at).ok_or(Failure::Bug("a lane is missing"))?;
         let formats: Vec<wire::Format> = bound
             .formats
@@ -89,8 +90,15 @@ impl Session {
             })
             .collect();
         let out = &mut participant.backend.link.out_buffer;
-        wire::put_parse(out, b"", text, &types);
-        wire::put_bind(out, b"", b"", &formats, bound.values.iter().map(Option::as_deref), &[]);
+        let parsed = reading.put_parse(out, text, &types);
+        wire::put_bind(
+            out,
+            b"",
+            parsed,
+            &formats,
+            bound.values.iter().map(Option::as_deref),
+            &[],
+        );
         wire::put_execute(out, b"", 0);
         wire::put_sync(out);
         participant.set_unnamed(0);

@@ -257,6 +257,9 @@ impl Session {
     async fn ready(&mut self) -> Result<(), Gone> {
         self.queue.clear();
         self.skipping = Skipping::No;
+        if self.told_moment.is_some() && !self.block.is_explicit() {
+            self.told_moment = None;
+        }
         if self.transparent {
             self.follow_server();
         } else if self.block.state() == State::Implicit {
@@ -441,6 +444,7 @@ impl Session {
             row_limit,
             consistency: self.fan_consistency(plan, &lanes, &world)?,
             reading: &reading,
+            finish_reading: &self.reading_on(bound, lanes.iter().copied()),
         };
         let (mut sink, participants) = self.sink();
         let started = Fan::start(&request, participants, &mut sink).await;
@@ -467,12 +471,7 @@ impl Session {
             true => Lasts::Transaction,
             false => Lasts::Session,
         };
-        match self.reading(bound, lasts) {
-            None => Ok(Reading::default()),
-            // Its text is read once more where the groups are finished.
-            Some(_) if plan.finish.is_some() => Err(Failure::ConstantsReadOtherwise.into()),
-            Some(reading) => Ok(reading),
-        }
+        Ok(self.reading(bound, lasts).unwrap_or_default())
     }
 
     /// Makes a block of what this batch has done on its backends, if that has to be seen by a read on several.

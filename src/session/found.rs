@@ -21,9 +21,11 @@ use crate::value::Oid;
 use crate::wire;
 
 /// A client's side that keeps what it is given.
-struct Kept<'a> {
-    client: &'a mut dyn Sink,
-    kept: BytesMut,
+pub(super) struct Kept<'a> {
+    /// whom it stands for
+    pub(super) client: &'a mut dyn Sink,
+    /// what it was given
+    pub(super) kept: BytesMut,
 }
 
 impl Sink for Kept<'_> {
@@ -97,6 +99,7 @@ impl Session {
             row_limit: 0,
             consistency: self.fan_consistency(plan, &lanes, &world)?,
             reading: &Reading::default(),
+            finish_reading: &Reading::default(),
         };
         let (mut client, participants) = self.sink();
         let mut sink = Kept {

@@ -267,6 +267,7 @@ impl Session {
         let lock = self.name_block(at).await?;
         let characteristics = self.block.characteristics().text.clone();
         let log: Vec<Vec<u8>> = self.block.log().iter().map(|entry| entry.text.clone()).collect();
+        self.participants.enters(at);
         let Some(participant) = self.participants.get_mut(at) else {
             return Err(Failure::Bug("a participant is missing").into());
         };
@@ -402,6 +403,10 @@ impl Session {
                 self.settle().await?;
                 continue;
             }
+            self.participants.enters(at);
+            let Some(participant) = self.participants.get_mut(at) else {
+                continue;
+            };
             // BEGIN by the extended protocol adopts the implicit transaction (sessions.md 1).
             let out = &mut participant.backend.link.out_buffer;
             wire::put_parse(out, b"", b"BEGIN", &[]);

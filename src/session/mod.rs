@@ -21,6 +21,7 @@ mod track;
 mod load;
 mod pump;
 mod lane;
+mod moment;
 mod reading;
 mod route;
 mod by_hand;

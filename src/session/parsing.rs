@@ -45,13 +45,18 @@ impl Session {
             }
             .into());
         }
-        let edited = if self.transparent {
-            self.edit_for_extended(&command, parse.text)
-        } else {
-            None
-        };
+        let (mut edited, mut command, mut settings) = (None, command, self.current().clone());
+        match &command {
+            _ if self.transparent => edited = self.edit_for_extended(&command, parse.text),
+            // By the next message it will have run; a named one could outlive the statement that it names.
+            Command::Execute(execute) if parse.statement.is_empty() => {
+                if let Some(executed) = self.executed(execute, parse.text) {
+                    (edited, command, settings) = (Some(executed.text), executed.command, executed.settings);
+                }
+            }
+            _ => {}
+        }
         let text = edited.as_deref().unwrap_or(parse.text);
-        let settings = self.current().clone();
         // Its columns are those of a cursor of this session: it is nobody else's statement.
         let fetches = matches!(command, Command::Fetch(_)) && !self.transparent;
         let statement = if parse.statement.is_empty() || (fetches && !self.statements.contains_key(parse.statement)) {

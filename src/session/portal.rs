@@ -66,7 +66,7 @@ pub(super) enum Place {
     CopyOut(Arc<CopyOut>),
     /// on several shards, between two row-limited Executes
     Suspended(Box<FanCursor>),
-    /// here, a write that has returned more rows than were asked for so far
+    /// here: rows that a write has returned or a FETCH has fetched, more than were asked for so far
     Returned(Box<Returned>),
     /// here: a control statement, which has no parameters
     Control,

@@ -81,6 +81,16 @@ impl Session {
         around(&LITERALS_BY, bound.read_under.as_ref()?, self.current(), lasts)
     }
 
+    /// The same, for backends at these positions, which run it by itself or inside a block.
+    pub(super) fn reading_on(&self, bound: &Bound, lanes: impl IntoIterator<Item = usize>) -> Reading {
+        let in_block = |at: usize| self.participants.get(at).is_some_and(|p| p.begun == Begun::Block);
+        let lasts = match lanes.into_iter().any(in_block) {
+            true => Lasts::Transaction,
+            false => Lasts::Session,
+        };
+        self.reading(bound, lasts).unwrap_or_default()
+    }
+
     /// The same on one backend that the session's batch uses, as scripts: a statement is what it was when it was prepared.
     pub(super) async fn scripts_around(
         &mut self,

@@ -16,12 +16,12 @@ use crate::session::state::{Effective, Route, Schema, Session, Stale};
 use crate::sql::Shape;
 use crate::telemetry::StatementKind;
 use crate::topology::{ShardId, ShardSet};
-use crate::transaction::{Begun, Isolation, Participant, State, Sync};
+use crate::transaction::{Isolation, Participant, State, Sync};
 use crate::value::Oid;
 use crate::wire::{self, SqlState};
 
 /// Rounds of questions that a plan may take; values of sequences are one more than the rest.
-const ROUNDS_MAX: usize = 4;
+pub(super) const ROUNDS_MAX: usize = 4;
 
 /// SQLSTATEs of a text that is wrong wherever it is read. Not among them: a relation, function or type that isn't there,
 /// since home has not everything.
@@ -162,6 +162,10 @@ impl Session {
             Some(shard) => self.lead_by_hand(compiled, Ok(plan), question, shard)?,
             None => plan,
         };
+        let plan = match self.joins_late(&plan) {
+            true => Box::pin(self.join_late(snapshot, compiled, plan, question)).await?,
+            false => plan,
+        };
         self.planned(plan)
     }
 
@@ -177,12 +181,20 @@ impl Session {
         if let Some(plan) = self.plan_current_of(snapshot, question, facts, &refusal)?
             && let Some(compiled) = route()
         {
+            let plan = match self.joins_late(&plan) {
+                true => Box::pin(self.join_late(snapshot, &compiled, plan, question)).await?,
+                false => plan,
+            };
             return Ok((compiled, self.planned(plan)?));
         }
         if let Some(shard) = self.named_shard(snapshot).await?
             && let Some(compiled) = route()
         {
             let plan = self.lead_by_hand(&compiled, Err(refusal), question, shard)?;
+            let plan = match self.joins_late(&plan) {
+                true => Box::pin(self.join_late(snapshot, &compiled, plan, question)).await?,
+                false => plan,
+            };
             return Ok((compiled, self.planned(plan)?));
         }
         Err(self.refused(snapshot, question, refusal).await)
@@ -228,7 +240,7 @@ impl Session {
         Ok(plan)
     }
 
-    fn facts(&self, question: &Question<'_>) -> Facts {
+    pub(super) fn facts(&self, question: &Question<'_>) -> Facts {
         Facts {
             categories: self.world.discovery.fixed(),
             parameter_types: question
@@ -298,7 +310,7 @@ impl Session {
     }
 
     /// Asks a server, or the store of categories.
-    async fn answer(
+    pub(super) async fn answer(
         &mut self,
         snapshot: &Arc<Snapshot>,
         question: &Question<'_>,
@@ -334,35 +346,32 @@ impl Session {
                 facts.parameter_types = Some(types);
             }
             Ask::Constants(expressions) => {
-                let values = match question.statement.is_some_and(|s| self.reads_times_otherwise(s)) {
-                    // The backend that parsed its literals read them under settings which are gone.
-                    true => vec![None; expressions.len()],
-                    false => {
-                        // A transaction's time is that of the first shard that it began on: it begins now, if need be.
-                        let home = snapshot.topology().home();
-                        let begun = self.participants.iter().find(|p| p.begun == Begun::Block);
-                        let shard = begun.map_or(home, |p| p.shard);
-                        let begins = begun.is_none() && self.joins_blocks() && self.spans_shards();
-                        if begins && expressions.iter().any(|asked| asks_moment(asked)) {
-                            self.flush_and_settle().await?;
-                            if self.failed {
-                                return Err(Failure::AlreadyAnswered.into());
-                            }
-                            self.lane(home, Access::Read).await?;
-                        }
-                        self.ask_constants(shard, &expressions).await?
-                    }
+                // The backend that parsed its literals read them under settings which are gone.
+                let gone = question.statement.is_some_and(|s| self.reads_times_otherwise(s));
+                let (asked, unread) = expressions
+                    .into_iter()
+                    .partition(|expression| !gone || is_without_literals(expression));
+                let (expressions, unread): (Vec<String>, Vec<String>) = (asked, unread);
+                facts
+                    .constants
+                    .extend(unread.into_iter().map(|expression| (expression, None)));
+                let values = match expressions.is_empty() {
+                    true => Vec::new(),
+                    false => self.ask_in_transaction(snapshot, &expressions).await?,
                 };
                 facts.constants.extend(expressions.into_iter().zip(values));
             }
             Ask::Sequences(ask) => self.answer_sequences(&ask, facts).await?,
+            Ask::Rows(_) if question.statement.is_some_and(|s| self.reads_times_otherwise(s)) => {
+                return Err(Failure::ConstantsReadOtherwise.into());
+            }
             Ask::Rows(asks) => self.answer_rows(snapshot, &asks, facts).await?,
         }
         Ok(())
     }
 
     /// Could the block under way reach a second shard?
-    fn spans_shards(&self) -> bool {
+    pub(super) fn spans_shards(&self) -> bool {
         let isolation = match self.block.at_begin() {
             Some(_) => self.block.isolation(),
             None => self.effective.default_isolation,
@@ -558,6 +567,11 @@ impl Session {
         self.forget_temporary_names();
         self.world.statements.next_generation();
     }
+}
+
+/// Is a question the proxy's own, so that no literal of the client's stands in it?
+fn is_without_literals(question: &str) -> bool {
+    asks_moment(question) || question.starts_with("pg_catalog.has_column_privilege(")
 }
 
 /// Reads the effective settings from a backend that has the session's.

@@ -145,6 +145,7 @@ impl Session {
             failed: false,
             wrapping: Wrapping::No,
             lone: false,
+            told_moment: None,
             before_sync: false,
             hold_tag: false,
             held_tag: None,

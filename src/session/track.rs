@@ -264,6 +264,7 @@ impl Session {
     /// Settings and portals at the end of a block.
     pub(super) fn finish_block(&mut self, outcome: Outcome) {
         let before = self.block.finish();
+        self.told_moment = None;
         self.schema = Schema::Common;
         self.unheard = None;
         self.sequences.block_ended();

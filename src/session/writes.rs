@@ -29,10 +29,10 @@ impl Session {
     ) -> Result<Option<Box<Returned>>, Stop> {
         let mut written = self.write_parts(plan, bound, result_formats).await?;
         let at_end = written.at_end.take();
-        if let Some(mut returned) = Returned::of(&written, most) {
-            self.give_returned(&mut returned, most)?;
+        if let Some(returned) = Returned::of(&written, most) {
+            let left = self.give_first(returned, most)?;
             return match at_end {
-                None => Ok(Some(Box::new(returned))),
+                None => Ok(left),
                 Some(error) => Err(self.write_failed(plan, error)),
             };
         }
@@ -48,7 +48,15 @@ impl Session {
         Err(self.write_failed(plan, error))
     }
 
-    /// Gives further rows of a write that has run, not more than `most` (0: all): is it done with?
+    /// Gives the first of them; those that are left come back.
+    pub(super) fn give_first(&mut self, mut returned: Returned, most: i32) -> Result<Option<Box<Returned>>, Stop> {
+        match self.give_returned(&mut returned, most)? {
+            Progress::Suspended => Ok(Some(Box::new(returned))),
+            Progress::Complete => Ok(None),
+        }
+    }
+
+    /// Gives further rows of what has run, not more than `most` (0: all): is it done with?
     ///
     /// As Postgres does it (`PortalRun` of PORTAL_ONE_RETURNING): the tag counts this Execute's rows, and a limit that
     /// is hit exactly suspends.
@@ -113,6 +121,7 @@ impl Session {
         });
         let types: Vec<_> = types.collect();
         let values: Vec<Option<&[u8]>> = bound.values.iter().map(Option::as_deref).collect();
+        let reading = self.reading_on(bound, lanes.values().copied());
         let request = WriteRequest {
             plan,
             lanes: &lanes,
@@ -120,6 +129,7 @@ impl Session {
             values: &values,
             result_formats,
             types: &types,
+            reading: &reading,
         };
         let written = self.write(&request).await;
         self.active = None;
@@ -195,7 +205,7 @@ impl Session {
     }
 }
 
-/// Rows that a write has returned, and that its portal still has to give.
+/// Rows that a write has returned or a FETCH has fetched, and that its portal still has to give.
 #[derive(Debug)]
 pub(super) struct Returned {
     /// DataRows as whole messages
@@ -212,6 +222,14 @@ pub(super) enum Progress {
 }
 
 impl Returned {
+    /// Rows of a FETCH.
+    pub(super) fn fetched(rows: BytesMut) -> Returned {
+        Returned {
+            rows,
+            word: b"FETCH ".to_vec(),
+        }
+    }
+
     /// What has to be given bit by bit; none: it has fewer rows than are wanted at once, or returns none at all.
     fn of(written: &Written, most: i32) -> Option<Returned> {
         let most = u64::try_from(most).ok().filter(|most| *most > 0)?;

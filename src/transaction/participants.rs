@@ -144,6 +144,8 @@ pub struct Participants {
     list: Vec<Participant>,
     /// of the block, since its second shard enlisted
     named: Option<Named>,
+    /// the shard that a block enlisted first, the last time one did
+    first: Option<ShardId>,
 }
 
 /// Positions in the order in which they commit.
@@ -158,6 +160,19 @@ impl Participants {
     /// Names the block, or forgets its name when it is over.
     pub fn set_named(&mut self, named: Option<Named>) {
         self.named = named;
+    }
+
+    /// The one at this position is about to enter the block.
+    pub fn enters(&mut self, at: usize) {
+        if self.first().is_none() {
+            self.first = self.list.get(at).map(|p| p.shard);
+        }
+    }
+
+    /// The shard that the block enlisted first: its transaction's moment is the block's.
+    pub fn first(&self) -> Option<ShardId> {
+        let is_in = |first: &ShardId| self.list.iter().any(|p| p.shard == *first && p.begun == Begun::Block);
+        self.first.filter(is_in)
     }
 
     /// Where the backend of a shard stands.

@@ -307,3 +307,35 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
+
+/// What the input routines of Postgres's date and time types read as a moment (`datetktbl` of `datetime.c`, 15).
+const MOVING_WORDS: [&[u8]; 4] = [b"now", b"today", b"tomorrow", b"yesterday"];
+
+/// Longer strings are no date (`MAXDATELEN` is 128); ranges and arrays hold several.
+const MOVING_LENGTH_MAX: usize = 1024;
+
+/// May a string, read as a date or time, or as an array or range of such, be a moment: 'now', 'today' or their like?
+pub fn says_moment(value: &[u8]) -> bool {
+    value.len() <= MOVING_LENGTH_MAX && names_moment(value)
+}
+
+/// Does one of those words stand in a text, however long?
+pub fn names_moment(text: &[u8]) -> bool {
+    text.split(|byte| !byte.is_ascii_alphabetic())
+        .any(|word| MOVING_WORDS.iter().any(|moving| word.eq_ignore_ascii_case(moving)))
+}
+
+#[test]
+fn a_moving_word_is_a_whole_word() {
+    for (value, expected) in [
+        ("now", true),
+        (" Today", true),
+        ("[yesterday,tomorrow)", true),
+        ("10:00now", true),
+        ("known", false),
+        ("2026-01-01", false),
+        ("todays", false),
+    ] {
+        assert_eq!(says_moment(value.as_bytes()), expected, "{value}");
+    }
+}

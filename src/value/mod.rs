@@ -24,6 +24,7 @@ mod encode;
 mod transcode;
 
 pub use comparator::{Comparator, TextOrder};
+pub use datetime::{names_moment, says_moment};
 pub use encode::{
     decode_bool, decode_int2, decode_int4, decode_int8, decode_numeric, encode_bool, encode_int2, encode_int4,
     encode_int8, encode_numeric, encode_text,

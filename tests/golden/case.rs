@@ -117,7 +117,12 @@ impl Runner {
         let mut out = String::new();
         for _ in 0..5 {
             let by_hand = case.values("by hand").and_then(|names| names.first().cloned());
-            match steps(&snapshot, &request, &parameters, &facts, by_hand.as_deref()) {
+            let late = case.values("late behind").and_then(|names| names.first().cloned());
+            let way = Way {
+                by_hand: by_hand.as_deref(),
+                late_behind: late.as_deref(),
+            };
+            match steps(&snapshot, &request, &parameters, &facts, way) {
                 Ok(text) => {
                     out.push_str(&text);
                     if case.directives.iter().any(|line| line == "-- load") {
@@ -142,17 +147,26 @@ impl Runner {
     }
 }
 
+/// What stands around a statement.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    /// the shard that the client names
+    by_hand: Option<&'a str>,
+    /// the shard on which its transaction began
+    late_behind: Option<&'a str>,
+}
+
 fn steps(
     snapshot: &Snapshot,
     request: &Request<'_>,
     parameters: &Parameters<'_>,
     facts: &Facts,
-    by_hand: Option<&str>,
+    way: Way<'_>,
 ) -> Result<String, Verdict> {
     let compiled = snapshot.compile(request, facts)?;
     let plan = compiled.bind(snapshot, request, parameters, facts);
     let mut out = String::new();
-    if let Some(name) = by_hand {
+    if let Some(name) = way.by_hand {
         let shard = snapshot.topology().shard_by_name(name).unwrap();
         let planned = match plan {
             Ok(plan) => Ok(plan),
@@ -173,7 +187,19 @@ fn steps(
         .unwrap();
         return Ok(out);
     }
-    let plan = plan?;
+    let mut plan = plan?;
+    if let Some(name) = way.late_behind {
+        let first = snapshot.topology().shard_by_name(name).unwrap();
+        let sent = plan.work.shards();
+        assert_ne!(sent.single(), Some(first), "not late");
+        plan = snapshot.join_late((&compiled, plan), request, parameters, facts, Some(first))?;
+        if plan.work.shards() != sent {
+            let moved = plan.work.shards();
+            let names: Vec<_> = moved.iter().map(|s| snapshot.topology().shard_name(s)).collect();
+            writeln!(out, "goes to {names:?}").unwrap();
+            return Ok(out);
+        }
+    }
     for step in snapshot.explain(request, parameters, facts)? {
         let shards = step.shards.join(" ");
         let line = [step.step.as_str(), &shards, &step.reason]

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use shardgate::catalog::{
     Body, Builtin, Catalog, Collation, Column, Filling, Function, FunctionKind, IdentityKind, Inheritance, Nullability,
-    Operator, Relation, RelationKind, ReturnsSet, Sequenced, Trigger, TriggerLevel, TriggerTiming, Type, Volatility,
+    Operator, ReadsMoment, Relation, RelationKind, ReturnsSet, Sequenced, Trigger, TriggerLevel, TriggerTiming, Type,
+    Volatility,
 };
 use shardgate::plan::{Category, Context, Snapshot};
 use shardgate::topology::{
@@ -63,6 +64,11 @@ fn function(schema: &str, fields: &[String]) -> Arc<Function> {
             Body::Plain
         } else {
             Body::Opaque
+        },
+        moment: if schema == "pg_catalog" || fields[5] == "i" {
+            ReadsMoment::No
+        } else {
+            ReadsMoment::Perhaps
         },
         extension: None,
     })

@@ -259,6 +259,7 @@ fn functions(one: &mut Connection, filter: &str) -> BTreeMap<String, Vec<Arc<Fun
             },
             volatility: volatility(&text(&row, 5)),
             body: shardgate::catalog::Body::Plain,
+            moment: shardgate::catalog::ReadsMoment::No,
             extension: None,
         };
         functions.entry(text(&row, 0)).or_default().push(Arc::new(function));

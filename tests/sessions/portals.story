@@ -422,3 +422,49 @@ E
 S
 = Z
 ? COMMIT
+=== 10 rows of a FETCH by and by
+? BEGIN
+? DECLARE c CURSOR FOR SELECT id FROM t WHERE id < 10 ORDER BY id
+? DECLARE d CURSOR FOR SELECT id, v FROM h ORDER BY id
+P |FETCH 5 FROM d
+B p|
+DP p
+E p|2
+S
+= Z
+E p|2
+H
+= s
+? FETCH 1 FROM d
+E p|2
+E p
+S
+= Z
+P |FETCH 3 FROM d
+Bb b|
+E b|3
+E b|3
+S
+= Z
+P |FETCH ALL FROM c
+B q|
+E q|1
+DP q
+E q
+S
+= Z
+P |FETCH FORWARD ALL FROM d
+B q2|
+E q2|1
+E q2
+S
+= Z
+P |FETCH 4 FROM d
+B q3|
+E q3|2
+S
+= Z
+? COMMIT
+E q2
+S
+= Z

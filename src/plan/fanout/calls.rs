@@ -233,6 +233,7 @@ pub(in crate::plan) fn check(resolved: &Resolved<'_>) -> Result<(), Box<Refusal>
     for call in &resolved.uses.functions {
         nature(resolved, call)?;
         check_level(resolved, call)?;
+        check_age(call)?;
     }
     if let Some(symbol) = resolved.uses.user_operators.first() {
         return Err(refuse(RefusalId::UserOperator, &[symbol]));
@@ -243,6 +244,15 @@ pub(in crate::plan) fn check(resolved: &Resolved<'_>) -> Result<(), Box<Refusal>
         }
     }
     Ok(())
+}
+
+/// `age(x)` counts from the day that it is: each shard's own.
+fn check_age(call: &FunctionUse<'_>) -> Result<(), Box<Refusal>> {
+    let one = call.call.is_some_and(|call| single_argument(call).is_some());
+    match call.name.rsplit('.').next() == Some("age") && one {
+        true => Err(refuse(RefusalId::FanOutMoment, &[])),
+        false => Ok(()),
+    }
 }
 
 /// What a call means for a fan-out, or why it may not be in one.
@@ -316,13 +326,15 @@ pub(in crate::plan) fn is_doubtful(resolved: &Resolved<'_>) -> bool {
 }
 
 /// Names of the functions of the moment.
-pub(super) fn is_moment(name: &str) -> bool {
+pub(in crate::plan) fn is_moment(name: &str) -> bool {
     matches!(
         name,
         "now"
             | "current_timestamp"
             | "current_date"
+            | "current_time"
             | "localtimestamp"
+            | "localtime"
             | "transaction_timestamp"
             | "statement_timestamp"
     )

@@ -18,6 +18,7 @@ mod typing;
 mod clauses;
 mod limit;
 mod moment;
+mod strings;
 mod template;
 mod draft;
 mod union;
@@ -27,16 +28,17 @@ mod having;
 mod finish;
 
 pub(in crate::plan) use calls::{
-    Nature, aggregates, builtin_nature, check as check_calls, count_nature, has_set, is_doubtful, nature, repeatable,
-    windows,
+    Nature, aggregates, builtin_nature, check as check_calls, count_nature, has_set, is_doubtful, is_moment, nature,
+    repeatable, windows,
 };
 pub(in crate::plan) use clauses::{find as clauses, text_of};
-pub use moment::asks_moment;
 pub(in crate::plan) use moment::{Moment, find as moments, fix_moments, know_moments};
+pub use moment::{ask_of, asks_moment, is_transactions_moment, transactions_moment};
 pub use spec::{
     Combine, Comparison, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, MergeForm, MergeSpec, Method,
     Nulls, Output, Predicate, Repeats, Scalar, Ties,
 };
+pub(in crate::plan) use strings::{Moves, moving_parameter, moving_string, pairs};
 pub(in crate::plan) use template::Template;
 
 use std::sync::Arc;
@@ -148,6 +150,9 @@ fn check(resolved: &Resolved<'_>, query: QueryId) -> Result<(), Box<Refusal>> {
     if joins && calls::is_doubtful(resolved) {
         return Err(refuse(RefusalId::FanOutSuspicious, &[]));
     }
+    if strings::moving_string(resolved) {
+        return Err(refuse(RefusalId::FanOutMoment, &[]));
+    }
     check_locks(resolved, query)?;
     calls::check(resolved)
 }
@@ -196,7 +201,7 @@ fn check_per_row(resolved: &Resolved<'_>, id: BlockId, select: &Select) -> Resul
 }
 
 /// Number of columns of a body that is no plain SELECT.
-fn width(resolved: &Resolved<'_>, body: &Body) -> Result<usize, Box<Refusal>> {
+pub(in crate::plan) fn width(resolved: &Resolved<'_>, body: &Body) -> Result<usize, Box<Refusal>> {
     let mut at = body;
     // each step goes down one level
     for _ in 0..=resolved.queries.len().saturating_add(resolved.blocks.len()) {

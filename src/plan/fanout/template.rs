@@ -135,10 +135,7 @@ impl Template {
                         .moments
                         .get(*index)
                         .ok_or_else(|| Verdict::Refused(super::spread::bug()))?;
-                    let value = facts.constants.get(moment.question()).cloned().flatten();
-                    let value = value.filter(|value| !value.is_empty());
-                    let value = value.ok_or_else(|| Verdict::Refused(refuse(RefusalId::FanOutMoment, &[])))?;
-                    moment.constant(&value)
+                    moment.fixed(facts)?
                 }
                 Edit::Rows => char::from(ROWS_MARK).to_string(),
             };

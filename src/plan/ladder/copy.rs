@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use crate::catalog::{Column, DrawnFrom, Filling, Nullability, Relation, RelationKind, TriggerLevel};
+use crate::catalog::{Column, DrawnFrom, Filling, Nullability, ReadsMoment, Relation, RelationKind, TriggerLevel};
 use crate::plan::ladder::drawn::counts_on;
 use crate::plan::ladder::{Around, Case, Literals, Route, Ruling};
 use crate::plan::resolve::{Named, Placement, placement, relation_named};
-use crate::plan::writes::{Known, Renewed, renewed};
+use crate::plan::writes::{Known, Renewed, renewed, timed};
 use crate::plan::{
     Access, CopyCopies, CopyFill, CopyIn, CopyKey, CopyOut, CopyOutForm, CopyOwners, Counts, FillValue, KeyStands,
     Kind, Privilege, Refusal, RefusalId, RowOrder, Sameness, SessionEffect, Work, WriteAnswer, WritePart, Writes,
@@ -88,6 +88,33 @@ pub(super) fn rule(case: &Case<'_>, copy: &Copy) -> Ruling {
             }
         }
     }
+}
+
+/// Does a COPY FROM STDIN leave a column to a default that may read the moment, which the shard would fill in?
+pub(super) fn leaves_a_moment(case: &Case<'_>, copy: &Copy) -> bool {
+    let CopySubject::Table { schema, name, columns } = &copy.subject else {
+        return false; // the query inside is looked at by itself
+    };
+    let parts: Vec<&str> = schema.as_deref().into_iter().chain([name.as_str()]).collect();
+    let Named::Relation(relation) = relation_named(case.snapshot.catalog(), case.context, &parts) else {
+        return false;
+    };
+    let triggered = |function: &str| {
+        let functions = case.snapshot.catalog().functions_named(function);
+        functions.iter().any(|function| function.moment == ReadsMoment::Perhaps)
+    };
+    let fills = relation.columns.iter().any(|column| match &column.filling {
+        Filling::Default { expression, .. } => {
+            let left_out = !columns.is_empty() && !columns.contains(&column.name);
+            left_out && !matches!(timed(case.snapshot.catalog(), expression), Ok(None))
+        }
+        Filling::Nothing | Filling::Identity { .. } | Filling::Generated(_) => false,
+    });
+    let fires = relation
+        .triggers
+        .iter()
+        .any(|trigger| triggered(&trigger.function.name));
+    copy.direction == CopyDirection::From && (fills || fires)
 }
 
 /// Where a table's rows lie.

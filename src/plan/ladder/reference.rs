@@ -40,11 +40,15 @@ pub(in crate::plan) struct RowsWrite {
 }
 
 /// What is written, and the block that writes it.
-struct Target<'r, 'a> {
-    resolved: &'r Resolved<'a>,
-    reference: &'r Reference<'a>,
-    relation: &'a Relation,
-    block: &'r Block<'a>,
+pub(super) struct Target<'r, 'a> {
+    /// the whole statement
+    pub(super) resolved: &'r Resolved<'a>,
+    /// the table's mention
+    pub(super) reference: &'r Reference<'a>,
+    /// the table
+    pub(super) relation: &'a Relation,
+    /// what writes it
+    pub(super) block: &'r Block<'a>,
 }
 
 /// The route of a statement that writes a reference table; `None` for any other.
@@ -273,7 +277,7 @@ impl Target<'_, '_> {
     }
 
     /// Does every row of an INSERT give a value for the column at this index?
-    fn is_given(&self, insert: &Insert, index: usize) -> bool {
+    pub(super) fn is_given(&self, insert: &Insert, index: usize) -> bool {
         let (Some(source), Some(column)) = (&insert.source, self.relation.columns.get(index)) else {
             return false; // DEFAULT VALUES
         };
@@ -413,7 +417,7 @@ fn calls(expression: &str) -> Option<Vec<String>> {
     Some(called.map(|(token, _)| name(token)).collect())
 }
 
-fn is_default(expr: &Expr) -> bool {
+pub(super) fn is_default(expr: &Expr) -> bool {
     match expr {
         Expr::Identifier(ident) => ident.quote_style.is_none() && ident.value == "default",
         _ => false,

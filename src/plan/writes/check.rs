@@ -2,7 +2,7 @@
 //!
 //! Why a list: each entry is something that sees the statement as a whole, or sees more than the row's own shard.
 
-use crate::catalog::{Relation, RelationKind, TriggerLevel, TriggerTiming};
+use crate::catalog::{Catalog, ReadsMoment, Relation, RelationKind, Trigger, TriggerLevel, TriggerTiming};
 use crate::plan::fanout::{check_calls, has_set, repeatable};
 use crate::plan::resolve::{Block, BlockId, BlockKind, Body, Placement, Reference, Resolved, Role, Root, Source};
 use crate::plan::{Refusal, RefusalId, refuse};
@@ -46,8 +46,16 @@ pub(super) enum Repeats {
 impl<'r, 'a> Subject<'r, 'a> {
     /// The INSERT, if the statement is nothing else and nothing bars its split.
     pub(super) fn of(resolved: &'r Resolved<'a>) -> Result<Subject<'r, 'a>, Box<Refusal>> {
-        let subject = find(resolved).ok_or_else(|| several(resolved))?;
-        subject.check_table()?;
+        let sharded = |placement| match placement {
+            Placement::Sharded { keyspace: _, key } => Some(key),
+            Placement::Reference
+            | Placement::Unsharded(_)
+            | Placement::System
+            | Placement::Temporary
+            | Placement::Missing => None,
+        };
+        let subject = find(resolved, sharded).ok_or_else(|| several(resolved))?;
+        subject.check_table(resolved.input.catalog)?;
         subject.check_syntax(resolved)?;
         subject.check_reads(resolved)?;
         check_calls(resolved)?;
@@ -59,6 +67,15 @@ impl<'r, 'a> Subject<'r, 'a> {
             ));
         }
         Ok(subject)
+    }
+
+    /// The INSERT of one shard's rows, if the statement is nothing else.
+    pub(super) fn alone(resolved: &'r Resolved<'a>) -> Option<Subject<'r, 'a>> {
+        find(resolved, |placement| match placement {
+            Placement::Sharded { keyspace: _, key } => Some(key),
+            Placement::Unsharded(_) | Placement::Temporary => Some(0),
+            Placement::Reference | Placement::System | Placement::Missing => None,
+        })
     }
 
     /// A refusal of the split.
@@ -107,7 +124,7 @@ impl<'r, 'a> Subject<'r, 'a> {
         }
     }
 
-    pub(super) fn check_table(&self) -> Result<(), Box<Refusal>> {
+    pub(super) fn check_table(&self, catalog: &Catalog) -> Result<(), Box<Refusal>> {
         match self.relation.kind {
             RelationKind::Table | RelationKind::Partitioned => {}
             RelationKind::View
@@ -125,15 +142,22 @@ impl<'r, 'a> Subject<'r, 'a> {
             TriggerLevel::Statement => true,
             TriggerLevel::Row => false,
         };
-        let trigger = self
-            .relation
-            .triggers
-            .iter()
-            .find(|trigger| per_statement(trigger.level));
+        let triggers = &self.relation.triggers;
+        let trigger = triggers.iter().find(|trigger| per_statement(trigger.level));
         if let Some(trigger) = trigger {
             return Err(self.barred(
                 &format!("trigger \"{}\"", trigger.name),
                 "It is FOR EACH STATEMENT and would run once on each shard.",
+            ));
+        }
+        let reads_moment = |trigger: &&Trigger| {
+            let functions = catalog.functions_named(&trigger.function.name);
+            functions.iter().any(|function| function.moment == ReadsMoment::Perhaps)
+        };
+        if let Some(trigger) = triggers.iter().find(reads_moment) {
+            return Err(self.barred(
+                &format!("trigger \"{}\"", trigger.name),
+                "Its function may read now(), and each shard has its own.",
             ));
         }
         let key = self.relation.columns.get(self.key).map(|column| column.name.as_str());
@@ -157,12 +181,7 @@ impl<'r, 'a> Subject<'r, 'a> {
                 ));
             }
         }
-        if self.insert.columns.iter().any(|column| column.0.len() != 1) {
-            return Err(self.barred(
-                "a column's field or element in the list of columns",
-                "A single row of it is read otherwise than several.",
-            ));
-        }
+        self.check_columns()?;
         if !resolved.uses.system_columns.is_empty() {
             return Err(self.barred(
                 "a system column",
@@ -170,6 +189,17 @@ impl<'r, 'a> Subject<'r, 'a> {
             ));
         }
         Ok(())
+    }
+
+    /// Only whole columns are listed.
+    pub(super) fn check_columns(&self) -> Result<(), Box<Refusal>> {
+        match self.insert.columns.iter().all(|column| column.0.len() == 1) {
+            true => Ok(()),
+            false => Err(self.barred(
+                "a column's field or element in the list of columns",
+                "A single row of it is read otherwise than several.",
+            )),
+        }
     }
 
     /// What is read besides: reference tables, and of those what doesn't depend on how a shard stores them.
@@ -216,8 +246,8 @@ impl<'r, 'a> Subject<'r, 'a> {
     }
 }
 
-/// The INSERT … VALUES that the statement is.
-fn find<'r, 'a>(resolved: &'r Resolved<'a>) -> Option<Subject<'r, 'a>> {
+/// The INSERT … VALUES that the statement is, into a table of such a placement.
+fn find<'r, 'a>(resolved: &'r Resolved<'a>, key: impl FnOnce(Placement) -> Option<usize>) -> Option<Subject<'r, 'a>> {
     let Root::Modify(id) = resolved.root else {
         return None;
     };
@@ -236,9 +266,7 @@ fn find<'r, 'a>(resolved: &'r Resolved<'a>) -> Option<Subject<'r, 'a>> {
         return None;
     };
     let target = resolved.references.get(target.0)?;
-    let Placement::Sharded { keyspace: _, key } = target.placement else {
-        return None;
-    };
+    let key = key(target.placement)?;
     let BlockKind::Values(values) = resolved.blocks.get(bare_source(resolved, block)?.0)?.kind else {
         return None;
     };

@@ -4,19 +4,20 @@
 //! name is Postgres's own and all others are qualified.
 //! Holds: a default that isn't understood is refused, never left to the shards.
 
-use crate::catalog::{Catalog, Column, Filling};
-use crate::plan::fanout::{Moment, Nature, builtin_nature};
-use crate::plan::{Refusal, RefusalId, refuse};
+use crate::catalog::{Catalog, Column, Filling, ReadsMoment};
+use crate::plan::fanout::{Moment, Nature, builtin_nature, is_moment};
+use crate::plan::resolve::Resolved;
+use crate::plan::{Facts, Refusal, RefusalId, Verdict, refuse};
 use crate::sql::{Lexing, Token, TokenKind, scan};
 use crate::topology::{FunctionClass, QualifiedName, Topology};
 
 use super::moving;
 
-/// A default that every shard must be given as a value.
+/// A default that a shard must be given as a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Supplied {
+pub(in crate::plan) struct Supplied {
     /// its text, with moments in their places
-    pub(super) pieces: Vec<Piece>,
+    pieces: Vec<Piece>,
 }
 
 /// How often a default has a new value.
@@ -51,7 +52,7 @@ enum Found {
 
 /// A piece of a default's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+enum Piece {
     /// as it is
     Text(String),
     /// a moment
@@ -93,7 +94,7 @@ fn judge(known: Known<'_>, expression: &str) -> Result<(Moments, bool), String> 
     let mut moments = Moments::new();
     let mut by_row = false;
     for (index, token) in tokens.iter().enumerate() {
-        if moving::is_string(token) && moving::moves(token.span.of(text)) {
+        if moving::is_string(token) && crate::value::says_moment(token.span.of(text)) {
             return Err(expression.to_string());
         }
         match call(known, text, &tokens, index, token)? {
@@ -108,6 +109,45 @@ fn judge(known: Known<'_>, expression: &str) -> Result<(Moments, bool), String> 
 /// Reads a default; the error names what isn't known to be the same on every shard.
 fn read(known: Known<'_>, expression: &str) -> Result<Option<Supplied>, String> {
     let (moments, _) = judge(known, expression)?;
+    pieces(moments, expression)
+}
+
+/// What of the moment is in a default that a shard fills in for itself: the rest may be anything. The error names what may
+/// read the moment out of sight.
+pub(in crate::plan) fn timed(catalog: &Catalog, expression: &str) -> Result<Option<Supplied>, String> {
+    let text = expression.as_bytes();
+    let tokens = scan(text, Lexing::default()).map_err(|_| expression.to_string())?;
+    let mut moments = Moments::new();
+    for (index, token) in tokens.iter().enumerate() {
+        if moving::is_string(token) && crate::value::says_moment(token.span.of(text)) {
+            return Err(expression.to_string());
+        }
+        if !matches!(token.kind, TokenKind::Word | TokenKind::QuotedIdentifier) {
+            continue;
+        }
+        match moment(text, &tokens, index) {
+            Some(Ok((moment, end))) => moments.push((token.span.start, end, moment)),
+            Some(Err(())) => return Err(expression.to_string()),
+            None => {}
+        }
+        let next = index.checked_add(1).and_then(|next| tokens.get(next));
+        let name = String::from_utf8_lossy(token.span.of(text)).into_owned();
+        let name = match token.kind {
+            TokenKind::QuotedIdentifier => name.trim_matches('"').to_owned(),
+            _ => name.to_ascii_lowercase(),
+        };
+        let called = next.is_some_and(|next| next.kind == TokenKind::Punctuation(b'('));
+        let own = catalog.functions_named(&name).iter();
+        if name == "timetz" || (called && (name == "age" || own.into_iter().any(|f| f.moment == ReadsMoment::Perhaps)))
+        {
+            return Err(name);
+        }
+    }
+    pieces(moments, expression)
+}
+
+/// A default's text around its moments; `None`: it has none.
+fn pieces(moments: Moments, expression: &str) -> Result<Option<Supplied>, String> {
     if moments.is_empty() {
         return Ok(None);
     }
@@ -125,6 +165,40 @@ fn read(known: Known<'_>, expression: &str) -> Result<Option<Supplied>, String> 
     }
     pieces.extend(piece(at, expression.len()));
     Ok(Some(Supplied { pieces }))
+}
+
+// === impl Supplied ===
+
+impl Supplied {
+    /// What must be asked for it.
+    pub(in crate::plan) fn questions(&self) -> impl Iterator<Item = &'static str> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Moment(moment) => Some(moment.question()),
+            Piece::Text(_) => None,
+        })
+    }
+
+    /// Its text with the moments that are known.
+    pub(in crate::plan) fn text(&self, facts: &Facts) -> Result<String, Verdict> {
+        let pieces = self.pieces.iter().map(|piece| match piece {
+            Piece::Text(text) => Ok(text.clone()),
+            Piece::Moment(moment) => moment.fixed(facts),
+        });
+        let pieces: Vec<String> = pieces.collect::<Result<_, _>>()?;
+        Ok(pieces.concat())
+    }
+}
+
+// === impl Known ===
+
+impl<'a> Known<'a> {
+    /// What a statement's picture knows.
+    pub(super) fn of(resolved: &Resolved<'a>) -> Known<'a> {
+        Known {
+            catalog: resolved.input.catalog,
+            topology: resolved.input.topology,
+        }
+    }
 }
 
 /// Judges the name at a token.
@@ -155,20 +229,13 @@ fn call(known: Known<'_>, text: &[u8], tokens: &[Token], index: usize, token: &T
             false => Ok(Found::Other),
         };
     }
-    if let Some(moment) = Moment::of(token.span.of(text)).filter(|_| token.kind == TokenKind::Word) {
-        let is_keyword = folded.starts_with("current_") || folded.starts_with("local");
-        return match (is_keyword, opens, is(ahead(2), b')')) {
-            (true, false, _) => Ok(Found::Moment(token.span.end, moment)),
-            (false, true, true) => Ok(Found::Moment(
-                ahead(2).map_or(token.span.end, |end| end.span.end),
-                moment,
-            )),
-            (true, true, _) => Err(own),
-            (false, _, _) => Err(own),
-        };
+    match moment(text, tokens, index) {
+        Some(Ok((moment, end))) => return Ok(Found::Moment(end, moment)),
+        Some(Err(())) => return Err(own),
+        None => {}
     }
     match folded.as_str() {
-        "current_time" | "localtime" | "current_catalog" | "operator" => return Err(own),
+        "current_catalog" | "operator" => return Err(own),
         _ if !opens => return Ok(Found::Other),
         _ => {}
     }
@@ -183,6 +250,16 @@ fn call(known: Known<'_>, text: &[u8], tokens: &[Token], index: usize, token: &T
         // COALESCE, a type's modifiers behind a typed literal, `IN (…)`: grammar, not a function
         None if !hidden => Ok(Found::Other),
         None => Err(own),
+    }
+}
+
+/// The moment that begins at a token, and where its text ends; an error: it is one, in a form that isn't known.
+fn moment(text: &[u8], tokens: &[Token], index: usize) -> Option<Result<(Moment, usize), ()>> {
+    let token = tokens.get(index).filter(|token| token.kind == TokenKind::Word)?;
+    let end = |last: usize| tokens.get(last).map(|last| last.span.end);
+    match Moment::at(text, tokens, index) {
+        Some((moment, last)) => Some(Ok((moment, end(last)?))),
+        None => is_moment(&String::from_utf8_lossy(token.span.of(text)).to_ascii_lowercase()).then_some(Err(())),
     }
 }
 

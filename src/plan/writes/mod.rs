@@ -15,6 +15,7 @@ mod moving;
 mod split;
 mod series;
 
-pub(in crate::plan) use filling::{Known, Renewed, renewed};
+pub(in crate::plan) use filling::{Known, Renewed, Supplied, renewed, timed};
+pub(in crate::plan) use moving::{is_cast_to_plain, is_string, may_move};
 pub(in crate::plan) use series::{Series, Unproven, plan as series};
-pub(in crate::plan) use split::{Bindings, Split, plan};
+pub(in crate::plan) use split::{Bindings, Split, alone, plan};

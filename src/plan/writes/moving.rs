@@ -6,12 +6,6 @@ use crate::catalog::Catalog;
 use crate::sql::{Token, TokenKind};
 use crate::value::Oid;
 
-/// What the input routines of Postgres's date and time types read as a moment (`datetktbl` of `datetime.c`, 15).
-const WORDS: [&[u8]; 4] = [b"now", b"today", b"tomorrow", b"yesterday"];
-
-/// Longer strings are no date (`MAXDATELEN` is 128); ranges and arrays hold several.
-const LENGTH_MAX: usize = 1024;
-
 /// Types that never read such a word.
 const PLAIN: [Oid; 41] = [
     Oid::BOOL,
@@ -80,7 +74,7 @@ const PLAIN_NAMES: [&[u8]; 15] = [
 ];
 
 /// May the type's input routine read a moment?
-pub(super) fn may_move(catalog: &Catalog, type_oid: Oid) -> bool {
+pub(in crate::plan) fn may_move(catalog: &Catalog, type_oid: Oid) -> bool {
     let mut at = type_oid;
     for _ in 0..DOMAINS_MAX {
         if PLAIN.contains(&at) {
@@ -98,16 +92,8 @@ pub(super) fn may_move(catalog: &Catalog, type_oid: Oid) -> bool {
     true
 }
 
-/// Does a string say a moment?
-pub(super) fn moves(value: &[u8]) -> bool {
-    value.len() <= LENGTH_MAX
-        && value
-            .split(|byte| !byte.is_ascii_alphabetic())
-            .any(|word| WORDS.iter().any(|moving| word.eq_ignore_ascii_case(moving)))
-}
-
 /// Is the token a string?
-pub(super) fn is_string(token: &Token) -> bool {
+pub(in crate::plan) fn is_string(token: &Token) -> bool {
     match token.kind {
         TokenKind::String
         | TokenKind::EscapeString
@@ -133,7 +119,7 @@ pub(super) fn is_string(token: &Token) -> bool {
 }
 
 /// Is the string at a token cast to a plain type, and to nothing else after that?
-pub(super) fn is_cast_to_plain(text: &[u8], tokens: &[Token], string: usize) -> bool {
+pub(in crate::plan) fn is_cast_to_plain(text: &[u8], tokens: &[Token], string: usize) -> bool {
     let at = |ahead: usize| string.checked_add(ahead).and_then(|index| tokens.get(index));
     let (Some(cast), Some(name)) = (at(1), at(2)) else {
         return false;
@@ -147,19 +133,4 @@ pub(super) fn is_cast_to_plain(text: &[u8], tokens: &[Token], string: usize) -> 
             .iter()
             .any(|plain| name.span.of(text).eq_ignore_ascii_case(plain));
     cast.kind == TokenKind::Cast && plain && ends
-}
-
-#[test]
-fn a_moving_word_is_a_whole_word() {
-    for (value, expected) in [
-        ("now", true),
-        (" Today", true),
-        ("[yesterday,tomorrow)", true),
-        ("10:00now", true),
-        ("known", false),
-        ("2026-01-01", false),
-        ("todays", false),
-    ] {
-        assert_eq!(moves(value.as_bytes()), expected, "{value}");
-    }
 }

@@ -141,7 +141,7 @@ impl Parts<'_, '_> {
     }
 
     fn prove(&self) -> Result<Series, Unproven> {
-        self.subject.check_table()?;
+        self.subject.check_table(self.resolved.input.catalog)?;
         self.subject.check_syntax(self.resolved)?;
         check_calls(self.resolved)?;
         self.check_shape()?;
@@ -262,7 +262,7 @@ impl Parts<'_, '_> {
                 class: LiteralClass::String,
             };
             match literal.decode(input.text, input.lexing) {
-                Ok(value) if !moving::moves(&value) => {}
+                Ok(value) if !crate::value::says_moment(&value) => {}
                 Ok(_) | Err(_) => return Err(self.moment("a string")),
             }
         }

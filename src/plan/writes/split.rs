@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use crate::catalog::{Catalog, Relation};
+use crate::catalog::{Catalog, Column, Relation};
 use crate::plan::fanout::{Moment, moments};
 use crate::plan::keys::Owner;
 use crate::plan::resolve::Resolved;
@@ -20,7 +20,7 @@ use crate::topology::{QualifiedName, ShardId};
 use crate::value::{Format, Oid};
 
 use super::check::{Repeats, Returning, Subject};
-use super::filling::{Known, Piece, Supplied, supplied};
+use super::filling::{Known, Supplied, supplied};
 use super::layout::{self, Expected, Layout, Part};
 use super::moving;
 
@@ -95,6 +95,28 @@ pub(in crate::plan) struct Bindings<'b> {
 /// Proves that an INSERT may be split, or says what bars it.
 pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Split, Box<Refusal>> {
     let subject = Subject::of(resolved)?;
+    let known = Known::of(resolved);
+    split(resolved, &subject, |column| supplied(known, subject.name, column))
+}
+
+/// An INSERT of one shard's rows, whose columns that it leaves to these defaults are given values; `None`: it has another
+/// form.
+pub(in crate::plan) fn alone(
+    resolved: &Resolved<'_>,
+    defaults: &BTreeMap<String, Supplied>,
+) -> Result<Option<Split>, Box<Refusal>> {
+    let Some(subject) = Subject::alone(resolved) else {
+        return Ok(None);
+    };
+    subject.check_columns()?;
+    split(resolved, &subject, |column| Ok(defaults.get(&column.name).cloned())).map(Some)
+}
+
+fn split(
+    resolved: &Resolved<'_>,
+    subject: &Subject<'_, '_>,
+    supplied: impl Fn(&Column) -> Result<Option<Supplied>, Box<Refusal>>,
+) -> Result<Split, Box<Refusal>> {
     let text = resolved.input.text;
     let tokens = layout::significant(resolved.input.tokens);
     let widths: Vec<usize> = subject.rows.iter().map(|row| row.content.len()).collect();
@@ -112,7 +134,7 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Split, Box<Refusa
             "Where its rows begin and end is not known for sure.",
         ));
     };
-    let columns = targets(&subject, width)?;
+    let columns = targets(subject, width)?;
     let mut split = Split {
         table: subject.name.to_string(),
         key: subject
@@ -144,10 +166,6 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Split, Box<Refusa
             .get(cell.start)
             .is_some_and(|token| layout::is_word(text, token, b"default"))
     };
-    let known = Known {
-        catalog: resolved.input.catalog,
-        topology: resolved.input.topology,
-    };
     let mut added: Vec<&str> = Vec::new();
     for (index, column) in subject.relation.columns.iter().enumerate() {
         let position = columns.iter().position(|target| *target == index);
@@ -162,7 +180,7 @@ pub(in crate::plan) fn plan(resolved: &Resolved<'_>) -> Result<Split, Box<Refusa
         if position.is_some() && defaulted.is_empty() {
             continue;
         }
-        let Some(filling) = supplied(known, subject.name, column)? else {
+        let Some(filling) = supplied(column)? else {
             continue;
         };
         let filling = split.fill(filling);
@@ -275,20 +293,18 @@ impl Split {
             .saturating_add(each(self.strings.len(), size_of::<usize>()))
     }
 
+    /// How many rows it is.
+    pub(in crate::plan) fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The highest `$n`.
     pub(in crate::plan) fn parameters(&self) -> usize {
         self.parameters
     }
 
     fn fill(&mut self, filling: Supplied) -> usize {
-        for piece in &filling.pieces {
-            match piece {
-                Piece::Moment(moment) => {
-                    self.moments.insert(moment.question());
-                }
-                Piece::Text(_) => {}
-            }
-        }
+        self.moments.extend(filling.questions());
         self.fillings.push(filling);
         self.fillings.len().saturating_sub(1)
     }
@@ -347,7 +363,7 @@ impl Split {
         let fillings: Vec<String> = self
             .fillings
             .iter()
-            .map(|filling| self.filled(filling, bindings))
+            .map(|filling| filling.text(bindings.facts))
             .collect::<Result<_, _>>()?;
         let parameters = tokens.iter().enumerate().filter_map(|(index, token)| match token.kind {
             TokenKind::Parameter => number(token.span.of(bindings.text)).map(|number| (index, number)),
@@ -418,7 +434,10 @@ impl Split {
                 class: LiteralClass::String,
             };
             let value = literal.decode(bindings.text, bindings.lexing);
-            if value.map_err(|_| bug()).is_ok_and(|value| moving::moves(&value)) {
+            if value
+                .map_err(|_| bug())
+                .is_ok_and(|value| crate::value::says_moment(&value))
+            {
                 return Err(barred());
             }
         }
@@ -430,7 +449,7 @@ impl Split {
         for (index, type_oid) in types.iter().enumerate() {
             let value = bindings.parameters.values.get(index).copied().flatten();
             if format(index) == Format::Text
-                && value.is_some_and(moving::moves)
+                && value.is_some_and(crate::value::says_moment)
                 && moving::may_move(bindings.catalog, *type_oid)
             {
                 return Err(barred());
@@ -479,16 +498,6 @@ impl Split {
     fn repeated(&self) -> Verdict {
         Verdict::Refused(refuse(RefusalId::InsertSplitRepeated, &[&self.table, &self.key]))
     }
-
-    /// A default with this statement's moments.
-    fn filled(&self, filling: &Supplied, bindings: &Bindings<'_>) -> Result<String, Verdict> {
-        let pieces = filling.pieces.iter().map(|piece| match piece {
-            Piece::Text(text) => Ok(text.clone()),
-            Piece::Moment(moment) => constant(*moment, bindings.facts),
-        });
-        let pieces: Vec<String> = pieces.collect::<Result<_, _>>()?;
-        Ok(pieces.concat())
-    }
 }
 
 /// Parts by their rows.
@@ -500,14 +509,6 @@ struct Groups {
 /// The shard of the first row that has one: it also gets those whose error any shard raises.
 fn first(owners: &[Owner]) -> Option<ShardId> {
     owners.iter().find_map(|owner| owner.shard)
-}
-
-/// A moment as a typed constant.
-fn constant(moment: Moment, facts: &Facts) -> Result<String, Verdict> {
-    let value = facts.constants.get(moment.question()).cloned().flatten();
-    let value = value.filter(|value| !value.is_empty());
-    let value = value.ok_or_else(|| Verdict::Refused(refuse(RefusalId::FanOutMoment, &[])))?;
-    Ok(moment.constant(&value))
 }
 
 fn bug() -> Verdict {
@@ -568,7 +569,7 @@ impl Cut<'_> {
             .chain(kept.iter().flat_map(|row| &row.changes))
         {
             let text = match &change.what {
-                What::Moment(moment) => match constant(*moment, self.bindings.facts) {
+                What::Moment(moment) => match moment.fixed(self.bindings.facts) {
                     Ok(text) => text,
                     Err(verdict) => return Some(Err(verdict)),
                 },
