@@ -10,7 +10,7 @@ use crate::session::prepared::Statement;
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::simple::Via;
 use crate::session::state::{Schema, Session, Wrapping};
-use crate::session::writes::{Progress, Returned};
+use crate::session::writes::Returned;
 use crate::sql::{self, Command};
 use crate::transaction::{Sync, Worked};
 use crate::wire::{self, Close, Execute, Target};
@@ -185,13 +185,12 @@ impl Session {
         let Some(mut portal) = self.portals.remove(name) else {
             return Err(Failure::Bug("a portal is missing").into());
         };
-        if let Place::Returned(returned) = &mut portal.place
-            && self.give_returned(returned, row_limit)? == Progress::Complete
-        {
-            portal.place = Place::Finished;
-        }
+        let done = match &mut portal.place {
+            Place::Returned(returned) => self.give_returned(returned, row_limit),
+            _ => Ok(()),
+        };
         self.portals.insert(name.to_vec(), portal);
-        Ok(())
+        done
     }
 
     async fn control_by_execute(&mut self, snapshot: &Arc<Snapshot>, statement: &Arc<Statement>) -> Result<(), Stop> {

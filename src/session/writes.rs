@@ -48,19 +48,17 @@ impl Session {
         Err(self.write_failed(plan, error))
     }
 
-    /// Gives the first of them; those that are left come back.
+    /// Gives the first of them; those that are left come back, none of them if it is asked again.
     pub(super) fn give_first(&mut self, mut returned: Returned, most: i32) -> Result<Option<Box<Returned>>, Stop> {
-        match self.give_returned(&mut returned, most)? {
-            Progress::Suspended => Ok(Some(Box::new(returned))),
-            Progress::Complete => Ok(None),
-        }
+        self.give_returned(&mut returned, most)?;
+        Ok(Some(Box::new(returned)))
     }
 
-    /// Gives further rows of what has run, not more than `most` (0: all): is it done with?
+    /// Gives further rows of what has run, not more than `most` (0: all).
     ///
     /// As Postgres does it (`PortalRun` of PORTAL_ONE_RETURNING): the tag counts this Execute's rows, and a limit that
     /// is hit exactly suspends.
-    pub(super) fn give_returned(&mut self, returned: &mut Returned, most: i32) -> Result<Progress, Stop> {
+    pub(super) fn give_returned(&mut self, returned: &mut Returned, most: i32) -> Result<(), Stop> {
         let most = u64::try_from(most).unwrap_or(0);
         let mut given = 0;
         while (most == 0 || given < most) && !returned.rows.is_empty() {
@@ -75,12 +73,12 @@ impl Session {
         self.rows = self.rows.saturating_add(given);
         if most > 0 && given == most {
             wire::put_portal_suspended(&mut self.client.out_buffer);
-            return Ok(Progress::Suspended);
+            return Ok(());
         }
         let mut tag = returned.word.clone();
         tag.extend_from_slice(given.to_string().as_bytes());
         self.put_tag(&tag);
-        Ok(Progress::Complete)
+        Ok(())
     }
 
     /// Runs a write to its end; what it answers is the caller's to pass on.
@@ -214,13 +212,6 @@ pub(super) struct Returned {
     word: Vec<u8>,
 }
 
-/// Is a portal done with?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    Suspended,
-    Complete,
-}
-
 impl Returned {
     /// Rows of a FETCH.
     pub(super) fn fetched(rows: BytesMut) -> Returned {
@@ -230,10 +221,9 @@ impl Returned {
         }
     }
 
-    /// What has to be given bit by bit; none: it has fewer rows than are wanted at once, or returns none at all.
+    /// What has to be given bit by bit; none: all is wanted at once, or it returns nothing.
     fn of(written: &Written, most: i32) -> Option<Returned> {
-        let most = u64::try_from(most).ok().filter(|most| *most > 0)?;
-        if written.rows.is_empty() || written.count < most {
+        if written.rows.is_empty() || most <= 0 {
             return None;
         }
         let digits = written

@@ -76,3 +76,26 @@ fn document() -> String {
     }
     out
 }
+
+/// `tests/classes.txt` names a case of every class of wrong answers, and each of those stands where it says.
+#[test]
+fn every_class_has_a_case() {
+    let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let list = std::fs::read_to_string(tests.join("classes.txt")).unwrap();
+    let mut listed: Vec<String> = Vec::new();
+    for line in list.lines().filter(|line| !line.starts_with('#')) {
+        let (class, rest) = line.split_once(' ').unwrap();
+        let (file, case) = rest.trim_start().split_once(' ').unwrap();
+        let text = std::fs::read_to_string(tests.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let case = case.trim();
+        assert!(
+            !case.is_empty() && text.contains(case),
+            "class {class}: {file} has no {case:?}"
+        );
+        listed.push(class.to_string());
+    }
+    let classes = (1..=101).map(|class: u32| class.to_string());
+    let classes = classes.chain(["101b".to_string()]);
+    let classes: Vec<String> = classes.chain((102..=136).map(|class: u32| class.to_string())).collect();
+    assert_eq!(listed, classes);
+}

@@ -127,6 +127,7 @@ S
 P |INSERT INTO h VALUES (321, 'x'), (322, 'y'), (323, 'z') RETURNING id
 B |
 E |50
+E |50
 S
 = Z
 P |INSERT INTO h VALUES (331, 'x'), (332, 'y'), (333, 'z')
