@@ -27,6 +27,7 @@ mod reference;
 mod insert;
 
 pub(in crate::plan) use drawn::sequence_use;
+pub use single::reserved_gid;
 
 use std::sync::Arc;
 
