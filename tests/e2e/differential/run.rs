@@ -262,6 +262,22 @@ impl Run<'_> {
             }
             Mode::Extended => self.unnamed(client, Format::Text),
             Mode::Binary => self.unnamed(client, Format::Binary),
+            Mode::Portions => {
+                let whole = self.executed("", Format::Text);
+                let before = whole.len() - messages::execute("", 0).len() - messages::sync().len();
+                client.send(
+                    &[
+                        &messages::parse("", self.sql, &self.oids())[..],
+                        &whole[..before],
+                        &messages::execute("", 3),
+                        &messages::execute("", 2),
+                        &messages::execute("", 0),
+                        &messages::sync(),
+                    ]
+                    .concat(),
+                );
+                self.answer(client)
+            }
             Mode::Prepared => {
                 client.send(
                     &[

@@ -74,9 +74,11 @@ pub enum Mode {
     Binary,
     /// named Parse, executed twice
     Prepared,
+    /// unnamed Parse, its portal executed three times: a few rows, fewer, the rest
+    Portions,
 }
 
-/// All of them.
+/// Those of a record that doesn't name its own.
 pub const MODES: [Mode; 4] = [Mode::Simple, Mode::Extended, Mode::Binary, Mode::Prepared];
 
 /// How many runs of a record are refused.
@@ -216,6 +218,7 @@ fn directed(record: &mut Record, directive: &str) -> Result<(), String> {
             let named = |word: &str| {
                 MODES
                     .into_iter()
+                    .chain([Mode::Portions])
                     .find(|mode| mode.name() == word)
                     .ok_or(format!("no mode {word:?}"))
             };
@@ -254,6 +257,7 @@ impl Mode {
             Mode::Extended => "extended",
             Mode::Binary => "binary",
             Mode::Prepared => "prepared",
+            Mode::Portions => "portions",
         }
     }
 }

@@ -72,6 +72,7 @@ fn mode(dice: &mut Dice) -> Mode {
         (2, Mode::Extended),
         (1, Mode::Binary),
         (3, Mode::Prepared),
+        (1, Mode::Portions),
     ])
 }
 
@@ -103,11 +104,14 @@ fn case(dice: &mut Dice, writes: usize) -> Case {
             is_block: false,
         };
     }
+    if dice.one_in(6) {
+        return several(dice);
+    }
     if dice.percent(35) {
         let write = Maker::new(dice, parameters).write();
         return Case {
             what: write.what,
-            mode: if mode == Mode::Prepared { Mode::Extended } else { mode },
+            mode,
             statements: vec![write.piece],
             is_block: false,
         };
@@ -157,6 +161,46 @@ const SETTINGS: [&str; 8] = [
     "SET LOCAL bytea_output = 'escape'",
     "SET LOCAL transform_null_equals = on",
 ];
+
+/// What the world's rows lack: values that add up, compare and print in odd ways.
+const ODD_ROWS: [&str; 12] = [
+    "UPDATE orders SET total = 'NaN' WHERE user_id = 3 AND id % 2 = 1",
+    "UPDATE orders SET total = 'Infinity', price = 0 WHERE user_id = 5",
+    "UPDATE orders SET total = '-Infinity', price = -1.5 WHERE user_id = 11",
+    "UPDATE users SET balance = 'NaN', score = 'Infinity' WHERE id = 7",
+    "UPDATE users SET balance = -99999.99, score = '-Infinity' WHERE id = 8",
+    "UPDATE users SET name = E'tab\\tand\\nline', tags = ARRAY['a,b', NULL, '\"q\"', ''] WHERE id = 9",
+    "UPDATE users SET name = 'e\u{301}', email = '', profile = 'null' WHERE id = 10",
+    "UPDATE users SET name = '😀', level = -32768, referrer = -1 WHERE id = 12",
+    "UPDATE accounts SET amount = 4000000000000000000 WHERE owner = 4",
+    "UPDATE accounts SET amount = -4000000000000000000 WHERE owner = 6",
+    "UPDATE orders SET note = 'a\\b ' WHERE user_id = 13",
+    "UPDATE trades SET buyer = NULL, price = 'NaN' WHERE instrument = 'SAP' AND id % 3 = 0",
+];
+
+/// Several statements in one Query: one transaction, and each one's answer.
+fn several(dice: &mut Dice) -> Case {
+    let count = 2 + dice.below(2);
+    let mut all = Vec::new();
+    for _ in 0..count {
+        let mut maker = Maker::new(dice, false);
+        let one = match maker.dice.percent(60) {
+            true => maker.statement(),
+            false => maker.write().piece,
+        };
+        all.push(one);
+    }
+    if dice.one_in(6) {
+        all.insert(0, text("BEGIN"));
+        all.push(text(dice.pick(&["COMMIT", "ROLLBACK"])));
+    }
+    Case {
+        what: "several",
+        mode: Mode::Simple,
+        statements: vec![Piece::List("; ", 1, all)],
+        is_block: false,
+    }
+}
 
 /// Writes and what is seen of them, some of it undone.
 fn block(dice: &mut Dice, mode: Mode, parameters: bool) -> Case {
@@ -268,13 +312,20 @@ impl Case {
 }
 
 fn is_read(sql: &str) -> bool {
-    sql.starts_with("SELECT") || (sql.starts_with("WITH") && !sql.contains("DELETE FROM"))
+    let is_query = sql.starts_with("SELECT") || sql.starts_with("WITH");
+    is_query && !sql.contains("DELETE FROM") && !sql.contains("; ")
 }
 
 /// How a statement's rows may be compared.
 fn rows(written: &Written) -> Rows {
     if written.sql.starts_with("FETCH") {
         return Rows::Count;
+    }
+    match (&written.order, written.is_limited) {
+        // Of several answers the order of one says nothing.
+        (_, true) if written.sql.contains("; ") => return Rows::Count,
+        (_, false) if written.sql.contains("; ") => return Rows::Sorted,
+        _ => {}
     }
     match (&written.order, written.is_limited) {
         (Some(Ordered::Total), _) => Rows::Ordered,
@@ -285,9 +336,9 @@ fn rows(written: &Written) -> Rows {
 }
 
 fn record(written: &Written, mode: Mode) -> Record {
-    // A write is done once.
     let mode = match mode {
-        Mode::Prepared if !is_read(&written.sql) => Mode::Extended,
+        // A write is done once.
+        Mode::Prepared | Mode::Portions if !is_read(&written.sql) => Mode::Extended,
         mode => mode,
     };
     Record {
@@ -444,6 +495,17 @@ fn hunt(subject: Subject, seed: u64, count: usize, world: &World, shards: usize,
     let mut runner = Runner::new(world, shards);
     let mut findings = Vec::new();
     let mut doing = Doing(String::new());
+    if subject == Subject::Shapes {
+        for sql in ODD_ROWS {
+            let written = Written {
+                sql: sql.to_owned(),
+                ..Written::default()
+            };
+            if let Outcome::Wrong(what) = runner.once(&record(&written, Mode::Simple)) {
+                findings.push(format!("{sql}: {what}"));
+            }
+        }
+    }
     for number in 0..count {
         let mut dice = Dice::new(
             seed.wrapping_mul(1_000_003)

@@ -121,6 +121,22 @@ impl Piece {
         }
     }
 
+    /// The same with other text.
+    pub(super) fn rewritten(self, rewrite: &dyn Fn(String) -> String) -> Piece {
+        let all = |pieces: Vec<Piece>| pieces.into_iter().map(|piece| piece.rewritten(rewrite)).collect();
+        let one = |piece: Box<Piece>| Box::new(piece.rewritten(rewrite));
+        match self {
+            Piece::Text(text) => Piece::Text(rewrite(text)),
+            Piece::All(pieces) => Piece::All(all(pieces)),
+            Piece::Maybe(piece) => Piece::Maybe(one(piece)),
+            Piece::OneOf(pieces) => Piece::OneOf(all(pieces)),
+            Piece::List(between, least, pieces) => Piece::List(between, least, all(pieces)),
+            Piece::Order(order, piece) => Piece::Order(order, one(piece)),
+            Piece::Limit(piece) => Piece::Limit(one(piece)),
+            constant @ (Piece::Literal(_) | Piece::Parameter(..)) => constant,
+        }
+    }
+
     /// Everything that is one step smaller, the largest steps first.
     pub(super) fn smaller(&self) -> Vec<Piece> {
         let rebuilt = |pieces: &[Piece], make: &dyn Fn(Vec<Piece>) -> Piece| -> Vec<Piece> {

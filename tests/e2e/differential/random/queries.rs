@@ -111,7 +111,24 @@ impl Maker<'_> {
             }
             false => nothing(),
         };
-        Piece::All(vec![with, body, locks])
+        let whole = Piece::All(vec![with, body, locks]);
+        match self.dice.below(40) {
+            // An output's name that an input has too: ORDER BY and GROUP BY choose differently.
+            0..=3 => {
+                let name = self
+                    .dice
+                    .pick(&["name", "id", "user_id", "total", "qty", "country", "instrument"]);
+                let place = self.dice.pick(&["c0", "c1"]);
+                whole.rewritten(&|text| renamed(&text, place, name))
+            }
+            4 | 5 => whole.rewritten(&|text| match text.contains(['\'', '"', '$']) {
+                true => text,
+                false => text.to_uppercase(),
+            }),
+            6 => whole.rewritten(&|text| text.replacen(", ", " /* , ' */, ", 1)),
+            7 => whole.rewritten(&|text| text.replacen(" WHERE ", "\n\tWHERE -- it's $1\n", 1)),
+            _ => whole,
+        }
     }
 
     fn cte(&mut self) -> Piece {
@@ -664,6 +681,21 @@ impl Maker<'_> {
         };
         let rows = number(self, 20);
         let limit = match self.dice.below(6) {
+            0 if place == Place::Top && self.dice.one_in(2) => {
+                let number = [
+                    "ALL",
+                    "NULL",
+                    "'4'",
+                    "2 + 3",
+                    "(3)",
+                    "4::bigint",
+                    "1e1",
+                    "2.5",
+                    "-1",
+                    "'x'",
+                ];
+                text(format!(" LIMIT {}", self.dice.pick(&number)))
+            }
             0 if place == Place::Top => text(""),
             1 => fill(" FETCH FIRST {} ROWS ONLY", [Piece::Literal(["3".into(), "8".into()])]),
             _ => fill(" LIMIT {}", [rows]),
@@ -994,6 +1026,23 @@ const GROUPED: [Kind; 8] = [
     Kind::Float,
     Kind::Bool,
 ];
+
+/// Text with a word in place of another.
+fn renamed(text: &str, from: &str, to: &str) -> String {
+    let mut out = String::new();
+    let mut word = String::new();
+    for character in text.chars().map(Some).chain([None]) {
+        match character {
+            Some(letter) if letter.is_ascii_alphanumeric() || letter == '_' => word.push(letter),
+            end => {
+                out.push_str(if word == from { to } else { &word });
+                word.clear();
+                out.extend(end);
+            }
+        }
+    }
+    out
+}
 
 /// Does it name outputs by number?
 fn ordinals(piece: &Piece) -> bool {
