@@ -240,7 +240,7 @@ impl Session {
         };
         self.rows = self.rows.saturating_add(rows);
         wire::put_command_complete(&mut self.client.out_buffer, format!("{word} {rows}").as_bytes());
-        Ok((fetch.word == FetchWord::Fetch).then(BytesMut::new))
+        Ok((fetch.word == FetchWord::Fetch).then(|| Box::new(Returned::fetched(BytesMut::new()))))
     }
 
     /// Fetches up to so many rows (0: all) that are given later, as Postgres does with those of a portal whose FETCH has
