@@ -25,7 +25,7 @@ use super::script::{Allowance, Extent, Mode, Notices, Record, Rows};
 
 use dice::Dice;
 use piece::{Ordered, Piece, Written, fill, maybe, text};
-use values::Maker;
+use values::{Constants, Maker};
 
 /// What statements are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,11 +76,18 @@ fn mode(dice: &mut Dice) -> Mode {
     ])
 }
 
+fn constants(dice: &mut Dice, mode: Mode) -> Constants {
+    match mode != Mode::Simple && dice.percent(60) {
+        true => Constants::Bound,
+        false => Constants::Written,
+    }
+}
+
 fn case(dice: &mut Dice, writes: usize) -> Case {
     let mode = mode(dice);
-    let parameters = mode != Mode::Simple && dice.percent(60);
+    let constants = constants(dice, mode);
     if !dice.percent(writes) {
-        let statement = Maker::new(dice, parameters).statement();
+        let statement = Maker::new(dice, constants).statement();
         let written = statement.written(0).sql;
         let what = match () {
             () if written.starts_with("WITH") => "with",
@@ -108,7 +115,7 @@ fn case(dice: &mut Dice, writes: usize) -> Case {
         return several(dice);
     }
     if dice.percent(35) {
-        let write = Maker::new(dice, parameters).write();
+        let write = Maker::new(dice, constants).write();
         return Case {
             what: write.what,
             mode,
@@ -116,15 +123,15 @@ fn case(dice: &mut Dice, writes: usize) -> Case {
             is_block: false,
         };
     }
-    block(dice, mode, parameters)
+    block(dice, mode, constants)
 }
 
 /// A read, or a write that is undone.
 fn odd_case(dice: &mut Dice) -> Case {
     let mode = mode(dice);
-    let parameters = mode != Mode::Simple && dice.percent(60);
+    let constants = constants(dice, mode);
     if !dice.percent(WRITES) {
-        let (statement, what) = odd::read(dice, parameters);
+        let (statement, what) = odd::read(dice, constants);
         return Case {
             what,
             mode,
@@ -137,7 +144,7 @@ fn odd_case(dice: &mut Dice) -> Case {
         statements.push(text(dice.pick(&SETTINGS)));
     }
     for _ in 0..=dice.below(2) {
-        let (write, table) = odd::write(dice, parameters);
+        let (write, table) = odd::write(dice, constants);
         statements.push(write);
         statements.push(text(format!("SELECT * FROM {table}")));
     }
@@ -183,7 +190,7 @@ fn several(dice: &mut Dice) -> Case {
     let count = 2 + dice.below(2);
     let mut all = Vec::new();
     for _ in 0..count {
-        let mut maker = Maker::new(dice, false);
+        let mut maker = Maker::new(dice, Constants::Written);
         let one = match maker.dice.percent(60) {
             true => maker.statement(),
             false => maker.write().piece,
@@ -203,7 +210,7 @@ fn several(dice: &mut Dice) -> Case {
 }
 
 /// Writes and what is seen of them, some of it undone.
-fn block(dice: &mut Dice, mode: Mode, parameters: bool) -> Case {
+fn block(dice: &mut Dice, mode: Mode, constants: Constants) -> Case {
     let mut statements = vec![text("BEGIN")];
     let mut saved = Vec::new();
     let count = 1 + dice.below(4);
@@ -218,17 +225,17 @@ fn block(dice: &mut Dice, mode: Mode, parameters: bool) -> Case {
             statements.push(text(dice.pick(&SETTINGS)));
         }
         if dice.one_in(4) {
-            statements.push(Maker::new(dice, parameters).statement());
+            statements.push(Maker::new(dice, constants).statement());
         } else if mode == Mode::Simple && dice.one_in(4) {
             // A cursor's rows come in parts.
-            let query = Maker::new(dice, false).statement();
+            let query = Maker::new(dice, Constants::Written).statement();
             statements.push(fill(&format!("DECLARE k{at} CURSOR FOR {{}}"), [query]));
             for _ in 0..=dice.below(2) {
                 let how = dice.pick(&["3", "FORWARD 5", "ALL", "NEXT", "0"]);
                 statements.push(text(format!("FETCH {how} FROM k{at}")));
             }
         } else {
-            let mut maker = Maker::new(dice, parameters);
+            let mut maker = Maker::new(dice, constants);
             let write = match maker.dice.one_in(12) {
                 true => maker.written_with(),
                 false => maker.write(),
@@ -416,7 +423,7 @@ fn run(case: &Case, runner: &mut Runner<'_>, tally: &mut Tally) -> End {
         let written = case.statements[at].written(run);
         // What a failed block answers to more statements is told once in a while; else to where it goes on.
         let goes_on = written.sql.starts_with("ROLLBACK") || at + 1 == case.statements.len();
-        if failed && !goes_on && case.statements.len() % 8 != 0 {
+        if failed && !goes_on && !case.statements.len().is_multiple_of(8) {
             continue;
         }
         let mut record = record(&written, case.mode);

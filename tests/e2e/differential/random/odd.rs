@@ -4,6 +4,7 @@
 
 use super::dice::Dice;
 use super::piece::{Ordered, Piece, fill, maybe, nothing, over, text};
+use super::values::Constants;
 
 /// A table `(k, v)`, the values that constants are chosen from, and types that they may be cast to.
 struct Keyed {
@@ -148,21 +149,21 @@ const SORTED: [&str; 16] = [
 ];
 
 /// A read.
-pub(super) fn read(dice: &mut Dice, parameters: bool) -> (Piece, &'static str) {
+pub(super) fn read(dice: &mut Dice, constants: Constants) -> (Piece, &'static str) {
     match dice.below(5) {
         0 | 1 => (values(dice), "odd values"),
-        _ => (keys(dice, parameters), "odd keys"),
+        _ => (keys(dice, constants), "odd keys"),
     }
 }
 
 /// A write, and the table that it changes.
-pub(super) fn write(dice: &mut Dice, parameters: bool) -> (Piece, &'static str) {
+pub(super) fn write(dice: &mut Dice, constants: Constants) -> (Piece, &'static str) {
     let table = &KEYED[dice.below(KEYED.len())];
     let name = table.name;
     let piece = match dice.below(5) {
         0 | 1 => {
             let rows = 1 + dice.below(3);
-            let row = |dice: &mut Dice| fill("({}, 'new')", [constant(dice, table, parameters)]);
+            let row = |dice: &mut Dice| fill("({}, 'new')", [constant(dice, table, constants)]);
             let rows = (0..rows).map(|_| row(dice)).collect();
             let conflict = match (dice.below(4), name) {
                 (0, _) => text(" ON CONFLICT DO NOTHING"),
@@ -176,7 +177,7 @@ pub(super) fn write(dice: &mut Dice, parameters: bool) -> (Piece, &'static str) 
             )
         }
         2 | 3 => {
-            let condition = condition(dice, table, "k", parameters);
+            let condition = condition(dice, table, "k", constants);
             let returning = if dice.one_in(2) { " RETURNING *" } else { "" };
             fill(
                 &format!("UPDATE {name} SET v = 'changed ' || k::text WHERE {{}}{returning}"),
@@ -184,19 +185,19 @@ pub(super) fn write(dice: &mut Dice, parameters: bool) -> (Piece, &'static str) 
             )
         }
         _ => {
-            let condition = condition(dice, table, "k", parameters);
+            let condition = condition(dice, table, "k", constants);
             fill(&format!("DELETE FROM {name} WHERE {{}} RETURNING v"), [condition])
         }
     };
     (piece, name)
 }
 
-fn constant(dice: &mut Dice, table: &Keyed, parameters: bool) -> Piece {
+fn constant(dice: &mut Dice, table: &Keyed, constants: Constants) -> Piece {
     if dice.one_in(20) {
         return text("NULL");
     }
     let values = [dice.pick(table.values), dice.pick(table.values)];
-    if parameters && dice.one_in(2) {
+    if constants == Constants::Bound && dice.one_in(2) {
         let types: &[&'static str] = match table.name {
             "k_uuid" => &["unknown", "uuid", "text"],
             "k_ts" | "k_wall" | "k_date" => &["unknown", "timestamptz", "timestamp", "date"],
@@ -222,7 +223,7 @@ fn constant(dice: &mut Dice, table: &Keyed, parameters: bool) -> Piece {
     Piece::Literal(values.map(written))
 }
 
-fn condition(dice: &mut Dice, table: &Keyed, key: &str, parameters: bool) -> Piece {
+fn condition(dice: &mut Dice, table: &Keyed, key: &str, constants: Constants) -> Piece {
     let side = match dice.below(12) {
         0 => format!("{key}::{}", dice.pick(table.types)),
         1 if table.is_number => format!("{key} + 0"),
@@ -232,7 +233,7 @@ fn condition(dice: &mut Dice, table: &Keyed, key: &str, parameters: bool) -> Pie
         3 => format!("({key})"),
         _ => key.to_owned(),
     };
-    let mut one = || constant(dice, table, parameters);
+    let mut one = || constant(dice, table, constants);
     let (a, b, c) = (one(), one(), one());
     match dice.below(16) {
         0..=4 => fill(&format!("{side} = {{}}"), [a]),
@@ -269,7 +270,7 @@ fn condition(dice: &mut Dice, table: &Keyed, key: &str, parameters: bool) -> Pie
 }
 
 /// Reads by key.
-fn keys(dice: &mut Dice, parameters: bool) -> Piece {
+fn keys(dice: &mut Dice, constants: Constants) -> Piece {
     let table = &KEYED[dice.below(KEYED.len())];
     let name = table.name;
     if dice.one_in(4) {
@@ -280,7 +281,7 @@ fn keys(dice: &mut Dice, parameters: bool) -> Piece {
         } else {
             same[dice.below(same.len())]
         };
-        let condition = condition(dice, table, "a.k", parameters);
+        let condition = condition(dice, table, "a.k", constants);
         let condition = match condition.written(0).sql.contains(", v)") {
             true => text("a.k IS NOT NULL"),
             false => condition,
@@ -298,7 +299,7 @@ fn keys(dice: &mut Dice, parameters: bool) -> Piece {
             [maybe(fill(" WHERE {}", [condition]))],
         );
     }
-    let condition = condition(dice, table, "k", parameters);
+    let condition = condition(dice, table, "k", constants);
     let filter = maybe(fill(" WHERE {}", [condition]));
     let collate = if table.types == WORD_TYPES {
         " COLLATE \"C\""

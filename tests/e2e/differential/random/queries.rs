@@ -2,7 +2,7 @@
 
 use super::piece::{Ordered, Piece, fill, maybe, nothing, over, text};
 use super::tables::{Kind, Source, Space};
-use super::values::Maker;
+use super::values::{Constants, Maker};
 
 /// What a query is for.
 #[derive(Clone, Copy, Debug)]
@@ -671,7 +671,7 @@ impl Maker<'_> {
         }
         let number = |maker: &mut Self, bound: usize| -> Piece {
             let values = [maker.dice.below(bound), maker.dice.below(bound)].map(|number| number.to_string());
-            match maker.parameters && maker.dice.one_in(3) {
+            match maker.constants == Constants::Bound && maker.dice.one_in(3) {
                 true => {
                     let kind = if maker.dice.one_in(2) { "int8" } else { "unknown" };
                     Piece::Parameter(values.map(Some), kind)

@@ -4,12 +4,21 @@ use super::dice::Dice;
 use super::piece::{Piece, fill, maybe, over, text};
 use super::tables::{Kind, Source};
 
+/// How constants are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Constants {
+    /// in the text
+    Written,
+    /// half of them as parameters
+    Bound,
+}
+
 /// Makes statements, piece by piece.
 #[derive(Debug)]
 pub(super) struct Maker<'d> {
     pub(super) dice: &'d mut Dice,
-    /// may constants be parameters?
-    pub(super) parameters: bool,
+    /// how constants are given
+    pub(super) constants: Constants,
     /// CTEs that FROM may name
     pub(super) ctes: Vec<Source>,
     names: usize,
@@ -50,10 +59,10 @@ const DOCUMENTS: [&str; 5] = [
 
 impl<'d> Maker<'d> {
     /// For one case.
-    pub(super) fn new(dice: &'d mut Dice, parameters: bool) -> Maker<'d> {
+    pub(super) fn new(dice: &'d mut Dice, constants: Constants) -> Maker<'d> {
         Maker {
             dice,
-            parameters,
+            constants,
             ctes: Vec::new(),
             names: 0,
         }
@@ -107,7 +116,7 @@ impl<'d> Maker<'d> {
     /// A constant, in one of the forms that Postgres takes beside something of this type.
     pub(super) fn literal(&mut self, kind: Kind, column: &str) -> Piece {
         let values = [self.constant(kind, column), self.constant(kind, column)];
-        if self.parameters && self.dice.one_in(2) {
+        if self.constants == Constants::Bound && self.dice.one_in(2) {
             let types: &[&'static str] = match kind {
                 Kind::Int8 | Kind::Int4 | Kind::Int2 => &["int8", "int8", "int4", "int2", "unknown"],
                 Kind::Numeric => &["numeric", "unknown"],

@@ -3,7 +3,7 @@
 use super::piece::{Piece, fill, maybe, nothing, text};
 use super::queries::Want;
 use super::tables::{self, Kind, Source, Space, Table};
-use super::values::Maker;
+use super::values::{Constants, Maker};
 
 /// What is written, and how often.
 const WRITTEN: [(usize, &Table); 9] = [
@@ -90,7 +90,7 @@ impl Maker<'_> {
         };
         let number = |maker: &mut Self, base: usize, bound: usize| {
             let values = [0, 0].map(|_| (base + maker.dice.below(bound)).to_string());
-            match maker.parameters && maker.dice.one_in(2) {
+            match maker.constants == Constants::Bound && maker.dice.one_in(2) {
                 true => Piece::Parameter(values.map(Some), if maker.dice.one_in(2) { "int8" } else { "unknown" }),
                 false => Piece::Literal(values),
             }
