@@ -111,7 +111,7 @@ impl Session {
         };
         let mut answers = answers.into_iter();
         let told = match known {
-            Some(told) => *told,
+            Some(told) => told.into(),
             None => answers
                 .next()
                 .flatten()
@@ -122,7 +122,7 @@ impl Session {
             false => answers.next().flatten(),
         });
         let values = values.collect();
-        self.told_moment = Some(Box::new(told)); // more of its batch may follow
+        self.told_moment = Some(told.into()); // more of its batch may follow
         Ok(values)
     }
 }

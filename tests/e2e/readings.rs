@@ -51,7 +51,7 @@ fn literals_of_prepared_statements_stay_what_they_were() {
             pair.ask("BEGIN");
             pair.ask("SET LOCAL DateStyle = 'German'");
         }
-        for number in 0..STATEMENTS.len() {
+        for (number, sql) in STATEMENTS.iter().enumerate() {
             let name = format!("s{number}");
             pair.send(
                 &[
@@ -64,7 +64,7 @@ fn literals_of_prepared_statements_stay_what_they_were() {
             );
             let answer = pair.ready();
             let failed = answer.iter().find(|message| message.tag == b'E').map(Message::text);
-            assert_eq!(failed, None, "{block}: {}", STATEMENTS[number]);
+            assert_eq!(failed, None, "{block}: {sql}");
         }
         pair.ask_all(&["SHOW DateStyle", "SHOW TimeZone", "SHOW IntervalStyle"]);
         match block {
