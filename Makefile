@@ -67,12 +67,13 @@ rust:
 promtool:
 	@[ -n "$${PROMTOOL:-}" ] || command -v promtool >/dev/null || { $(call install,prometheus); }
 
-# SQLAlchemy and Django, for the tests of ORMs' models; in an environment of its own, so that nothing else changes.
+# SQLAlchemy, Django, psycopg 3 and asyncpg, for the tests of ORMs and drivers; in an environment of its own, so that nothing else changes.
 python:
-	@target/python/bin/python -c 'import sqlalchemy, psycopg2, django' 2>/dev/null || { \
+	@target/python/bin/python -c 'import sqlalchemy, psycopg2, django, psycopg, asyncpg' 2>/dev/null || { \
 	  command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null || { $(call install,python3 python3-venv); }; \
 	  python3 -m venv target/python && \
-	  target/python/bin/pip install --quiet --disable-pip-version-check 'sqlalchemy==2.1.9' 'psycopg2-binary==2.9.13' 'django==5.2.19'; }
+	  target/python/bin/pip install --quiet --disable-pip-version-check 'sqlalchemy==2.1.9' 'psycopg2-binary==2.9.13' 'django==5.2.19' \
+	    'psycopg[binary]==3.3.9' 'asyncpg==0.32.0'; }
 
 postgres:
 	@if [ -z "$${SHARDGATE_PG_BIN:-}" ] && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \

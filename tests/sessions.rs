@@ -52,5 +52,5 @@ macro_rules! stories {
 }
 
 stories!(
-    batches, copy, portals, statements, settings, opaque, logins, pipelines, repeats
+    batches, copy, cursors, portals, statements, settings, opaque, logins, pipelines, repeats, two_phase
 );

@@ -47,6 +47,7 @@ pub use fanout::{
     Combine, Comparison, Constant, Direction, Fold, GroupOrder, Grouping, Key, KeyOrder, MergeForm, MergeSpec, Method,
     Nulls, Output, Predicate, Repeats, Scalar, Ties, ask_of, asks_moment, is_transactions_moment, transactions_moment,
 };
+pub use ladder::reserved_gid;
 pub use locks::OWN_LOCK_CLASSES;
 pub use refusal::{Refusal, RefusalKind, refusal_kinds};
 pub(in crate::plan) use refusal::{RefusalId, refuse};

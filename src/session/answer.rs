@@ -63,6 +63,7 @@ impl Session {
             | Failure::Malformed(_)
             | Failure::StatementExists(_)
             | Failure::NoPortal(_)
+            | Failure::PortalFailed(_)
             | Failure::NoCursor(_)
             | Failure::PortalExists(_)
             | Failure::ParameterCount { .. }
@@ -121,6 +122,7 @@ fn session_refusal(failure: &Failure) -> Option<&'static str> {
         | Failure::NoStatement(_)
         | Failure::Malformed(_)
         | Failure::StatementExists(_)
+        | Failure::PortalFailed(_)
         | Failure::NoPortal(_)
         | Failure::PortalExists(_)
         | Failure::ParameterCount { .. }
@@ -217,7 +219,7 @@ pub(super) fn fields_of(failure: &Failure) -> ErrorFields {
         .with_hint("Write dates as YYYY-MM-DD, times as HH:MM:SS with an offset, text in UTF8."),
         Failure::CopyRowTooLong => error(SqlState::PROGRAM_LIMIT_EXCEEDED, "out of memory")
             .with_detail("A row of COPY is longer than 1 GB."),
-        Failure::NoCurrentValue(_) => error(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, failure.to_string()),
+        Failure::NoCurrentValue(_) | Failure::PortalFailed(_) => error(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, failure.to_string()),
         Failure::ValueUnseen(_) => error(SqlState::FEATURE_NOT_SUPPORTED, failure.to_string())
             .with_detail("A statement of this session may have drawn from the sequence, or set it, on a shard where the proxy doesn't see the value.")
             .with_hint("Use RETURNING, or the value that nextval gave."),

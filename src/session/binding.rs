@@ -29,10 +29,7 @@ impl Session {
             return Err(Failure::NoStatement(String::from_utf8_lossy(bind.statement).into_owned()).into());
         };
         let statement = Arc::clone(&named.statement);
-        let taken = |name: &[u8]| {
-            self.portals.contains_key(name)
-                || std::str::from_utf8(name).is_ok_and(|name| self.fan_cursors.contains_key(name))
-        };
+        let taken = |name: &[u8]| self.portals.contains_key(name) || (!self.transparent && self.is_cursor(name));
         if !bind.portal.is_empty() && taken(bind.portal) {
             self.place_deferred().await?;
             return Err(Failure::PortalExists(String::from_utf8_lossy(bind.portal).into_owned()).into());

@@ -53,11 +53,9 @@ impl Session {
             Command::Commit(chain) => self.commit(*chain).await,
             Command::Rollback(chain) => self.rollback(*chain).await,
             Command::Savepoint(savepoint) => self.savepoint(savepoint, text).await,
-            Command::PrepareTransaction(_) | Command::CommitPrepared(_) | Command::RollbackPrepared(_) => {
-                Err(Failure::NotInThisVersion {
-                    construct: "two-phase commit by the client",
-                }
-                .into())
+            Command::PrepareTransaction(gid) => self.prepare_transaction(gid, text).await,
+            Command::CommitPrepared(gid) | Command::RollbackPrepared(gid) => {
+                self.end_prepared(&command, gid, text).await
             }
             Command::Set(set) => self.set(set, text).await,
             Command::SetTransaction(set) => self.set_transaction(set, text).await,
@@ -231,7 +229,7 @@ impl Session {
         }
     }
 
-    async fn rollback(&mut self, chain: Chain) -> Result<(), Stop> {
+    pub(super) async fn rollback(&mut self, chain: Chain) -> Result<(), Stop> {
         self.may_chain(chain)?;
         self.adopt_batch().await?;
         let end = self.block.rollback();
@@ -768,7 +766,8 @@ impl Session {
                 return Box::pin(self.run_fan(&fan, &bound, &[], Describe::Yes)).await;
             }
             Work::Writes(writes) if as_prepared && !matches!(writes.answer, WriteAnswer::Each(_)) => {
-                return Box::pin(self.run_on_all(&writes, &command, &bound, &[], Describe::Yes)).await;
+                let ran = Box::pin(self.run_on_all(&writes, &command, &bound, &[], Describe::Yes, 0)).await;
+                return ran.map(|_| ());
             }
             _ => return Err(Failure::ConstantsReadOtherwise.into()),
         };
@@ -805,7 +804,7 @@ impl Session {
                 fetch.name.clone()
             }
             Command::Close(crate::sql::Cursor::Name { name, .. }) => {
-                if self.fan_cursors.remove(name).is_some() {
+                if self.fan_cursors.remove(name).is_some() || self.close_portal(name) {
                     self.complete(b"CLOSE CURSOR"); // the shards' portals end with the block
                     return Ok(());
                 }
@@ -813,14 +812,11 @@ impl Session {
             }
             _ => {
                 self.fan_cursors.clear();
+                self.close_portals();
                 String::new()
             }
         };
-        let holder = self
-            .cursors
-            .get(&name)
-            .copied()
-            .and_then(|shard| self.participants.find(shard));
+        let holder = self.cursor_shard(&name).and_then(|shard| self.participants.find(shard));
         match holder {
             Some(at) => {
                 let tracked = Tracked {
@@ -833,6 +829,7 @@ impl Session {
                 self.send_query_via(at, text, tracked, via).await?;
                 if closes {
                     self.cursors.remove(&name);
+                    self.portals.remove(name.as_bytes());
                 }
                 Ok(())
             }
@@ -949,6 +946,10 @@ pub(super) struct Executed {
 fn ends_failure(command: &Command) -> bool {
     matches!(
         command,
-        Command::Commit(_) | Command::Rollback(_) | Command::Savepoint(Savepoint::RollbackTo(_)) | Command::Empty
+        Command::Commit(_)
+            | Command::Rollback(_)
+            | Command::PrepareTransaction(_)
+            | Command::Savepoint(Savepoint::RollbackTo(_))
+            | Command::Empty
     )
 }

@@ -12,7 +12,7 @@ use bytes::BytesMut;
 
 use crate::execute::{ExecuteError, Fan, Given};
 use crate::plan::FanOut;
-use crate::session::describing::{column_format, put_columns};
+use crate::session::describing::column_format;
 use crate::session::error::{Failure, Stop};
 use crate::session::found::Kept;
 use crate::session::portal::{Bound, Place};
@@ -51,8 +51,10 @@ pub(super) enum Asked<'a> {
 /// A cursor over several shards.
 #[derive(Debug)]
 pub(super) struct FanCursor {
-    fan: Fan,
-    plan: Arc<FanOut>,
+    /// the client's name for it
+    name: String,
+    pub(super) fan: Fan,
+    pub(super) plan: Arc<FanOut>,
     /// savepoints that there were before it
     savepoints: usize,
     progress: Progress,
@@ -63,6 +65,8 @@ pub(super) struct FanCursor {
 enum Progress {
     Perhaps,
     Ended,
+    /// an error has ended it, and where it stands isn't known
+    Failed,
 }
 
 impl Session {
@@ -89,32 +93,58 @@ impl Session {
         {
             return Err(Failure::PortalExists(declare.name.clone()).into());
         }
-        let number = self.next_number();
-        let portal = format!("sg_cursor_{number}");
-        let mut fan = self.start_fan(plan, bound, &[], portal, ROWS_AHEAD).await?;
-        let (mut sink, participants) = self.sink();
-        let parked = fan.park(participants, &mut sink).await;
-        drop(sink);
-        parked.map_err(|error| self.fan_failed(error))?;
-        self.end_fan();
-        let cursor = FanCursor {
-            fan,
-            plan: Arc::clone(plan),
-            savepoints: self.block.savepoints(),
-            progress: Progress::Perhaps,
-        };
+        let cursor = self.park_fan(name, plan, bound, &[]).await?;
         self.fan_cursors.insert(declare.name.clone(), cursor);
         wire::put_command_complete(&mut self.client.out_buffer, b"DECLARE CURSOR");
         Ok(())
     }
 
-    /// FETCH or MOVE of such a cursor; `None`: there is none of that name.
+    /// Starts a fan-out, and stands before its first row.
+    pub(super) async fn park_fan(
+        &mut self,
+        name: &str,
+        plan: &Arc<FanOut>,
+        bound: &Bound,
+        formats: &[Format],
+    ) -> Result<FanCursor, Stop> {
+        let mut cursor = self.begin_cursor(name, plan, bound, formats, ROWS_AHEAD).await?;
+        let (mut sink, participants) = self.sink();
+        let parked = cursor.fan.park(participants, &mut sink).await;
+        drop(sink);
+        parked.map_err(|error| self.fan_failed(error))?;
+        self.end_fan();
+        Ok(cursor)
+    }
+
+    /// Starts a fan-out whose shards give `ahead` rows at a time.
+    pub(super) async fn begin_cursor(
+        &mut self,
+        name: &str,
+        plan: &Arc<FanOut>,
+        bound: &Bound,
+        formats: &[Format],
+        ahead: i32,
+    ) -> Result<FanCursor, Stop> {
+        let portal = format!("sg_fan_{}", self.next_number());
+        Ok(FanCursor {
+            name: name.to_owned(),
+            fan: self.start_fan(plan, bound, formats, portal, ahead).await?,
+            plan: Arc::clone(plan),
+            savepoints: self.block.savepoints(),
+            progress: Progress::Perhaps,
+        })
+    }
+
+    /// FETCH or MOVE of such a cursor, or of a portal over several shards; `None`: there is none of that name.
     /// Rows that it has fetched beyond what was asked for come back.
     pub(super) async fn fetch_fan(
         &mut self,
         fetch: &Fetch,
         asked: Asked<'_>,
     ) -> Option<Result<Option<BytesMut>, Stop>> {
+        if let Some(done) = self.fetch_portal(fetch, asked).await {
+            return Some(done);
+        }
         let mut cursor = self.fan_cursors.remove(&fetch.name)?;
         let done = match self.block.state() {
             State::Failed => Err(Failure::Block(BlockError::Aborted).into()),
@@ -124,7 +154,28 @@ impl Session {
         Some(done)
     }
 
-    async fn fetch_from(
+    /// A backend that left meanwhile may have moved the others.
+    pub(super) fn stand(&self, cursor: &mut FanCursor) -> Result<(), Stop> {
+        let found = cursor.plan.shards.iter().map(|shard| self.participants.find(*shard));
+        let lanes: Option<Vec<usize>> = found.collect();
+        cursor
+            .fan
+            .stand_on(lanes.ok_or(Failure::Bug("a cursor without its backend"))?);
+        Ok(())
+    }
+
+    /// Gives up to `limit` further rows (0: all) as they come from the shards.
+    pub(super) async fn go_on_with(&mut self, cursor: &mut FanCursor, limit: u64) -> Result<Given, Stop> {
+        let going = match cursor.begin_giving()? {
+            Going::Ended => return Ok(Given::Complete(cursor.fan.rows())),
+            Going::On => self.emit(&mut cursor.fan, limit).await?,
+        };
+        self.end_fan();
+        cursor.end_giving(going);
+        Ok(going)
+    }
+
+    pub(super) async fn fetch_from(
         &mut self,
         cursor: &mut FanCursor,
         fetch: &Fetch,
@@ -140,12 +191,8 @@ impl Session {
                 .into());
             }
         };
-        // A backend that left meanwhile may have moved the others.
-        let found = cursor.plan.shards.iter().map(|shard| self.participants.find(*shard));
-        let lanes: Option<Vec<usize>> = found.collect();
-        cursor
-            .fan
-            .stand_on(lanes.ok_or(Failure::Bug("a cursor without its backend"))?);
+        cursor.may_be_run()?;
+        self.stand(cursor)?;
         let mut later = None;
         let types = match (fetch.word, asked) {
             (FetchWord::Move, _) => Vec::new(),
@@ -165,7 +212,7 @@ impl Session {
             return self.give_fetched(rows, most);
         }
         let before = cursor.fan.rows();
-        if cursor.progress == Progress::Perhaps {
+        if cursor.begin_giving()? == Going::On {
             let given = match fetch.word {
                 FetchWord::Fetch if types.iter().any(Option::is_some) => {
                     let (mut sink, participants) = self.sink();
@@ -183,10 +230,7 @@ impl Session {
                 }
             };
             self.end_fan();
-            match given {
-                Given::Complete(_) => cursor.progress = Progress::Ended,
-                Given::Suspended => {}
-            }
+            cursor.end_giving(given);
         }
         let rows = cursor.fan.rows().saturating_sub(before);
         let word = match fetch.word {
@@ -212,7 +256,7 @@ impl Session {
         };
         let binary = types.iter().any(Option::is_some);
         let mut fetched = BytesMut::new();
-        while cursor.progress == Progress::Perhaps && cursor.fan.rows() < stop_at {
+        while cursor.fan.rows() < stop_at && cursor.begin_giving()? == Going::On {
             let step = stop_at.saturating_sub(cursor.fan.rows()).min(FETCHED_AT_ONCE);
             let (mut client, participants) = self.sink();
             let mut sink = Kept {
@@ -228,9 +272,7 @@ impl Session {
             };
             let kept = sink.kept;
             drop(client);
-            if let Given::Complete(_) = given.map_err(|error| self.fan_failed(error))? {
-                cursor.progress = Progress::Ended;
-            }
+            cursor.end_giving(given.map_err(|error| self.fan_failed(error))?);
             let mut rest: &[u8] = &kept;
             while let Some(frame) =
                 wire::next_frame(rest, wire::LARGE_MESSAGE_LIMIT).map_err(|_| Failure::Bug("rows can't be read"))?
@@ -325,21 +367,11 @@ impl Session {
         let Command::Fetch(fetch) = statement.command() else {
             return Ok(None);
         };
-        let Some(cursor) = self
-            .fan_cursors
-            .get(&fetch.name)
-            .filter(|_| fetch.word == FetchWord::Fetch)
-        else {
-            return Ok(None);
-        };
-        let whole = self.fan_columns(&cursor.fan, &cursor.plan)?;
-        let mut columns = BytesMut::new();
-        put_columns(
-            whole.get(wire::HEADER_BYTES..).unwrap_or_default(),
-            formats,
-            &mut columns,
-        )?;
-        Ok(Some(columns))
+        match (fetch.word, self.fan_cursors.get(&fetch.name)) {
+            (FetchWord::Move, _) => Ok(None),
+            (FetchWord::Fetch, Some(cursor)) => self.cursor_columns(cursor, formats).map(Some),
+            (FetchWord::Fetch, None) => self.portal_columns(&fetch.name, formats),
+        }
     }
 
     /// The shard that holds the cursor of a FETCH or MOVE by itself.
@@ -348,7 +380,7 @@ impl Session {
         if self.transparent || self.fan_cursors.contains_key(&fetch.name) {
             return None;
         }
-        let shard = self.cursors.get(&fetch.name).copied()?;
+        let shard = self.cursor_shard(&fetch.name)?;
         self.participants.find(shard).map(|_| shard)
     }
 
@@ -362,6 +394,41 @@ impl Session {
         for cursor in self.fan_cursors.values_mut() {
             cursor.savepoints = cursor.savepoints.min(savepoint);
         }
+    }
+}
+
+/// Is there anything to go on with?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Going {
+    On,
+    Ended,
+}
+
+impl FanCursor {
+    /// Until `end_giving` it counts as failed: an error leaves it between rows.
+    fn begin_giving(&mut self) -> Result<Going, Stop> {
+        self.may_be_run()?;
+        Ok(match self.progress {
+            Progress::Ended => Going::Ended,
+            Progress::Perhaps | Progress::Failed => {
+                self.progress = Progress::Failed;
+                Going::On
+            }
+        })
+    }
+
+    fn may_be_run(&self) -> Result<(), Stop> {
+        match self.progress {
+            Progress::Perhaps | Progress::Ended => Ok(()),
+            Progress::Failed => Err(Failure::PortalFailed(self.name.clone()).into()),
+        }
+    }
+
+    fn end_giving(&mut self, given: Given) {
+        self.progress = match given {
+            Given::Complete(_) => Progress::Ended,
+            Given::Suspended => Progress::Perhaps,
+        };
     }
 }
 

@@ -115,7 +115,8 @@ impl Session {
                 .await;
         }
         let Some(portal) = self.portals.get(name) else {
-            return Err(Failure::NoPortal(String::from_utf8_lossy(name).into_owned()).into());
+            self.place_deferred().await?;
+            return self.describe_cursor(name).await;
         };
         match &portal.place {
             Place::Backend { shard, .. } => {
@@ -123,18 +124,10 @@ impl Session {
                 let Some(at) = self.participants.find(shard) else {
                     return Err(Failure::NoPortal(String::from_utf8_lossy(name).into_owned()).into());
                 };
-                self.switch_away(Some(at)).await?;
-                let Some(participant) = self.participants.get_mut(at) else {
-                    return Err(Failure::Bug("a lane is missing").into());
-                };
-                wire::put_describe(&mut participant.backend.link.out_buffer, Target::Portal, name);
-                participant.sync = Sync::Owed;
-                self.queue.push_back(Owed::Backend {
-                    kind: Kind::DescribePortal,
-                    shown: Shown::Yes,
-                    undo: Undo::Nothing,
-                });
-                Ok(())
+                self.pass_on(at, Kind::DescribePortal, Undo::Nothing, |out| {
+                    wire::put_describe(out, Target::Portal, name);
+                })
+                .await
             }
             Place::Control | Place::Fetched(_) => {
                 let (statement, formats) = (Arc::clone(&portal.statement), portal.result_formats.clone());
@@ -148,7 +141,11 @@ impl Session {
                 self.local(wire::put_no_data, Undo::Nothing);
                 Ok(())
             }
-            Place::Fan { .. } | Place::Explain { .. } | Place::Writes { .. } | Place::Suspended(_) => {
+            Place::Fan { .. }
+            | Place::Explain { .. }
+            | Place::Writes { .. }
+            | Place::Suspended(_)
+            | Place::Returned(_) => {
                 let statement = Arc::clone(&portal.statement);
                 let formats = portal.result_formats.clone();
                 self.describe_fan(&statement, &formats).await

@@ -56,6 +56,9 @@ pub(super) enum Failure {
     /// 34000
     #[error("portal \"{0}\" does not exist")]
     NoPortal(String),
+    /// 55000: an error has ended it
+    #[error("portal \"{0}\" cannot be run")]
+    PortalFailed(String),
     /// 42P03
     #[error("cursor \"{0}\" already exists")]
     PortalExists(String),

@@ -10,6 +10,7 @@ use crate::session::prepared::Statement;
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::simple::Via;
 use crate::session::state::{Schema, Session, Wrapping};
+use crate::session::writes::Progress;
 use crate::sql::{self, Command};
 use crate::transaction::{Sync, Worked};
 use crate::wire::{self, Close, Execute, Target};
@@ -22,10 +23,10 @@ impl Session {
             // A cursor of SQL is a portal too: the server knows.
             return self.execute_unknown(&name, execute.rows_max.max(0)).await;
         }
-        let Some(portal) = self.portals.get_mut(&name) else {
-            return Err(Failure::NoPortal(String::from_utf8_lossy(&name).into_owned()).into());
-        };
         let row_limit = execute.rows_max.max(0);
+        let Some(portal) = self.portals.get_mut(&name) else {
+            return Box::pin(self.execute_cursor(&name, row_limit)).await;
+        };
         if let (Place::Backend { .. }, Command::Declare(declare)) = (&portal.place, portal.statement.command())
             && self.fan_cursors.contains_key(&declare.name)
         {
@@ -97,12 +98,6 @@ impl Session {
             Place::Writes { plan, parameters } => {
                 let (plan, parameters) = (Arc::clone(plan), parameters.clone());
                 let formats = portal.result_formats.clone();
-                if row_limit > 0 {
-                    return Err(Failure::NotInThisVersion {
-                        construct: "a row limit in Execute of a write",
-                    }
-                    .into());
-                }
                 let statement = Arc::clone(&portal.statement);
                 portal.place = Place::Finished;
                 self.flush_and_settle().await?;
@@ -110,8 +105,15 @@ impl Session {
                     return Err(Failure::AlreadyAnswered.into());
                 }
                 let describe = crate::execute::Describe::No;
-                Box::pin(self.run_on_all(&plan, statement.command(), &parameters, &formats, describe)).await
+                let command = statement.command();
+                let left =
+                    Box::pin(self.run_on_all(&plan, command, &parameters, &formats, describe, row_limit)).await?;
+                if let (Some(left), Some(portal)) = (left, self.portals.get_mut(&name)) {
+                    portal.place = Place::Returned(left);
+                }
+                Ok(())
             }
+            Place::Returned(_) => self.give_rest(&name, row_limit).await,
             Place::CopyIn(plan) => {
                 let (plan, statement) = (Arc::clone(plan), Arc::clone(&portal.statement));
                 portal.place = Place::Finished;
@@ -177,17 +179,24 @@ impl Session {
         let Some(at) = self.participants.find(home) else {
             return Err(Failure::Bug("a lane is missing").into());
         };
-        self.switch_away(Some(at)).await?;
-        let Some(participant) = self.participants.get_mut(at) else {
-            return Err(Failure::Bug("a lane is missing").into());
+        self.pass_on(at, kind, Undo::Nothing, put).await
+    }
+
+    /// Further rows of a write that has run.
+    async fn give_rest(&mut self, name: &[u8], row_limit: i32) -> Result<(), Stop> {
+        self.flush_and_settle().await?;
+        if self.failed {
+            return Err(Failure::AlreadyAnswered.into());
+        }
+        let Some(mut portal) = self.portals.remove(name) else {
+            return Err(Failure::Bug("a portal is missing").into());
         };
-        put(&mut participant.backend.link.out_buffer);
-        participant.sync = Sync::Owed;
-        self.queue.push_back(Owed::Backend {
-            kind,
-            shown: Shown::Yes,
-            undo: Undo::Nothing,
-        });
+        if let Place::Returned(returned) = &mut portal.place
+            && self.give_returned(returned, row_limit)? == Progress::Complete
+        {
+            portal.place = Place::Finished;
+        }
+        self.portals.insert(name.to_vec(), portal);
         Ok(())
     }
 
@@ -230,6 +239,9 @@ impl Session {
                 Ok(())
             }
             Target::Portal => {
+                if !self.transparent && !self.portals.contains_key(close.name) {
+                    return self.close_cursor(close.name).await;
+                }
                 let before = self.portals.remove(close.name);
                 let home = self.snapshot().topology().home();
                 let shard = match &before {
@@ -248,17 +260,10 @@ impl Session {
                 });
                 match at {
                     Some(at) => {
-                        self.switch_away(Some(at)).await?;
-                        let Some(participant) = self.participants.get_mut(at) else {
-                            return Err(Failure::Bug("a lane is missing").into());
-                        };
-                        wire::put_close(&mut participant.backend.link.out_buffer, Target::Portal, close.name);
-                        participant.sync = Sync::Owed;
-                        self.queue.push_back(Owed::Backend {
-                            kind: Kind::Close,
-                            shown: Shown::Yes,
-                            undo,
-                        });
+                        self.pass_on(at, Kind::Close, undo, |out| {
+                            wire::put_close(out, Target::Portal, close.name);
+                        })
+                        .await?;
                     }
                     None => self.local(wire::put_close_complete, undo),
                 }

@@ -378,7 +378,7 @@ impl Session {
         Ok(whole)
     }
 
-    fn put_select_tag(&mut self, rows: u64) {
+    pub(super) fn put_select_tag(&mut self, rows: u64) {
         self.rows = self.rows.saturating_add(rows);
         self.put_tag(format!("SELECT {rows}").as_bytes());
     }
@@ -542,8 +542,7 @@ impl Session {
         }
     }
 
-    /// The first Execute with a row limit of a fan-out's portal: its shards' portals must outlive a Sync, so it runs in
-    /// a block.
+    /// The first Execute with a row limit of a fan-out's portal.
     pub(super) async fn begin_limited_fan(
         &mut self,
         name: &[u8],
@@ -552,18 +551,11 @@ impl Session {
         formats: &[Format],
         row_limit: i32,
     ) -> Result<(), Stop> {
-        if !self.block.is_explicit() {
-            let saved = self.saved();
-            self.block.enter_implicit(&saved, self.effective.default_isolation);
-            self.adopt_batch().await?;
-            self.wrapping = Wrapping::Yes;
-        }
-        let number = self.next_number();
-        let fan = self
-            .start_fan(plan, bound, formats, format!("sg_fan_{number}"), row_limit)
-            .await?;
+        self.outlive_sync().await?;
+        let said = String::from_utf8_lossy(name);
+        let cursor = self.begin_cursor(&said, plan, bound, formats, row_limit).await?;
         if let Some(portal) = self.portals.get_mut(name) {
-            portal.place = Place::Suspended(Box::new(fan));
+            portal.place = Place::Suspended(Box::new(cursor));
         }
         self.continue_limited_fan(name, row_limit).await
     }
@@ -577,21 +569,12 @@ impl Session {
         let Some(mut portal) = self.portals.remove(name) else {
             return Err(Failure::Bug("a portal is missing").into());
         };
-        let Place::Suspended(fan) = &mut portal.place else {
+        let Place::Suspended(cursor) = &mut portal.place else {
             return Err(Failure::Bug("a portal is not suspended").into());
         };
-        let before = fan.rows();
-        let given = self.emit(fan, u64::try_from(row_limit).unwrap_or(0)).await?;
-        self.end_fan();
-        match given {
-            Given::Complete(rows) => {
-                self.put_select_tag(rows.saturating_sub(before));
-                portal.place = Place::Finished;
-            }
-            Given::Suspended => wire::put_portal_suspended(&mut self.client.out_buffer),
-        }
+        let done = self.give(cursor, row_limit).await;
         self.portals.insert(name.to_vec(), portal);
-        Ok(())
+        done
     }
 }
 

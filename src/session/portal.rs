@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::execute::Fan;
 use crate::plan::{CopyIn, CopyOut, Explained, FanOut, Writes};
+use crate::session::cursors::FanCursor;
 use crate::session::prepared::Statement;
 use crate::session::track::Tracked;
+use crate::session::writes::Returned;
 use crate::sql::SessionSettings;
 use crate::topology::ShardId;
 use crate::value::Format;
@@ -66,7 +67,9 @@ pub(super) enum Place {
     /// rows of several shards
     CopyOut(Arc<CopyOut>),
     /// on several shards, between two row-limited Executes
-    Suspended(Box<Fan>),
+    Suspended(Box<FanCursor>),
+    /// here, a write that has returned more rows than were asked for so far
+    Returned(Box<Returned>),
     /// here: a control statement, which has no parameters
     Control,
     /// here: rows that a FETCH has fetched, and its Execute hasn't asked for yet; DataRow messages

@@ -14,6 +14,7 @@ use crate::session::error::{Failure, Stop};
 use crate::session::lane::round_trip;
 use crate::session::portal::Bound;
 use crate::session::state::{Schema, Session, Wrapping};
+use crate::session::writes::Returned;
 use crate::sql::Command;
 use crate::topology::ShardId;
 use crate::transaction::{Begun, BlockError, Life, Participant, State, Sync, Worked};
@@ -29,7 +30,8 @@ impl Session {
         bound: &Bound,
         formats: &[Format],
         describe: Describe,
-    ) -> Result<(), Stop> {
+        most: i32,
+    ) -> Result<Option<Box<Returned>>, Stop> {
         let in_block = self.block.state() != State::Idle;
         match &plan.answer {
             WriteAnswer::Each(InBlock::Refused(name)) if in_block || self.has_worked_in_batch() => {
@@ -40,7 +42,7 @@ impl Session {
                 if matches!(command, Command::Ddl(_)) {
                     self.ddl_ran();
                 }
-                return Ok(());
+                return Ok(None);
             }
             WriteAnswer::Each(_) | WriteAnswer::Same(_) | WriteAnswer::Sum(_) => {}
         }
@@ -51,9 +53,10 @@ impl Session {
                 let written = self.write_all(plan, bound, formats).await?;
                 self.ddl_ran();
                 self.look_at_schema().await?;
-                self.put_written(&written, describe)
+                self.put_written(&written, describe)?;
+                Ok(None)
             }
-            _ => self.run_writes(plan, bound, formats, describe).await,
+            _ => self.run_writes(plan, bound, formats, describe, most).await,
         }
     }
 

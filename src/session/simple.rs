@@ -530,7 +530,8 @@ impl Session {
             Work::CopyOut(copy) => Box::pin(self.run_copy_out(&copy, text)).await,
             Work::Writes(writes) => {
                 let bound = Bound::default();
-                Box::pin(self.run_on_all(&writes, &command, &bound, &[], described(via))).await
+                Box::pin(self.run_on_all(&writes, &command, &bound, &[], described(via), 0)).await?;
+                Ok(())
             }
         }
     }

@@ -18,17 +18,27 @@ use crate::value::Format;
 use crate::wire;
 
 impl Session {
-    /// Runs a write to its end.
+    /// Runs a write to its end, and gives its rows: not more than `most` (0: all); the others are returned.
     pub(super) async fn run_writes(
         &mut self,
         plan: &Arc<Writes>,
         bound: &Bound,
         result_formats: &[Format],
         describe: Describe,
-    ) -> Result<(), Stop> {
+        most: i32,
+    ) -> Result<Option<Box<Returned>>, Stop> {
         let mut written = self.write_parts(plan, bound, result_formats).await?;
-        let Some(error) = written.at_end.take() else {
-            return self.put_written(&written, describe);
+        let at_end = written.at_end.take();
+        if let Some(mut returned) = Returned::of(&written, most) {
+            self.give_returned(&mut returned, most)?;
+            return match at_end {
+                None => Ok(Some(Box::new(returned))),
+                Some(error) => Err(self.write_failed(plan, error)),
+            };
+        }
+        let Some(error) = at_end else {
+            self.put_written(&written, describe)?;
+            return Ok(None);
         };
         // A Query's own end is that of its transaction: no tag comes before that (sessions.md 8).
         match self.lone {
@@ -36,6 +46,33 @@ impl Session {
             false => self.put_written(&written, describe)?,
         }
         Err(self.write_failed(plan, error))
+    }
+
+    /// Gives further rows of a write that has run, not more than `most` (0: all): is it done with?
+    ///
+    /// As Postgres does it (`PortalRun` of PORTAL_ONE_RETURNING): the tag counts this Execute's rows, and a limit that
+    /// is hit exactly suspends.
+    pub(super) fn give_returned(&mut self, returned: &mut Returned, most: i32) -> Result<Progress, Stop> {
+        let most = u64::try_from(most).unwrap_or(0);
+        let mut given = 0;
+        while (most == 0 || given < most) && !returned.rows.is_empty() {
+            let frame = wire::next_frame(&returned.rows, wire::LARGE_MESSAGE_LIMIT)
+                .ok()
+                .flatten()
+                .ok_or(Failure::Bug("a returned row can't be read"))?;
+            let row = returned.rows.split_to(frame.whole.len());
+            self.client.out_buffer.extend_from_slice(&row);
+            given += 1;
+        }
+        self.rows = self.rows.saturating_add(given);
+        if most > 0 && given == most {
+            wire::put_portal_suspended(&mut self.client.out_buffer);
+            return Ok(Progress::Suspended);
+        }
+        let mut tag = returned.word.clone();
+        tag.extend_from_slice(given.to_string().as_bytes());
+        self.put_tag(&tag);
+        Ok(Progress::Complete)
     }
 
     /// Runs a write to its end; what it answers is the caller's to pass on.
@@ -157,5 +194,42 @@ impl Session {
             }
             error => self.fan_failed(error),
         }
+    }
+}
+
+/// Rows that a write has returned, and that its portal still has to give.
+#[derive(Debug)]
+pub(super) struct Returned {
+    /// DataRows as whole messages
+    rows: BytesMut,
+    /// the tag up to the number of rows
+    word: Vec<u8>,
+}
+
+/// Is a portal done with?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    Suspended,
+    Complete,
+}
+
+impl Returned {
+    /// What has to be given bit by bit; none: it has fewer rows than are wanted at once, or returns none at all.
+    fn of(written: &Written, most: i32) -> Option<Returned> {
+        let most = u64::try_from(most).ok().filter(|most| *most > 0)?;
+        if written.rows.is_empty() || written.count < most {
+            return None;
+        }
+        let digits = written
+            .tag
+            .iter()
+            .rev()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        let word = written.tag.get(..written.tag.len().saturating_sub(digits))?;
+        Some(Returned {
+            rows: written.rows.clone(),
+            word: word.to_vec(),
+        })
     }
 }

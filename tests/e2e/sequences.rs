@@ -6,6 +6,7 @@ use crate::client::Client;
 use crate::messages;
 use crate::pair::Pair;
 use crate::proxy::Proxy;
+use crate::python::python;
 use crate::world::{CLIENT_ROLE, Spec, World};
 
 const LAYOUT: &str = "keyspaces:
@@ -226,32 +227,6 @@ fn orm(world: &World, arguments: &[&str]) -> Option<String> {
         world.database()
     );
     python("orm.py", &[&[url.as_str()], arguments].concat())
-}
-
-/// Runs a script of `tests/tools`; `None` if there is no Python with its packages. `make python` makes its environment;
-/// `SHARDGATE_PYTHON` names an interpreter that has them.
-fn python(script: &str, arguments: &[&str]) -> Option<String> {
-    let manifest = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let own = manifest.join("target/python/bin/python");
-    let python = std::env::var_os("SHARDGATE_PYTHON").map_or(own, std::path::PathBuf::from);
-    let spawned = std::process::Command::new(&python)
-        .arg(manifest.join("tests/tools").join(script))
-        .args(arguments)
-        .output();
-    let told = match spawned {
-        Ok(told) => told,
-        Err(error) => {
-            assert!(std::env::var_os("CI").is_none(), "{}: {error}", python.display());
-            println!("SKIPPED: {} isn't there (make python)", python.display());
-            return None;
-        }
-    };
-    let (out, errors) = (
-        String::from_utf8_lossy(&told.stdout),
-        String::from_utf8_lossy(&told.stderr),
-    );
-    assert!(told.status.success(), "{out}\n{errors}");
-    Some(out.into_owned())
 }
 
 /// Django's ordinary models: made and changed by its migrations, whose own table lies unsharded.

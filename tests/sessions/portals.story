@@ -190,7 +190,7 @@ S
 ? ROLLBACK
 ? DECLARE c CURSOR FOR SELECT 1
 ? CLOSE ALL
-=== 10 a cursor executed as a portal [1]
+=== 10 a cursor executed as a portal
 ? BEGIN
 ? DECLARE c CURSOR FOR SELECT id FROM t WHERE id < 10 ORDER BY id
 E c|2

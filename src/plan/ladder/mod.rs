@@ -31,6 +31,7 @@ mod late;
 pub(in crate::plan) use clock::{Clock, Runs, clock, may_say};
 pub(in crate::plan) use drawn::sequence_use;
 pub(in crate::plan) use late::{Asked, Late, hidden, renew};
+pub use single::reserved_gid;
 
 use std::sync::Arc;
 

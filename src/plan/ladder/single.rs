@@ -53,15 +53,18 @@ fn last_backend(case: &Case<'_>) -> Option<Box<Refusal>> {
 
 /// Gids of the proxy's own commits, on any number of shards: this one may be joined by others.
 fn own_gid(case: &Case<'_>) -> Option<Box<Refusal>> {
-    const OURS: &str = "sg:";
     match case.command {
-        Command::PrepareTransaction(gid) | Command::CommitPrepared(gid) | Command::RollbackPrepared(gid)
-            if gid.starts_with(OURS) =>
-        {
-            Some(refuse(RefusalId::OwnGid, &[gid]))
+        Command::PrepareTransaction(gid) | Command::CommitPrepared(gid) | Command::RollbackPrepared(gid) => {
+            reserved_gid(gid)
         }
         _ => None,
     }
+}
+
+/// The refusal of a client's transaction identifier that the proxy's own commits could have.
+pub fn reserved_gid(gid: &str) -> Option<Box<Refusal>> {
+    const OURS: &str = "sg:";
+    gid.starts_with(OURS).then(|| refuse(RefusalId::OwnGid, &[gid]))
 }
 
 fn conduct(case: &Case<'_>) -> (Access, SessionEffect) {

@@ -288,14 +288,46 @@ fn what_cannot_be_prepared_decides() {
     assert_eq!([1, 1001].map(|id| balance(&world, id)), ["2", "2"]);
 }
 
+/// What a client prepares by itself is one shard's, and whoever comes with its identifier finds it there.
 #[test]
-fn two_phases_by_the_client_stay_refused() {
+fn two_phases_by_the_client_are_one_shards() {
     let world = world("commit_by_hand");
     let mut client = world.client();
-    run(&mut client, &["BEGIN", "UPDATE accounts SET balance = 2 WHERE id = 1"]);
+    let both = [
+        "BEGIN",
+        "UPDATE accounts SET balance = 2 WHERE id = 1",
+        "UPDATE accounts SET balance = 2 WHERE id = 1001",
+    ];
+    run(&mut client, &both);
     assert_eq!(client.failure("PREPARE TRANSACTION 'mine'"), "0A000");
     client.rows("ROLLBACK");
-    assert_eq!(client.failure("COMMIT PREPARED 'mine'"), "0A000");
+    assert_eq!(balance(&world, 1), "100");
+    assert_eq!(client.failure("COMMIT PREPARED 'mine'"), "42704");
+    for (id, other) in [(1, 1001), (1001, 2001), (2001, 1)] {
+        let first = format!("UPDATE accounts SET balance = balance + 1 WHERE id = {id}");
+        run(&mut client, &["BEGIN", &first, "PREPARE TRANSACTION 'mine'"]);
+        // Its identifier is taken on every shard, as it would be on one server.
+        let second = format!("UPDATE accounts SET balance = balance + 1 WHERE id = {other}");
+        let mut another = world.client();
+        run(&mut another, &["BEGIN", &second]);
+        assert_eq!(another.failure("PREPARE TRANSACTION 'mine'"), "42710");
+        assert_eq!(another.value("SELECT 1"), "1");
+        run(&mut another, &["COMMIT PREPARED 'mine'"]);
+    }
+    for id in [1, 1001, 2001] {
+        assert_eq!(balance(&world, id), "101");
+    }
+    // The proxy's own identifiers are not for clients.
+    assert_eq!(client.failure("ROLLBACK PREPARED 'sg:mine'"), "0A000");
+    // Two of one identifier, made past the proxy: which one is meant can't be told.
+    for shard in 0..2 {
+        let mut shard = world.shard(shard);
+        run(&mut shard, &["BEGIN", "SELECT 1", "PREPARE TRANSACTION 'twice'"]);
+    }
+    assert_eq!(client.failure("COMMIT PREPARED 'twice'"), "0A000");
+    for shard in 0..2 {
+        world.shard(shard).rows("ROLLBACK PREPARED 'twice'");
+    }
 }
 
 #[test]
