@@ -454,6 +454,7 @@ impl Session {
             debug_assert!(was_explicit == self.block.state() || done.is_err());
         }
         self.run_quietly(at, b"ROLLBACK").await?;
+        self.note_names(at);
         done.map(|_row| ())
     }
 

@@ -189,10 +189,13 @@ impl Session {
 
     /// Whose timers run on the backends that are held may have changed.
     pub(super) fn mind_all_timers(&mut self) {
-        let transparent = self.transparent;
-        if self.timers.are_watched() {
-            for participant in self.participants.iter_mut() {
-                mind(&mut participant.backend.link, transparent);
+        if !self.timers.are_watched() {
+            return;
+        }
+        for participant in self.participants.iter_mut() {
+            match self.transparent {
+                true => participant.backend.link.lend_timers(),
+                false => participant.backend.link.stop_timers(),
             }
         }
     }
@@ -204,8 +207,15 @@ impl Session {
             self.watch_timers_from_now();
         }
         match self.timers.are_watched() {
-            true => mind(&mut participant.backend.link, self.transparent),
+            true => self.mind(&mut participant.backend.link),
             false => participant.backend.link.leave_timers(),
+        }
+    }
+
+    fn mind(&self, link: &mut Link) {
+        match self.transparent {
+            true => link.lend_timers(),
+            false => link.stop_timers(),
         }
     }
 
@@ -220,10 +230,12 @@ impl Session {
                 watch: Watch::Yes,
                 idle: Idle::Since(since),
                 defaults,
-            }) => self.own_timer(block, defaults).and_then(|(ms, timer)| {
-                let after = Duration::from_millis(u64::from(ms));
-                Some((since.checked_add(after)?, timer))
-            }),
+            }) => self
+                .own_timer(if block { Timer::Block } else { Timer::Session }, defaults)
+                .and_then(|(ms, timer)| {
+                    let after = Duration::from_millis(u64::from(ms));
+                    Some((since.checked_add(after)?, timer))
+                }),
             Some(_) | None => None,
         };
         let limit = match block {
@@ -250,8 +262,8 @@ impl Session {
     }
 
     /// The client's own timer, and its time.
-    fn own_timer(&self, block: bool, defaults: Timeouts) -> Option<(u32, Timer)> {
-        if block && self.transparent {
+    fn own_timer(&self, timer: Timer, defaults: Timeouts) -> Option<(u32, Timer)> {
+        if timer == Timer::Block && self.transparent {
             return None; // the server that holds the block runs it
         }
         // An error has put back what the transaction, or the part of it behind the last savepoint, had set.
@@ -260,17 +272,10 @@ impl Session {
             _ => self.current(),
         };
         let timeouts = defaults.under(settings);
-        let (ms, timer) = match block {
-            true => (timeouts.block_ms, Timer::Block),
-            false => (timeouts.session_ms, Timer::Session),
+        let ms = match timer {
+            Timer::Block => timeouts.block_ms,
+            Timer::Session => timeouts.session_ms,
         };
         (ms > 0).then_some((ms, timer))
-    }
-}
-
-fn mind(link: &mut Link, transparent: bool) {
-    match transparent {
-        true => link.lend_timers(),
-        false => link.stop_timers(),
     }
 }

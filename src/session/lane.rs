@@ -294,6 +294,7 @@ impl Session {
         participant.follows = Follows::Yes;
         participant.status = b'T';
         participant.set_unnamed(0);
+        self.note_names(at);
         self.active = Some(at);
         for _ in 0..count {
             self.queue.push_back(Owed::Backend {

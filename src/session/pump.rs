@@ -300,6 +300,16 @@ impl Session {
         }
     }
 
+    /// Whether the last that was sent to the backend still needs its Sync: behind a BEGIN of ours, say, whose answer is
+    /// read together with those of the messages that it went before.
+    fn owes_more_than_queries(&self) -> bool {
+        let last = self.queue.iter().rev().find_map(|owed| match owed {
+            Owed::Backend { kind, .. } => Some(kind),
+            Owed::Local { .. } => None,
+        });
+        last.is_some_and(|kind| !matches!(kind, Kind::Query(_) | Kind::Sync))
+    }
+
     /// One looked-at message of the backend at `at`.
     fn on_frame(&mut self, at: usize, tag: u8, body: &[u8], whole: &[u8]) -> Result<Absorbed, FrameError> {
         let shown = match self.queue.front() {
@@ -417,11 +427,14 @@ impl Session {
             }
             (Kind::Query(_) | Kind::Sync, b'Z') => {
                 let status = ReadyForQuery::parse(body)?.status.byte();
+                self.pop();
+                let owes_sync = self.owes_more_than_queries();
                 if let Some(participant) = self.participants.get_mut(at) {
                     participant.status = status;
-                    participant.sync = Sync::Settled;
+                    if !owes_sync {
+                        participant.sync = Sync::Settled;
+                    }
                 }
-                self.pop();
                 if !self.is_next_owed_by_backend()
                     && let Some(participant) = self.participants.get_mut(at)
                 {

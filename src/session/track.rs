@@ -11,8 +11,8 @@ use crate::plan::SessionEffect;
 use crate::session::prepared::Statement;
 use crate::session::state::{Saved, Schema, Session, Stale};
 use crate::sql::{
-    Chain, Characteristics, Command, ConstantOrParameter, CursorHold, DeallocateTarget, Discard, Isolation, Reset,
-    Savepoint, Scope, SessionSettings, Set, SetConfig, SetTransaction, SetValue, Temporary,
+    Chain, Characteristics, Command, ConstantOrParameter, CursorHold, DeallocateTarget, Discard, Isolation, Replay,
+    Reset, Savepoint, Scope, SessionSettings, Set, SetConfig, SetTransaction, SetValue, Temporary, guc_facts,
 };
 use crate::transaction::{self, State};
 
@@ -326,6 +326,7 @@ impl Session {
             Err(_) => self.pin_all("setting"),
         }
         self.note_custom(&set.name, set.scope);
+        self.note_generator(&set.name);
         if set.value != SetValue::FromCurrent {
             self.block.record(text);
         }
@@ -386,23 +387,45 @@ impl Session {
         if !name.contains('.') {
             return;
         }
-        if scope == Scope::Local
-            && let Ok(known) = self.settings.with_value(name, "")
-        {
-            let before = self.settings.get(name).map(str::to_owned);
-            self.settings = match before {
-                Some(value) => known.with_value(name, &value).unwrap_or(known),
-                None => known.with_reset(name),
-            };
+        if scope == Scope::Local {
+            self.settings = self.settings.with_name(name);
         }
         for participant in self.participants.iter_mut() {
             participant.backend.restrict_reuse();
+            // One that only checked it, or has joined since, knows the name too.
+            let known = participant.applied().settings.with_name(name);
+            participant.note_settings(&known);
+        }
+    }
+
+    /// The log has run on the backend at `at`: every two-part name in it exists there, whatever became of the values.
+    pub(super) fn note_names(&mut self, at: usize) {
+        let Some(participant) = self.participants.get_mut(at) else {
+            return;
+        };
+        let mut known = participant.applied().settings.clone();
+        let mut names = self.settings.custom_names().peekable();
+        if self.block.log().is_empty() || names.peek().is_none() {
+            return;
+        }
+        for name in names {
+            known = known.with_name(name);
+        }
+        participant.backend.restrict_reuse();
+        participant.note_settings(&known);
+    }
+
+    /// What moves a backend's generator of random numbers can't be brought to another.
+    fn note_generator(&mut self, name: &str) {
+        if guc_facts(name).is_some_and(|facts| facts.replay == Replay::Never) {
+            self.pin_all("setseed");
         }
     }
 
     /// A setting has this flat value now.
     pub(super) fn note_value(&mut self, name: &str, value: &str, scope: Scope) {
         self.note_custom(name, scope);
+        self.note_generator(name);
         let Ok(changed) = self.current().with_value(name, value) else {
             self.pin_all("setting");
             return;
@@ -504,9 +527,7 @@ impl Session {
             .map(str::to_owned)
             .collect();
         for name in new {
-            if let Ok(named) = settings.with_value(&name, "") {
-                settings = named.with_reset(&name);
-            }
+            settings = settings.with_name(&name);
         }
         settings
     }

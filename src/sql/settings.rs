@@ -142,6 +142,17 @@ impl SessionSettings {
         layers.finish()
     }
 
+    /// The same values; a two-part name is known from now on, whatever its value.
+    pub fn with_name(&self, name: &str) -> SessionSettings {
+        let name = name.to_ascii_lowercase();
+        if !is_custom(&name) || self.0.custom.contains(&name) {
+            return self.clone();
+        }
+        let mut layers = (*self.0).clone();
+        layers.custom.insert(name);
+        layers.finish()
+    }
+
     /// After `RESET ALL`: role and session_authorization stay.
     pub fn reset_all(&self) -> SessionSettings {
         let mut layers = (*self.0).clone();

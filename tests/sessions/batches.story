@@ -533,6 +533,98 @@ S
 ? INSERT INTO late VALUES (82); UPDATE h SET v = 'never' WHERE id = 4; INSERT INTO late VALUES (82)
 ? SELECT count(*) FROM h WHERE v = 'never'
 ? SELECT count(*) FROM late WHERE id > 80
+=== 2 a half batch over several shards [3]
+ext INSERT INTO h VALUES (901, 'never')
+ext INSERT INTO h VALUES (902, 'never')
+ext INSERT INTO h VALUES (903, 'never')
+ext INSERT INTO h VALUES (904, 'never')
+H
+= C 4
+gone
+@B
+wait SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%' => 0
+? SELECT count(*) FROM h WHERE id > 900
+ext INSERT INTO h VALUES (901, 'never')
+ext INSERT INTO h VALUES (902, 'never')
+ext INSERT INTO h VALUES (903, 'never')
+gone
+@C
+wait SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%' => 0
+? SELECT count(*) FROM h WHERE id > 900
+ext INSERT INTO h VALUES (901, 'never')
+ext INSERT INTO h VALUES (902, 'never')
+ext SELECT 1/0
+ext INSERT INTO h VALUES (903, 'never')
+S
+= Z
+? SELECT count(*) FROM h WHERE id > 900
+ext INSERT INTO h VALUES (901, 'stays')
+ext INSERT INTO h VALUES (902, 'stays')
+ext INSERT INTO h VALUES (903, 'stays')
+S
+X
+= end
+@D
+? SELECT id, v FROM h WHERE id > 900 ORDER BY id
+? DELETE FROM h WHERE id = 901
+? DELETE FROM h WHERE id = 902
+? DELETE FROM h WHERE id = 903
+=== 1 an error on a shard that has just joined a batch, and more behind it [3]
+ext UPDATE h SET v = 'never' WHERE id = 1
+ext UPDATE h SET v = 'never' WHERE id = 2
+ext UPDATE h SET v = 'never' WHERE id = 3
+ext SELECT 1/0
+ext UPDATE h SET v = 'never' WHERE id = 4
+ext UPDATE h SET v = 'never' WHERE id = 5
+S
+= Z
+ext UPDATE h SET v = 'never' WHERE id = 5
+ext UPDATE h SET v = 'never' WHERE id = 5
+ext SELECT 1/(0 * id) FROM t WHERE id = 1
+ext UPDATE h SET v = 'never' WHERE id = 6
+S
+= Z
+ext UPDATE h SET v = 'never' WHERE id = 7
+ext SELECT 1/(0 * id) FROM h WHERE id = 8
+ext UPDATE h SET v = 'never' WHERE id = 9
+S
+= Z
+? SELECT count(*) FROM h WHERE v = 'never'
+=== 10 portals of several shards in turn, within one batch [3]
+? BEGIN
+P a|SELECT id FROM h WHERE id < 20 ORDER BY id
+P b|SELECT v FROM h WHERE id = 3
+P c|SELECT id, v FROM t ORDER BY id
+B pa|a
+B pb|b
+B pc|c
+E pa|3
+E pc|2
+E pb|1
+E pa|2
+E pc|2
+E pb|1
+CP pa
+E pc|1
+S
+= Z
+E pc|0
+E pa|1
+S
+= Z
+? ROLLBACK
+=== 19 a two-part setting of a block, on a shard that joins later [3]
+? BEGIN
+? SET LOCAL app.inside = 'yes'
+? SELECT v, current_setting('app.inside') FROM h WHERE id = 1
+? SELECT v, current_setting('app.inside') FROM h WHERE id = 2
+? SELECT v, current_setting('app.inside') FROM h WHERE id = 3
+? COMMIT
+? SELECT v, current_setting('app.inside', true) FROM h WHERE id = 1
+? SELECT v, current_setting('app.inside', true) FROM h WHERE id = 2
+@B
+? SELECT v, current_setting('app.inside', true) IS NULL FROM h WHERE id = 1
+? SELECT v, current_setting('app.inside', true) IS NULL FROM h WHERE id = 2
 === odd messages
 S
 H

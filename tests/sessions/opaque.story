@@ -177,7 +177,7 @@ run adds|3|4
 ? SELECT 1
 ? COMMIT
 ? UNLISTEN *
-=== 22 setseed [1]
+=== 22 setseed
 ? SELECT setseed(0.5)
 ? SELECT random()
 ? SELECT random()
@@ -286,3 +286,15 @@ S
 ? CREATE TRIGGER harmless BEFORE INSERT ON harmless FOR EACH ROW EXECUTE FUNCTION on_harmless()
 ? INSERT INTO harmless VALUES (1)
 ? SELECT * FROM harmless
+=== 22 a seed is nobody else's
+? SELECT setseed(0.25)
+@B
+? SELECT random() < 2, random() < 2
+@A
+? SELECT random()
+@C
+? SET SEED TO 0.5
+@B
+? SELECT random() < 2
+@C
+? SELECT random()
