@@ -68,3 +68,10 @@ pub enum Error {
     #[error("internal error: {0}")]
     Bug(&'static str),
 }
+
+impl Error {
+    /// Whether a lock was waited for in vain.
+    pub(super) fn is_locked(&self) -> bool {
+        matches!(self, Error::Server { code, .. } if code == "55P03")
+    }
+}

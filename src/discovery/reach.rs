@@ -25,7 +25,14 @@ pub(super) const PREAMBLE: &str = "SET LOCAL search_path = pg_catalog; SET LOCAL
     SET LOCAL timezone = 'UTC'; SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 3; \
     SET LOCAL row_security = off; SET LOCAL quote_all_identifiers = off;";
 /// One snapshot for a whole batch; must be its first statement.
-const ONE_MOMENT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;";
+///
+/// A view's definition locks its tables, and whoever waits for longer than `deadlock_timeout` (a second, unless changed)
+/// makes the other the victim of a deadlock: somebody's TRUNCATE of two tables would fail for our reading.
+const ONE_MOMENT: &str =
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL lock_timeout = '300ms';";
+const ONE_MOMENT_STATEMENTS: usize = 2;
+/// Between two attempts to read what is locked.
+const LOCKED_PAUSE: Duration = Duration::from_millis(100);
 /// Statements of the preamble, whose results are not the caller's.
 pub(super) const PREAMBLE_STATEMENTS: usize = 9;
 
@@ -79,10 +86,22 @@ impl Reach {
         Ok(tables)
     }
 
-    /// A batch that only reads, all of it at one moment.
+    /// A batch that only reads, all of it at one moment. What is locked is tried again until the limit.
     pub(super) async fn batch_at_one_moment(&self, sql: &str, limit: Duration) -> Result<Vec<Vec<Row>>, Error> {
-        let mut tables = self.run(&format!("{ONE_MOMENT}\n{PREAMBLE}\n{sql}"), limit).await?;
-        tables.drain(..(PREAMBLE_STATEMENTS + 1).min(tables.len()));
+        let text = format!("{ONE_MOMENT}\n{PREAMBLE}\n{sql}");
+        let attempts = async {
+            loop {
+                match self.run(&text, limit).await {
+                    Err(error) if error.is_locked() => tokio::time::sleep(LOCKED_PAUSE).await,
+                    done => return done,
+                }
+            }
+        };
+        let mut tables = match tokio::time::timeout(limit, attempts).await {
+            Ok(tables) => tables?,
+            Err(_) => return Err(self.unreachable(format!("its catalog was locked for {limit:?}"))),
+        };
+        tables.drain(..(PREAMBLE_STATEMENTS + ONE_MOMENT_STATEMENTS).min(tables.len()));
         Ok(tables)
     }
 

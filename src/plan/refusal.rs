@@ -585,7 +585,7 @@ registry! {
         after another",
         "{0} reads the transaction's now() on a shard that the transaction has touched later than another",
         "The moment at which a transaction began is that of the first shard that it touched; each shard has a clock of its own.",
-        "Write now() into the statement itself, or give the moment as a parameter; or touch this shard first." }
+        "Write now() into the statement itself, or give the moment as a parameter; or touch this shard first; a trigger may read clock_timestamp() instead." }
     FanOutLock { "lock-across-shards" "0A000",
         "FOR UPDATE or FOR SHARE over several shards with LIMIT, in a subquery, or of a table that isn't sharded",
         "row locks over several shards",

@@ -17,6 +17,10 @@ use crate::session::state::Session;
 use crate::topology::ShardId;
 use crate::transaction::{Begun, Sync, Worked};
 
+/// A transaction's moment as a server has said it, in UTC.
+#[derive(Debug)]
+pub(super) struct Told(String);
+
 impl Session {
     /// The shard on which the client's transaction has begun.
     pub(super) fn begun_on(&self) -> Option<ShardId> {
@@ -99,7 +103,7 @@ impl Session {
         let known = self.told_moment.take();
         let others = expressions.iter().filter(|asked| !is_transactions_moment(asked));
         let questions: Vec<String> = match &known {
-            Some(told) => others.map(|asked| ask_of(asked, told)).collect(),
+            Some(told) => others.map(|asked| ask_of(asked, &told.0)).collect(),
             None => [transactions_moment().to_owned()]
                 .into_iter()
                 .chain(others.cloned())
@@ -111,7 +115,7 @@ impl Session {
         };
         let mut answers = answers.into_iter();
         let told = match known {
-            Some(told) => told.into(),
+            Some(told) => told.0,
             None => answers
                 .next()
                 .flatten()
@@ -122,7 +126,7 @@ impl Session {
             false => answers.next().flatten(),
         });
         let values = values.collect();
-        self.told_moment = Some(told.into()); // more of its batch may follow
+        self.told_moment = Some(Box::new(Told(told))); // more of its batch may follow
         Ok(values)
     }
 }

@@ -206,7 +206,7 @@ pub(super) struct Session {
     /// the Query under way holds one statement
     pub(super) lone: bool,
     /// the transaction's moment, where it was told before a shard had begun the transaction: in UTC
-    pub(super) told_moment: Option<Box<str>>,
+    pub(super) told_moment: Option<Box<crate::session::moment::Told>>,
     /// behind the message under way the client's Sync is there already
     pub(super) before_sync: bool,
     /// the next tag waits for COMMIT (sessions.md 8)

@@ -280,6 +280,7 @@ fn rule_5_an_answer_does_not_wait_for_the_next_one() {
             holder.rows("BEGIN");
             holder.rows("UPDATE t SET v = 'held' WHERE id = 1");
             holder.rows("UPDATE h SET v = 'held' WHERE id = 1");
+            holder.rows("UPDATE t SET v = 'held' WHERE id = 3");
         }
         let batches: [fn(&str) -> Vec<u8>; 2] = [query, |sql| [extended(sql), sync()].concat()];
         let waits = ["UPDATE t SET v = 'x' WHERE id = 1", "UPDATE h SET v = 'x' WHERE id = 1"];
@@ -300,9 +301,10 @@ fn rule_5_an_answer_does_not_wait_for_the_next_one() {
                 pairs.push(pair);
             }
         }
-        // A block has its own way.
+        // A block has its own way, and a row of its own, which it keeps to its end.
         let mut pair = Pair::new(world);
-        pair.send(&[query("BEGIN"), query("SELECT count(*) FROM h"), query(waits[0])].concat());
+        let keeps = "UPDATE t SET v = 'x' WHERE id = 3";
+        pair.send(&[query("BEGIN"), query("SELECT count(*) FROM h"), query(keeps)].concat());
         pair.ready();
         pair.ready();
         for holder in &mut holders {

@@ -2,6 +2,7 @@
 
 mod changes;
 mod copies;
+mod locks;
 
 use crate::client::Client;
 use crate::messages::Message;

@@ -1,0 +1,27 @@
+//! The proxy's own reading of the catalog stands in nobody's way.
+
+use crate::world::{Spec, World, wait_for};
+
+/// A view's definition locks `first`, then `second`; a client has `second` and wants `first`: neither can go on, and
+/// Postgres would end the one that looks last, which is the client.
+#[test]
+fn reading_the_catalog_makes_no_client_the_victim_of_a_deadlock() {
+    let world = World::start(Spec {
+        shards: 1,
+        schema: "CREATE TABLE first (id int); CREATE TABLE second (id int);
+            CREATE VIEW both AS SELECT first.id FROM first, second;",
+        ..Spec::empty("schema_locks", 1)
+    });
+    let mut client = world.shard(0);
+    let mut other = world.shard(0);
+    client.rows("BEGIN");
+    client.rows("LOCK TABLE second IN ACCESS EXCLUSIVE MODE");
+    other.rows("CREATE TABLE makes_the_proxy_look (id int)");
+    let waiting = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'second'::regclass";
+    wait_for(&mut other, waiting, "t");
+    client.rows("LOCK TABLE first IN ACCESS EXCLUSIVE MODE");
+    client.rows("COMMIT");
+    // And it was read in the end.
+    let mut client = world.client();
+    assert_eq!(client.value("SELECT count(*) FROM both"), "0");
+}
