@@ -1,5 +1,8 @@
 //! Clients that lie: whatever one sends, the others are served and the proxy's memory stays where it was.
 
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+
 use crate::client::Client;
 use crate::messages::{Format, bind, describe, execute, frame, parse, query, ssl_request, startup, sync};
 use crate::world::{CLIENT_ROLE, Spec, World, repeat};
@@ -235,30 +238,51 @@ fn nothing_rude_reaches_a_shard() {
     assert_eq!(world.client().value("SELECT count(*) FROM t WHERE id > 900"), "0");
 }
 
+fn psql_login(address: SocketAddr, (user, password): (&str, &str), database: &str) -> std::process::Output {
+    let mut command = std::process::Command::new("psql");
+    command.args(["-X", "-w", "-At", "-h", "127.0.0.1"]);
+    command.args([
+        "-p",
+        &address.port().to_string(),
+        "-U",
+        user,
+        "-d",
+        database,
+        "-c",
+        "SELECT 1",
+    ]);
+    command.env("PGPASSWORD", password).output().expect("psql runs")
+}
+
+/// A password that is valid no longer is refused in the server's words, though backends of its role are in the pool.
+#[test]
+fn rule_25_a_password_is_valid_until_it_is_not() {
+    const USER: (&str, &str) = ("bad_until_user", "right");
+    let name = "bad_until";
+    let world = World::start_with_passwords(name, &[USER]);
+    let told = |address: SocketAddr| {
+        let output = psql_login(address, USER, name);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        said.split_once("FATAL:").map(|(_, words)| words.trim().to_owned())
+    };
+    let (proxy, server) = (world.proxy().address(), world.servers().shard(0));
+    let mut admin = world.shard(0);
+    for (until, may) in [("infinity", true), ("2020-01-01", false), ("infinity", true)] {
+        admin.rows(&format!("ALTER ROLE {} VALID UNTIL '{until}'", USER.0));
+        let expected = told(server);
+        assert_eq!(expected.is_none(), may, "{expected:?}");
+        repeat("the proxy to know", || match told(proxy) == expected {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        });
+    }
+}
+
 #[test]
 fn a_wrong_password_is_refused_and_others_go_on() {
     let name = "bad_password";
     let world = World::start_with_passwords(name, &[("bad_password_user", "right")]);
-    let login = |password: &str| {
-        let address = world.proxy().address();
-        let mut command = std::process::Command::new("psql");
-        command.args([
-            "-X",
-            "-w",
-            "-At",
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &address.port().to_string(),
-            "-U",
-            "bad_password_user",
-            "-d",
-            name,
-            "-c",
-            "SELECT 1",
-        ]);
-        command.env("PGPASSWORD", password).output().expect("psql runs")
-    };
+    let login = |password: &str| psql_login(world.proxy().address(), ("bad_password_user", password), name);
     for _ in 0..5 {
         let output = login("wrong");
         let said = String::from_utf8_lossy(&output.stderr);
