@@ -67,10 +67,10 @@ fn proxy_on(config: &str, name: &str, fault: &str) -> Proxy {
     Proxy::start_with(name, config, &environment[..usize::from(!fault.is_empty())])
 }
 
-/// A session through that proxy.
+/// A session through that proxy; none if it dies meanwhile.
 fn client_of(world: &World, proxy: &Proxy) -> Option<Client> {
     let parameters = [("user", CLIENT_ROLE), ("database", world.database())];
-    Client::log_in(proxy.address(), &parameters).ok()
+    Client::try_log_in(proxy.address(), &parameters)
 }
 
 /// What a client knows of a transfer.
