@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::catalog::{Builtin, Collation, Function, Relation, Type};
+use crate::catalog::{Builtin, Collation, Function, ReadsMoment, Relation, Type};
 use crate::topology::{QualifiedName, ShardSet};
 
 /// What the planner knows about the servers: read by `discovery`, equal on all shards but for OIDs (home's are meant).
@@ -67,6 +67,12 @@ impl Catalog {
     /// User functions of that bare name, in every schema.
     pub fn functions_named(&self, name: &str) -> &[Arc<Function>] {
         self.functions.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// May a user function of that bare name, in any schema, read when its transaction began?
+    pub fn may_read_moment(&self, name: &str) -> bool {
+        let functions = self.functions_named(name);
+        functions.iter().any(|function| function.moment == ReadsMoment::Perhaps)
     }
 
     /// Does a schema of that name exist?

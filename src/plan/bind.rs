@@ -649,10 +649,12 @@ impl Compiled {
 fn of_table(request: &Request<'_>) -> Option<(Vec<u8>, PositionMap)> {
     let tokens = scan(request.text, request.context.lexing()).ok()?;
     let first = tokens.first()?;
-    let says_table = first.kind == TokenKind::Word && first.span.of(request.text).eq_ignore_ascii_case(b"table");
+    if first.kind != TokenKind::Word || !first.span.of(request.text).eq_ignore_ascii_case(b"table") {
+        return None;
+    }
     let mut edits = Edits::new();
     edits.replace(first.span, "SELECT * FROM");
-    edits.apply(request.text).filter(|_| says_table)
+    edits.apply(request.text)
 }
 
 /// Evaluates the keys of a text that has been scanned.

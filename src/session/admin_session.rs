@@ -130,7 +130,7 @@ impl AdminSession {
                         Ok(answer) => put_answer(&mut self.client.out_buffer, &answer, Columns::Hidden),
                         Err(error) => self.fail(&Failure::Admin(error)),
                     },
-                    None => self.fail(&Failure::NoPortal(String::from_utf8_lossy(execute.portal).into_owned())),
+                    None => self.fail(&Failure::no_portal(execute.portal)),
                 }
             }
             b'C' => {

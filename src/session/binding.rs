@@ -10,7 +10,7 @@ use crate::session::prepared::Statement;
 use crate::session::queue::{Kind, Owed, Shown, Undo};
 use crate::session::reading::read_under;
 use crate::session::route::Question;
-use crate::session::state::{Route, Session, Wrapping};
+use crate::session::state::{Route, Session};
 use crate::session::track::{Tracked, is_noted};
 use crate::sql::{Command, ConstantOrParameter};
 use crate::topology::ShardId;
@@ -63,33 +63,21 @@ impl Session {
         match plan.work {
             Work::One(shard) => self.bind_on(shard, plan.access, plan.effect, &statement, &bind).await,
             Work::Many(plan) => {
-                let parameters = Bound {
-                    read_under: read_under(&statement),
-                    ..Bound::of(&bind)
-                };
+                let parameters = Bound::read(&statement, &bind);
                 self.bind_here(&statement, &bind, Place::Fan { plan, parameters }).await
             }
             Work::Writes(plan) => {
-                let parameters = Bound {
-                    read_under: read_under(&statement),
-                    ..Bound::of(&bind)
-                };
+                let parameters = Bound::read(&statement, &bind);
                 self.bind_here(&statement, &bind, Place::Writes { plan, parameters })
                     .await
             }
             Work::Cursor(plan) => {
-                let parameters = Bound {
-                    read_under: read_under(&statement),
-                    ..Bound::of(&bind)
-                };
+                let parameters = Bound::read(&statement, &bind);
                 self.bind_here(&statement, &bind, Place::Declare { plan, parameters })
                     .await
             }
             Work::Explain(plan) => {
-                let parameters = Bound {
-                    read_under: read_under(&statement),
-                    ..Bound::of(&bind)
-                };
+                let parameters = Bound::read(&statement, &bind);
                 self.bind_here(&statement, &bind, Place::Explain { plan, parameters })
                     .await
             }
@@ -308,10 +296,7 @@ impl Session {
             p.shard != shard && p.begun == Begun::Autocommit && p.sync == Sync::Owed && p.worked == Worked::Yes
         });
         if others {
-            let saved = self.saved();
-            self.block.enter_implicit(&saved, self.effective.default_isolation);
-            self.adopt_batch().await?;
-            self.wrapping = Wrapping::Yes;
+            self.begin_batch_block().await?;
         }
         Ok(())
     }
@@ -329,6 +314,14 @@ impl Session {
 }
 
 impl Bound {
+    /// Copies what a Bind carries, with the settings under which the statement's literals were read.
+    fn read(statement: &Statement, bind: &Bind<'_>) -> Bound {
+        Bound {
+            read_under: read_under(statement),
+            ..Bound::of(bind)
+        }
+    }
+
     /// Copies what a Bind carries.
     pub(super) fn of(bind: &Bind<'_>) -> Bound {
         Bound {

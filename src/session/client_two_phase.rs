@@ -13,7 +13,7 @@ use crate::session::track::Outcome;
 use crate::sql::{Chain, Command, quote_literal};
 use crate::topology::{ShardId, ShardSet};
 use crate::transaction::{Begun, BlockError, State};
-use crate::wire::{self, ErrorFields, Severity, SqlState};
+use crate::wire::{ErrorFields, Severity, SqlState};
 
 impl Session {
     /// PREPARE TRANSACTION: the block's sole shard keeps what was done.
@@ -24,13 +24,8 @@ impl Session {
             State::Explicit => {}
             State::Failed => return Box::pin(self.rollback(Chain::No)).await,
             State::Idle => {
-                let fields = ErrorFields::new(
-                    Severity::Warning,
-                    SqlState::NO_ACTIVE_SQL_TRANSACTION,
-                    "there is no transaction in progress",
-                );
-                wire::put_notice(&mut self.client.out_buffer, &fields);
-                wire::put_command_complete(&mut self.client.out_buffer, b"ROLLBACK");
+                self.warn_no_transaction();
+                self.complete(b"ROLLBACK");
                 return Ok(());
             }
             State::Implicit => {
@@ -67,7 +62,7 @@ impl Session {
                     participant.access = Access::Read;
                 }
                 self.note_end(Chain::No, b"COMMIT");
-                wire::put_command_complete(&mut self.client.out_buffer, b"PREPARE TRANSACTION");
+                self.complete(b"PREPARE TRANSACTION");
                 Ok(())
             }
             Err(stop) => self.not_prepared(stop).await,
@@ -104,7 +99,7 @@ impl Session {
         };
         let at = self.aside(shard).await?;
         self.run_inside(at, text).await?;
-        wire::put_command_complete(&mut self.client.out_buffer, name.as_bytes());
+        self.complete(name.as_bytes());
         Ok(())
     }
 

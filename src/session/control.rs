@@ -108,13 +108,21 @@ impl Session {
         }
     }
 
-    fn complete(&mut self, tag: &[u8]) {
+    pub(super) fn complete(&mut self, tag: &[u8]) {
         wire::put_command_complete(&mut self.client.out_buffer, tag);
     }
 
     fn warn(&mut self, code: SqlState, message: &str) {
         let fields = ErrorFields::new(Severity::Warning, code, message);
         wire::put_notice(&mut self.client.out_buffer, &fields);
+    }
+
+    /// Postgres's warning where there is no block to end.
+    pub(super) fn warn_no_transaction(&mut self) {
+        self.warn(
+            SqlState::NO_ACTIVE_SQL_TRANSACTION,
+            "there is no transaction in progress",
+        );
     }
 
     /// Postgres's warning where no block holds a SET LOCAL.
@@ -211,10 +219,7 @@ impl Session {
                 if chain == Chain::Yes {
                     return Err(Failure::Block(BlockError::NoBlock("COMMIT AND CHAIN")).into());
                 }
-                self.warn(
-                    SqlState::NO_ACTIVE_SQL_TRANSACTION,
-                    "there is no transaction in progress",
-                );
+                self.warn_no_transaction();
                 let ended = self.end_participants(EndHow::Commit).await;
                 match ended {
                     Ok(()) => self.finish_block(Outcome::Committed),
@@ -239,10 +244,7 @@ impl Session {
         self.end_participants(EndHow::Rollback).await?;
         if end == End::NoBlock {
             self.finish_block(Outcome::RolledBack);
-            self.warn(
-                SqlState::NO_ACTIVE_SQL_TRANSACTION,
-                "there is no transaction in progress",
-            );
+            self.warn_no_transaction();
         } else {
             self.note_end(chain, b"ROLLBACK");
         }
@@ -813,7 +815,7 @@ impl Session {
             }
             _ => {
                 self.fan_cursors.clear();
-                self.close_portals();
+                self.portals.clear(); // whoever made them
                 String::new()
             }
         };

@@ -89,10 +89,7 @@ impl Session {
     /// Begins a COPY FROM STDIN: on return the client has been asked for its data.
     pub(super) async fn begin_copy_in(&mut self, plan: &Arc<plan::CopyIn>, text: &[u8], via: Via) -> Result<(), Stop> {
         if !self.block.is_explicit() {
-            let saved = self.saved();
-            self.block.enter_implicit(&saved, self.effective.default_isolation);
-            self.adopt_batch().await?;
-            self.wrapping = Wrapping::Yes;
+            self.begin_batch_block().await?;
         }
         let held: BTreeMap<ShardId, Access> = self.participants.iter().map(|p| (p.shard, p.access)).collect();
         let lanes = self.enlist_all(plan.shards, Access::Write).await?;

@@ -13,7 +13,7 @@ use crate::session::describing::put_columns;
 use crate::session::error::{Failure, Stop};
 use crate::session::portal::{Place, Portal};
 use crate::session::queue::{Kind, Owed, Shown, Undo};
-use crate::session::state::{Session, Wrapping};
+use crate::session::state::Session;
 use crate::session::writes::Returned;
 use crate::sql::{Fetch, FetchWord};
 use crate::topology::ShardId;
@@ -61,15 +61,10 @@ impl Session {
         closes && self.portals.remove(name.as_bytes()).is_some()
     }
 
-    /// CLOSE ALL has no regard for who made a portal.
-    pub(super) fn close_portals(&mut self) {
-        self.portals.clear();
-    }
-
     /// Describe of a portal that no Bind made.
     pub(super) async fn describe_cursor(&mut self, portal: &[u8]) -> Result<(), Stop> {
         match self.cursor_named(portal) {
-            None => Err(no_portal(portal)),
+            None => Err(Failure::no_portal(portal).into()),
             Some(Cursor::One(at)) => {
                 self.pass_on(at, Kind::DescribePortal, Undo::Nothing, |out| {
                     wire::put_describe(out, Target::Portal, portal);
@@ -81,7 +76,7 @@ impl Session {
                     return Err(Failure::Block(BlockError::Aborted).into());
                 }
                 let Some(cursor) = self.fan_cursors.get(&name) else {
-                    return Err(no_portal(portal));
+                    return Err(Failure::no_portal(portal).into());
                 };
                 let whole = self.fan_columns(&cursor.fan, &cursor.plan)?;
                 self.local(|out| out.extend_from_slice(&whole), Undo::Nothing);
@@ -93,7 +88,7 @@ impl Session {
     /// Execute of a portal that no Bind made.
     pub(super) async fn execute_cursor(&mut self, portal: &[u8], row_limit: i32) -> Result<(), Stop> {
         match self.cursor_named(portal) {
-            None => Err(no_portal(portal)),
+            None => Err(Failure::no_portal(portal).into()),
             Some(Cursor::One(at)) => {
                 if let Some(participant) = self.participants.get_mut(at) {
                     participant.worked = Worked::Yes;
@@ -112,7 +107,7 @@ impl Session {
                     return Err(Failure::Block(BlockError::Aborted).into());
                 }
                 let Some(mut cursor) = self.fan_cursors.remove(&name) else {
-                    return Err(no_portal(portal));
+                    return Err(Failure::no_portal(portal).into());
                 };
                 let done = self.give(&mut cursor, row_limit).await;
                 self.fan_cursors.insert(name, cursor);
@@ -220,10 +215,7 @@ impl Session {
     /// Shards' portals must outlive a Sync: what has them runs in a block.
     pub(super) async fn outlive_sync(&mut self) -> Result<(), Stop> {
         if !self.block.is_explicit() {
-            let saved = self.saved();
-            self.block.enter_implicit(&saved, self.effective.default_isolation);
-            self.adopt_batch().await?;
-            self.wrapping = Wrapping::Yes;
+            self.begin_batch_block().await?;
         }
         Ok(())
     }
@@ -258,8 +250,4 @@ impl Session {
         )?;
         Ok(columns)
     }
-}
-
-fn no_portal(name: &[u8]) -> Stop {
-    Failure::NoPortal(String::from_utf8_lossy(name).into_owned()).into()
 }

@@ -122,7 +122,7 @@ impl Session {
             Place::Backend { shard, .. } => {
                 let shard = *shard;
                 let Some(at) = self.participants.find(shard) else {
-                    return Err(Failure::NoPortal(String::from_utf8_lossy(name).into_owned()).into());
+                    return Err(Failure::no_portal(name).into());
                 };
                 self.pass_on(at, Kind::DescribePortal, Undo::Nothing, |out| {
                     wire::put_describe(out, Target::Portal, name);

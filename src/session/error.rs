@@ -225,6 +225,13 @@ fn value_unseen(recall: &crate::plan::Recall) -> String {
     }
 }
 
+impl Failure {
+    /// There is no portal of this name.
+    pub(super) fn no_portal(name: &[u8]) -> Failure {
+        Failure::NoPortal(String::from_utf8_lossy(name).into_owned())
+    }
+}
+
 /// Postgres's words for a statement that isn't there.
 fn no_statement(name: &str) -> String {
     match name {

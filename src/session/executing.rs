@@ -37,7 +37,7 @@ impl Session {
                 let (shard, tracked) = (*shard, tracked.take());
                 let changes_schema = matches!(portal.statement.command(), Command::Ddl(_));
                 let Some(at) = self.participants.find(shard) else {
-                    return Err(Failure::NoPortal(String::from_utf8_lossy(&name).into_owned()).into());
+                    return Err(Failure::no_portal(&name).into());
                 };
                 self.switch_away(Some(at)).await?;
                 let Some(participant) = self.participants.get_mut(at) else {

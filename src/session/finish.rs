@@ -474,6 +474,15 @@ impl Session {
         Ok(self.reading(bound, lasts).unwrap_or_default())
     }
 
+    /// Makes a block of this batch, what it has done already included; it ends with the batch.
+    pub(super) async fn begin_batch_block(&mut self) -> Result<(), Stop> {
+        let saved = self.saved();
+        self.block.enter_implicit(&saved, self.effective.default_isolation);
+        self.adopt_batch().await?;
+        self.wrapping = Wrapping::Yes;
+        Ok(())
+    }
+
     /// Makes a block of what this batch has done on its backends, if that has to be seen by a read on several.
     pub(super) async fn join_batch(&mut self) -> Result<(), Stop> {
         // Work of this batch on other backends must share its transaction with this read; a Parse alone is no work.

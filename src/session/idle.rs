@@ -192,11 +192,9 @@ impl Session {
         if !self.timers.are_watched() {
             return;
         }
+        let mind = self.minding();
         for participant in self.participants.iter_mut() {
-            match self.transparent {
-                true => participant.backend.link.lend_timers(),
-                false => participant.backend.link.stop_timers(),
-            }
+            mind(&mut participant.backend.link);
         }
     }
 
@@ -207,15 +205,16 @@ impl Session {
             self.watch_timers_from_now();
         }
         match self.timers.are_watched() {
-            true => self.mind(&mut participant.backend.link),
+            true => self.minding()(&mut participant.backend.link),
             false => participant.backend.link.leave_timers(),
         }
     }
 
-    fn mind(&self, link: &mut Link) {
+    /// What is done to the timers of a backend in the session's hands.
+    fn minding(&self) -> fn(&mut Link) {
         match self.transparent {
-            true => link.lend_timers(),
-            false => link.stop_timers(),
+            true => Link::lend_timers,
+            false => Link::stop_timers,
         }
     }
 

@@ -82,11 +82,7 @@ impl Participant {
         let mut defaults = Timeouts::default();
         round_trip(self, |frame| {
             if frame.tag == b'D' {
-                let values = wire::DataRow::parse(frame.body)?.values;
-                let cells: Vec<_> = values
-                    .map(|value| value.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
-                    .collect();
-                defaults = Timeouts::told(&cells);
+                defaults = Timeouts::told(&text_cells(frame.body)?);
             }
             Ok(())
         })
@@ -607,6 +603,12 @@ impl Session {
             }
         }
     }
+}
+
+/// The values of a DataRow's body, which came as text.
+pub(super) fn text_cells(body: &[u8]) -> Result<Vec<Option<String>>, wire::FrameError> {
+    let text = |value: Option<&[u8]>| value.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    Ok(wire::DataRow::parse(body)?.values.map(text).collect())
 }
 
 /// Writes what is queued and reads to the next ReadyForQuery; each whole message is shown to `look`.

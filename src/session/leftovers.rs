@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::session::error::Stop;
-use crate::session::lane::round_trip;
+use crate::session::lane::{round_trip, text_cells};
 use crate::session::state::{Session, Stale};
 use crate::sql::{SessionSettings, quote_literal};
 use crate::transaction::{Examine, Participant};
@@ -130,12 +130,7 @@ async fn ask(participant: &mut Participant, sql: &[u8]) -> Result<Option<Vec<Vec
     let mut refused = false;
     round_trip(participant, |frame| {
         match frame.tag {
-            b'D' => rows.push(
-                wire::DataRow::parse(frame.body)?
-                    .values
-                    .map(|value| value.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
-                    .collect(),
-            ),
+            b'D' => rows.push(text_cells(frame.body)?),
             b'E' => refused = true,
             _ => {}
         }

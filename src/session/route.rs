@@ -10,7 +10,7 @@ use crate::plan::{
     WriteAnswer, asks_moment,
 };
 use crate::session::error::{Failure, Stop};
-use crate::session::lane::round_trip;
+use crate::session::lane::{round_trip, text_cells};
 use crate::session::prepared::Statement;
 use crate::session::state::{Effective, Route, Schema, Session, Stale};
 use crate::sql::Shape;
@@ -162,6 +162,17 @@ impl Session {
             Some(shard) => self.lead_by_hand(compiled, Ok(plan), question, shard)?,
             None => plan,
         };
+        self.settled(snapshot, compiled, plan, question).await
+    }
+
+    /// A plan that stays as it is, but for the transaction's moment where it joins late.
+    async fn settled(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        compiled: &Compiled,
+        plan: Plan,
+        question: &Question<'_>,
+    ) -> Result<Plan, Stop> {
         let plan = match self.joins_late(&plan) {
             true => Box::pin(self.join_late(snapshot, compiled, plan, question)).await?,
             false => plan,
@@ -181,21 +192,15 @@ impl Session {
         if let Some(plan) = self.plan_current_of(snapshot, question, facts, &refusal)?
             && let Some(compiled) = route()
         {
-            let plan = match self.joins_late(&plan) {
-                true => Box::pin(self.join_late(snapshot, &compiled, plan, question)).await?,
-                false => plan,
-            };
-            return Ok((compiled, self.planned(plan)?));
+            let plan = self.settled(snapshot, &compiled, plan, question).await?;
+            return Ok((compiled, plan));
         }
         if let Some(shard) = self.named_shard(snapshot).await?
             && let Some(compiled) = route()
         {
             let plan = self.lead_by_hand(&compiled, Err(refusal), question, shard)?;
-            let plan = match self.joins_late(&plan) {
-                true => Box::pin(self.join_late(snapshot, &compiled, plan, question)).await?,
-                false => plan,
-            };
-            return Ok((compiled, self.planned(plan)?));
+            let plan = self.settled(snapshot, &compiled, plan, question).await?;
+            return Ok((compiled, plan));
         }
         Err(self.refused(snapshot, question, refusal).await)
     }
@@ -443,10 +448,7 @@ impl Session {
         self.ask_trip(at, |frame| {
             match frame.tag {
                 b'D' => {
-                    values = wire::DataRow::parse(frame.body)?
-                        .values
-                        .map(|v| v.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
-                        .collect();
+                    values = text_cells(frame.body)?;
                 }
                 b'E' => refused = Some(Box::new(wire::ErrorFields::parse(frame.body)?)),
                 _ => {}
@@ -583,10 +585,7 @@ pub(super) async fn ask_effective(participant: &mut Participant, schemas: Vec<St
     round_trip(participant, |frame| {
         match frame.tag {
             b'D' => {
-                cells = wire::DataRow::parse(frame.body)?
-                    .values
-                    .map(|v| v.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
-                    .collect();
+                cells = text_cells(frame.body)?;
             }
             b'E' => refused = Some(Box::new(wire::ErrorFields::parse(frame.body)?)),
             _ => {}

@@ -11,9 +11,9 @@ use crate::discovery::{Answers, Overlay, overlay_sql};
 use crate::execute::Describe;
 use crate::plan::{InBlock, Snapshot, WriteAnswer, Writes};
 use crate::session::error::{Failure, Stop};
-use crate::session::lane::round_trip;
+use crate::session::lane::{round_trip, text_cells};
 use crate::session::portal::Bound;
-use crate::session::state::{Schema, Session, Wrapping};
+use crate::session::state::{Schema, Session};
 use crate::session::writes::Returned;
 use crate::sql::Command;
 use crate::topology::ShardId;
@@ -123,10 +123,7 @@ impl Session {
             return Err(Failure::AlreadyAnswered.into());
         }
         if self.has_worked_in_batch() {
-            let saved = self.saved();
-            self.block.enter_implicit(&saved, self.effective.default_isolation);
-            self.adopt_batch().await?;
-            self.wrapping = Wrapping::Yes;
+            self.begin_batch_block().await?;
         }
         let asked: Vec<usize> = (0..self.participants.len())
             .filter(|at| {
@@ -171,14 +168,7 @@ async fn answers(participant: &mut Participant) -> Result<Result<Answers, Box<Er
     let mut refused = None;
     round_trip(participant, |frame| {
         match frame.tag {
-            b'D' => {
-                let values = wire::DataRow::parse(frame.body)?.values;
-                rows.push(
-                    values
-                        .map(|value| value.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
-                        .collect(),
-                );
-            }
+            b'D' => rows.push(text_cells(frame.body)?),
             b'C' => answers.push(std::mem::take(&mut rows)),
             b'E' => refused = Some(Box::new(ErrorFields::parse(frame.body)?)),
             _ => {}

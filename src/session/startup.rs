@@ -16,7 +16,7 @@ use crate::config::Method;
 use crate::session::admin_session::AdminSession;
 use crate::session::error::{Failure, Gone, Stop};
 use crate::session::idle::lend_at_start;
-use crate::session::lane::round_trip;
+use crate::session::lane::{round_trip, text_cells};
 use crate::session::state::Session;
 use crate::session::world::{Report, World};
 use crate::sql::SessionSettings;
@@ -485,10 +485,7 @@ async fn may_log_in(participant: &mut Participant, method: Method) -> Result<Opt
     let mut cells: Vec<Option<String>> = Vec::new();
     let trip = round_trip(participant, |frame| {
         if frame.tag == b'D' {
-            let values = wire::DataRow::parse(frame.body)?.values;
-            cells = values
-                .map(|value| value.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
-                .collect();
+            cells = text_cells(frame.body)?;
         }
         Ok(())
     })

@@ -400,17 +400,17 @@ impl Session {
 
     /// The log has run on the backend at `at`: every two-part name in it exists there, whatever became of the values.
     pub(super) fn note_names(&mut self, at: usize) {
+        if self.block.log().is_empty() || self.settings.custom_names().next().is_none() {
+            return;
+        }
         let Some(participant) = self.participants.get_mut(at) else {
             return;
         };
-        let mut known = participant.applied().settings.clone();
-        let mut names = self.settings.custom_names().peekable();
-        if self.block.log().is_empty() || names.peek().is_none() {
-            return;
-        }
-        for name in names {
-            known = known.with_name(name);
-        }
+        let applied = participant.applied().settings.clone();
+        let known = self
+            .settings
+            .custom_names()
+            .fold(applied, |known, name| known.with_name(name));
         participant.backend.restrict_reuse();
         participant.note_settings(&known);
     }

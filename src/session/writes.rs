@@ -104,10 +104,7 @@ impl Session {
         if self.is_batch(plan) {
             self.join_batch().await?; // what others have parsed for it
         } else if !self.block.is_explicit() {
-            let saved = self.saved();
-            self.block.enter_implicit(&saved, self.effective.default_isolation);
-            self.adopt_batch().await?;
-            self.wrapping = Wrapping::Yes;
+            self.begin_batch_block().await?;
             if self.lone {
                 self.hold_tag = true; // its commit may fail yet (sessions.md 8)
             }

@@ -99,10 +99,8 @@ pub(super) fn written<'r, 'a>(resolved: &'r Resolved<'a>) -> impl Iterator<Item 
 
 /// A trigger of a table whose function may read the moment.
 pub(super) fn triggered(resolved: &Resolved<'_>, relation: &Relation) -> Option<String> {
-    let reads = |name: &str| {
-        let functions = resolved.input.catalog.functions_named(name);
-        functions.is_empty() || functions.iter().any(|function| function.moment == ReadsMoment::Perhaps)
-    };
+    let catalog = resolved.input.catalog;
+    let reads = |name: &str| catalog.functions_named(name).is_empty() || catalog.may_read_moment(name);
     let trigger = relation.triggers.iter().find(|trigger| reads(&trigger.function.name))?;
     Some(format!(
         "trigger \"{}\" of table \"{}\"",

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::catalog::{Column, DrawnFrom, Filling, Nullability, ReadsMoment, Relation, RelationKind, TriggerLevel};
+use crate::catalog::{Column, DrawnFrom, Filling, Nullability, Relation, RelationKind, TriggerLevel};
 use crate::plan::ladder::drawn::counts_on;
 use crate::plan::ladder::{Around, Case, Literals, Route, Ruling};
 use crate::plan::resolve::{Named, Placement, placement, relation_named};
@@ -99,10 +99,7 @@ pub(super) fn leaves_a_moment(case: &Case<'_>, copy: &Copy) -> bool {
     let Named::Relation(relation) = relation_named(case.snapshot.catalog(), case.context, &parts) else {
         return false;
     };
-    let triggered = |function: &str| {
-        let functions = case.snapshot.catalog().functions_named(function);
-        functions.iter().any(|function| function.moment == ReadsMoment::Perhaps)
-    };
+    let triggered = |function: &str| case.snapshot.catalog().may_read_moment(function);
     let fills = relation.columns.iter().any(|column| match &column.filling {
         Filling::Default { expression, .. } => {
             let left_out = !columns.is_empty() && !columns.contains(&column.name);

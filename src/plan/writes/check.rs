@@ -2,7 +2,7 @@
 //!
 //! Why a list: each entry is something that sees the statement as a whole, or sees more than the row's own shard.
 
-use crate::catalog::{Catalog, ReadsMoment, Relation, RelationKind, Trigger, TriggerLevel, TriggerTiming};
+use crate::catalog::{Catalog, Relation, RelationKind, Trigger, TriggerLevel, TriggerTiming};
 use crate::plan::fanout::{check_calls, has_set, repeatable};
 use crate::plan::resolve::{Block, BlockId, BlockKind, Body, Placement, Reference, Resolved, Role, Root, Source};
 use crate::plan::{Refusal, RefusalId, refuse};
@@ -150,10 +150,7 @@ impl<'r, 'a> Subject<'r, 'a> {
                 "It is FOR EACH STATEMENT and would run once on each shard.",
             ));
         }
-        let reads_moment = |trigger: &&Trigger| {
-            let functions = catalog.functions_named(&trigger.function.name);
-            functions.iter().any(|function| function.moment == ReadsMoment::Perhaps)
-        };
+        let reads_moment = |trigger: &&Trigger| catalog.may_read_moment(&trigger.function.name);
         if let Some(trigger) = triggers.iter().find(reads_moment) {
             return Err(self.barred(
                 &format!("trigger \"{}\"", trigger.name),

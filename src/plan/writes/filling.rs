@@ -4,7 +4,7 @@
 //! name is Postgres's own and all others are qualified.
 //! Holds: a default that isn't understood is refused, never left to the shards.
 
-use crate::catalog::{Catalog, Column, Filling, ReadsMoment};
+use crate::catalog::{Catalog, Column, Filling};
 use crate::plan::fanout::{Moment, Nature, builtin_nature, is_moment};
 use crate::plan::resolve::Resolved;
 use crate::plan::{Facts, Refusal, RefusalId, Verdict, refuse};
@@ -137,9 +137,7 @@ pub(in crate::plan) fn timed(catalog: &Catalog, expression: &str) -> Result<Opti
             _ => name.to_ascii_lowercase(),
         };
         let called = next.is_some_and(|next| next.kind == TokenKind::Punctuation(b'('));
-        let own = catalog.functions_named(&name).iter();
-        if name == "timetz" || (called && (name == "age" || own.into_iter().any(|f| f.moment == ReadsMoment::Perhaps)))
-        {
+        if name == "timetz" || (called && (name == "age" || catalog.may_read_moment(&name))) {
             return Err(name);
         }
     }
