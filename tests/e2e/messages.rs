@@ -72,6 +72,21 @@ pub fn execute(portal: &str, rows_max: u32) -> Vec<u8> {
     frame(b'E', &[text(portal), rows_max.to_be_bytes().to_vec()].concat())
 }
 
+/// An unnamed statement with text parameters, described, its results as text.
+pub fn unnamed(sql: &str, values: &[&str]) -> Vec<u8> {
+    let values: Vec<_> = values
+        .iter()
+        .map(|value| (Format::Text, Some(value.as_bytes().to_vec())))
+        .collect();
+    [
+        parse("", sql, &[]),
+        bind("", "", &values, Format::Text),
+        describe(b'P', ""),
+        execute("", 0),
+    ]
+    .concat()
+}
+
 /// Sync.
 pub fn sync() -> Vec<u8> {
     frame(b'S', &[])

@@ -3,7 +3,7 @@
 //! Why by equality of what was written and read: no clock is compared with another, so nothing here depends on time.
 
 use crate::client::Client;
-use crate::messages::{Format, bind, describe, execute, parse, sync};
+use crate::messages::{sync, unnamed};
 use crate::world::{Spec, World};
 
 const CLOCKS: Spec<'_> = Spec {
@@ -33,6 +33,21 @@ const CLOCKS: Spec<'_> = Spec {
 /// As many keys as are sure to lie on all shards.
 const KEYS: std::ops::Range<u64> = 0..12;
 
+fn clocks(name: &str) -> (World, Client) {
+    let world = World::start(Spec { name, ..CLOCKS });
+    let client = world.client();
+    (world, client)
+}
+
+/// With a row for each key.
+fn filled(name: &str) -> (World, Client) {
+    let (world, mut client) = clocks(name);
+    for k in KEYS {
+        client.rows(&format!("INSERT INTO clocks (k) VALUES ({k})"));
+    }
+    (world, client)
+}
+
 /// How a statement is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
@@ -46,7 +61,7 @@ fn send(client: &mut Client, how: How, sql: &str) {
             client.rows(sql);
         }
         How::Extended => {
-            client.send(&[extended(sql, &[]), sync()].concat());
+            client.send(&[unnamed(sql, &[]), sync()].concat());
             let answer = client.read_batch();
             let failed = answer.iter().find(|message| message.tag == b'E');
             assert!(
@@ -56,20 +71,6 @@ fn send(client: &mut Client, how: How, sql: &str) {
             );
         }
     }
-}
-
-fn extended(sql: &str, values: &[&str]) -> Vec<u8> {
-    let values: Vec<_> = values
-        .iter()
-        .map(|value| (Format::Text, Some(value.as_bytes().to_vec())))
-        .collect();
-    [
-        parse("", sql, &[]),
-        bind("", "", &values, Format::Text),
-        describe(b'P', ""),
-        execute("", 0),
-    ]
-    .concat()
 }
 
 /// Each key's row was written at the block's moment, by each of its names.
@@ -84,11 +85,7 @@ fn one_moment(client: &mut Client, columns: &str) {
 
 #[test]
 fn rows_of_late_shards_have_the_blocks_moment() {
-    let world = World::start(Spec {
-        name: "m_rows",
-        ..CLOCKS
-    });
-    let mut client = world.client();
+    let (_world, mut client) = clocks("m_rows");
     let all = "min(at), max(at), min(day), max(day), min(local), max(local), min(later), max(later)";
     let inserts = [
         ("INSERT INTO clocks (k) VALUES ({k})", all),
@@ -167,14 +164,7 @@ fn rows_of_late_shards_have_the_blocks_moment() {
 
 #[test]
 fn a_late_shard_is_asked_for_the_blocks_moment() {
-    let world = World::start(Spec {
-        name: "m_reads",
-        ..CLOCKS
-    });
-    let mut client = world.client();
-    for k in KEYS {
-        client.rows(&format!("INSERT INTO clocks (k) VALUES ({k})"));
-    }
+    let (_world, mut client) = filled("m_reads");
     let reads = [
         "SELECT now() FROM clocks WHERE k = {k}",
         "SELECT now()",
@@ -194,7 +184,7 @@ fn a_late_shard_is_asked_for_the_blocks_moment() {
                 match how {
                     How::Simple => assert_eq!(client.value(&sql), moment, "{sql}"),
                     How::Extended => {
-                        client.send(&[extended(&sql, &[]), sync()].concat());
+                        client.send(&[unnamed(&sql, &[]), sync()].concat());
                         let answer = client.read_batch();
                         let row = answer.iter().find(|message| message.tag == b'D').expect(&sql);
                         assert_eq!(row.values(), [Some(moment.clone().into_bytes())], "{sql}");
@@ -239,14 +229,10 @@ fn a_late_shard_is_asked_for_the_blocks_moment() {
 /// A batch of the extended protocol is a transaction too.
 #[test]
 fn a_pipelined_batch_has_one_now() {
-    let world = World::start(Spec {
-        name: "m_pipe",
-        ..CLOCKS
-    });
-    let mut client = world.client();
+    let (_world, mut client) = clocks("m_pipe");
     let insert = "INSERT INTO clocks (k, at) VALUES ($1, now()) RETURNING at";
-    let mut batch: Vec<u8> = KEYS.flat_map(|k| extended(insert, &[&k.to_string()])).collect();
-    batch.extend(extended("SELECT now() FROM clocks", &[]));
+    let mut batch: Vec<u8> = KEYS.flat_map(|k| unnamed(insert, &[&k.to_string()])).collect();
+    batch.extend(unnamed("SELECT now() FROM clocks", &[]));
     batch.extend(sync());
     client.send(&batch);
     let answer = client.read_batch();
@@ -258,14 +244,14 @@ fn a_pipelined_batch_has_one_now() {
     assert_eq!(rows.len(), 2 * KEYS.count());
     assert!(rows.iter().all(|row| *row == rows[0]), "{rows:?}");
     // Begun by a read of all shards.
-    let mut batch = extended("SELECT now() FROM clocks", &[]);
+    let mut batch = unnamed("SELECT now() FROM clocks", &[]);
     batch.extend(KEYS.flat_map(|k| {
-        extended(
+        unnamed(
             "UPDATE clocks SET at = now() WHERE k = $1 RETURNING at",
             &[&k.to_string()],
         )
     }));
-    batch.extend(extended("SELECT now() FROM clocks", &[]));
+    batch.extend(unnamed("SELECT now() FROM clocks", &[]));
     batch.extend(sync());
     client.send(&batch);
     let answer = client.read_batch();
@@ -280,11 +266,7 @@ fn a_pipelined_batch_has_one_now() {
 
 #[test]
 fn copies_and_one_shards_tables_have_the_blocks_moment() {
-    let world = World::start(Spec {
-        name: "m_others",
-        ..CLOCKS
-    });
-    let mut client = world.client();
+    let (_world, mut client) = clocks("m_others");
     for first in 0..6 {
         client.rows("BEGIN");
         client.rows(&format!("INSERT INTO clocks (k) VALUES ({first})"));
@@ -304,14 +286,7 @@ fn copies_and_one_shards_tables_have_the_blocks_moment() {
 /// What reads the moment where no constant can stand for it is refused, on a late shard only.
 #[test]
 fn what_hides_its_moment_is_refused_on_late_shards() {
-    let world = World::start(Spec {
-        name: "m_hidden",
-        ..CLOCKS
-    });
-    let mut client = world.client();
-    for k in KEYS {
-        client.rows(&format!("INSERT INTO clocks (k) VALUES ({k})"));
-    }
+    let (_world, mut client) = filled("m_hidden");
     let hidden = [
         "INSERT INTO stamps (k) VALUES ({k})",
         "UPDATE stamps SET at = NULL WHERE k = {k}",

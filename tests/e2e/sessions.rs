@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use crate::client::Client;
 use crate::messages::{
     Format, bind, close, copy_data, copy_done, copy_fail, describe, execute, flush, frame, parse, query, ssl_request,
-    startup, sync, terminate,
+    startup, sync, terminate, unnamed,
 };
 use crate::pair::Pair;
 use crate::world::{CLIENT_ROLE, Spec, World, wait_for};
@@ -45,13 +45,7 @@ fn both(name: &str, story: impl Fn(&World)) {
 
 /// Parse, Bind, Describe and Execute of an unnamed statement, without Sync.
 fn extended(sql: &str) -> Vec<u8> {
-    [
-        parse("", sql, &[]),
-        bind("", "", &[], Format::Text),
-        describe(b'P', ""),
-        execute("", 0),
-    ]
-    .concat()
+    unnamed(sql, &[])
 }
 
 /// What both sides hold in the end.

@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::differential::Source;
-use crate::messages::{Format, bind, close, describe, execute, flush, parse, sync};
+use crate::messages::{Format, bind, close, describe, execute, flush, parse, sync, unnamed};
 use crate::pair::Pair;
 use crate::world::{Spec, World};
 
@@ -10,21 +10,6 @@ use crate::world::{Spec, World};
 fn three_shards(name: &str, run: impl FnOnce(&World)) {
     let source = Source::read("split");
     run(&World::start(source.spec(name, 3)));
-}
-
-/// An unnamed statement with text parameters, its results as text.
-fn extended(sql: &str, values: &[&str]) -> Vec<u8> {
-    let values: Vec<_> = values
-        .iter()
-        .map(|value| (Format::Text, Some(value.as_bytes().to_vec())))
-        .collect();
-    [
-        parse("", sql, &[]),
-        bind("", "", &values, Format::Text),
-        describe(b'P', ""),
-        execute("", 0),
-    ]
-    .concat()
 }
 
 #[test]
@@ -44,7 +29,7 @@ fn an_error_in_any_row_points_into_the_clients_text() {
         ]);
         pair.send(
             &[
-                extended("INSERT INTO log (k, n) VALUES ($1, 1), ($2, 2), (2, 'x')", &["1", "4"]),
+                unnamed("INSERT INTO log (k, n) VALUES ($1, 1), ($2, 2), (2, 'x')", &["1", "4"]),
                 sync(),
             ]
             .concat(),
@@ -60,10 +45,10 @@ fn a_pipeline_is_one_transaction_on_all_shards() {
         let insert = "INSERT INTO log (k, what) VALUES ($1, $2), (4, $2), (2, 'x') RETURNING k, what";
         pair.send(
             &[
-                extended(insert, &["1", "a"]),
-                extended(insert, &["5", "b"]),
-                extended("INSERT INTO log (k) VALUES ($1)", &["6"]),
-                extended("SELECT k, what FROM log ORDER BY k, what COLLATE \"C\"", &[]),
+                unnamed(insert, &["1", "a"]),
+                unnamed(insert, &["5", "b"]),
+                unnamed("INSERT INTO log (k) VALUES ($1)", &["6"]),
+                unnamed("SELECT k, what FROM log ORDER BY k, what COLLATE \"C\"", &[]),
                 sync(),
             ]
             .concat(),
@@ -72,9 +57,9 @@ fn a_pipeline_is_one_transaction_on_all_shards() {
         // an error behind takes back what went before, on every shard
         pair.send(
             &[
-                extended(insert, &["7", "c"]),
-                extended("INSERT INTO parts (k, id) VALUES ($1, 5), (4, 5), (2, 0)", &["1"]),
-                extended(insert, &["8", "d"]),
+                unnamed(insert, &["7", "c"]),
+                unnamed("INSERT INTO parts (k, id) VALUES ($1, 5), (4, 5), (2, 0)", &["1"]),
+                unnamed(insert, &["8", "d"]),
                 sync(),
             ]
             .concat(),
@@ -157,7 +142,7 @@ fn defaults_of_a_reference_table_are_made_once() {
         client.rows("INSERT INTO chances (name) VALUES ('in another style')");
     }
     let insert = "INSERT INTO chances (name) VALUES ($1) RETURNING token";
-    client.send(&[extended(insert, &["f"]), extended(insert, &["g"]), sync()].concat());
+    client.send(&[unnamed(insert, &["f"]), unnamed(insert, &["g"]), sync()].concat());
     let answer = client.read_batch();
     assert_eq!(
         answer.iter().filter(|message| message.tag == b'D').count(),
@@ -204,11 +189,11 @@ fn a_deferred_constraint_speaks_at_the_end() {
     let mut pair = Pair::new(&world);
     let twice = "INSERT INTO late (k, v) VALUES (1, 1), (1, 1) RETURNING id";
     pair.ask(twice);
-    pair.send(&[extended(twice, &[]), sync()].concat());
+    pair.send(&[unnamed(twice, &[]), sync()].concat());
     pair.ready();
-    pair.send(&[extended("INSERT INTO late (k, v) VALUES ($1, 2)", &["1"]), sync()].concat());
+    pair.send(&[unnamed("INSERT INTO late (k, v) VALUES ($1, 2)", &["1"]), sync()].concat());
     pair.ready();
-    pair.send(&[extended("INSERT INTO late (k, v) VALUES ($1, 2)", &["1"]), sync()].concat());
+    pair.send(&[unnamed("INSERT INTO late (k, v) VALUES ($1, 2)", &["1"]), sync()].concat());
     pair.ready();
     pair.ask("INSERT INTO late (k, v) VALUES (1, 2)");
     pair.ask("SELECT k, id, v FROM late ORDER BY id");

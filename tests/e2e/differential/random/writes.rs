@@ -27,6 +27,17 @@ pub(super) struct Write {
 }
 
 impl Maker<'_> {
+    /// Another table of the same space under a name of its own, and the condition that ties it to a row's key.
+    fn partner(&mut self, source: &Source, other: &Table) -> (Source, Piece) {
+        let partner = Source::of(other, self.name(other.name));
+        let (key, other_key) = (
+            source.key.as_deref().expect("keyed"),
+            partner.key.as_deref().expect("keyed"),
+        );
+        let on = text(format!("{} = {}", source.name(key), partner.name(other_key)));
+        (partner, on)
+    }
+
     /// One statement that changes a table.
     pub(super) fn write(&mut self) -> Write {
         let table = self.dice.weighted(&WRITTEN);
@@ -228,19 +239,10 @@ impl Maker<'_> {
         // Of one row at most, or which one counts is open.
         if table.space == Space::User && self.dice.one_in(5) {
             let other = [&tables::USERS, &tables::ORDER_TOTALS][self.dice.below(2)];
-            let name = self.name(other.name);
-            let other_source = Source::of(other, name.clone());
-            let (key, other_key) = (
-                source.key.clone().expect("keyed"),
-                other_source.key.clone().expect("keyed"),
-            );
-            also.push(text(format!(
-                "{} = {}",
-                source.name(&key),
-                other_source.name(&other_key)
-            )));
-            from = text(format!(" FROM {} {name}", other.name));
-            scope.push(other_source);
+            let (partner, on) = self.partner(&source, other);
+            from = text(format!(" FROM {} {}", other.name, partner.alias));
+            also.push(on);
+            scope.push(partner);
         }
         let mut free: Vec<(&str, Kind)> = table
             .columns
@@ -296,19 +298,10 @@ impl Maker<'_> {
         let mut using = nothing();
         if table.space == Space::User && self.dice.one_in(6) {
             let other = self.dice.weighted(tables::of_space(Space::User));
-            let name = self.name(other.name);
-            let other_source = Source::of(other, name.clone());
-            let (key, other_key) = (
-                source.key.clone().expect("keyed"),
-                other_source.key.clone().expect("keyed"),
-            );
-            also.push(text(format!(
-                "{} = {}",
-                source.name(&key),
-                other_source.name(&other_key)
-            )));
-            using = text(format!(" USING {} {name}", other.name));
-            scope.push(other_source);
+            let (partner, on) = self.partner(&source, other);
+            using = text(format!(" USING {} {}", other.name, partner.alias));
+            also.push(on);
+            scope.push(partner);
         }
         // Rows of users are what orders belong to.
         let filter = self.narrow(&scope, also);
