@@ -3,7 +3,8 @@
 #   make demo                    four local shards with the trading schema, a proxy, a workload (ARGS="--duration 60s")
 #   make test                    what CI runs: format, lints, every test (ARGS="-E 'test(limits)'")
 #   make check                   its quick part, without servers
-#   make bench                   CPU per statement beside PgBouncer (ARGS=…)
+#   make release                 the build to deploy, in target/pgo/bin: compiled by a profile of its own work
+#   make bench                   its CPU per statement beside PgBouncer (ARGS=…)
 #   make fmt                     format the code
 #   make update-golden           rewrite golden files; read the diff
 #   make update-refusals         write today's refusals into the differential scripts; read the diff
@@ -18,11 +19,17 @@ RUST_MINOR_MIN := 89
 # Two tests more than there are CPUs: so many wait for minutes at a time (`.config/nextest.toml`).
 TEST_THREADS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 2 )))
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
+PGO := $(CURDIR)/target/pgo
+# Lazy: only `make release` asks.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+PROFDATA = $(shell ls "$$(rustc --print sysroot)/lib/rustlib/$(HOST)/bin/llvm-profdata" 2>/dev/null || command -v llvm-profdata-$(LLVM_VERSION))
+LLVM_VERSION ?= 19
+COMPILED := Cargo.toml Cargo.lock benches/train $(shell find src -type f)
 
-.PHONY: help demo test check bench fmt update-golden update-refusals rust postgres promtool python pgbouncer nextest
+.PHONY: help demo test check release bench fmt update-golden update-refusals rust postgres promtool python pgbouncer nextest profdata
 
 help:
-	@sed -n '3,10p' Makefile | sed 's/^# *//'
+	@sed -n '3,11p' Makefile | sed 's/^# *//'
 
 demo: rust postgres
 	$(CARGO) build --locked --release --bins
@@ -38,8 +45,27 @@ check: rust promtool nextest
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) nextest run --locked -E 'not binary(e2e) and not binary(shardctl)' $(ARGS)
 
-bench: rust postgres pgbouncer
-	$(CARGO) build --locked --release --bins
+# Three steps: an instrumented build, work for it to do (benches/train), and the build that has read the profile of that.
+# Naming the target keeps the flags away from build scripts and macros. With twelve minutes on two cores it isn't for `make demo`.
+release: $(PGO)/bin/shardgate
+
+# A profile holds for one compiler.
+$(PGO)/rustc: rust
+	@mkdir -p $(PGO) && { rustc -vV | cmp -s - $@ || rustc -vV >$@; }
+
+$(PGO)/shardgate.profdata: $(COMPILED) $(PGO)/rustc | postgres profdata
+	rm -rf $(PGO)/raw $(PGO)/optimised
+	RUSTFLAGS="-Cprofile-generate=$(PGO)/raw" \
+	  $(CARGO) build --locked --release --bins --target $(HOST) --target-dir $(PGO)/instrumented
+	benches/train --bin $(PGO)/instrumented/$(HOST)/release
+	$(PROFDATA) merge --sparse -o $@ $(PGO)/raw/*.profraw \
+	  || { echo "That llvm-profdata doesn't fit this rustc; \`rustup component add llvm-tools\` fetches the one that does." >&2; exit 1; }
+
+$(PGO)/bin/shardgate: $(PGO)/shardgate.profdata
+	RUSTFLAGS="-Cprofile-use=$<" $(CARGO) build --locked --release --bins --target $(HOST) --target-dir $(PGO)/optimised
+	install -D -t $(PGO)/bin $(PGO)/optimised/$(HOST)/release/shardgate $(PGO)/optimised/$(HOST)/release/shardctl
+
+bench: release pgbouncer
 	benches/run $(ARGS)
 
 fmt: rust
@@ -84,6 +110,11 @@ postgres:
 
 pgbouncer:
 	@command -v pgbouncer >/dev/null || { $(call install,pgbouncer); }
+
+# rustc's own, if rustup can fetch it, else Debian's (19 reads the profiles of rustc 1.95).
+profdata: rust
+	@[ -n "$(PROFDATA)" ] || { command -v rustup >/dev/null && rustup component add llvm-tools 2>/dev/null; } \
+	  || { $(call install,llvm-$(LLVM_VERSION)); }
 
 nextest: rust
 	@$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest

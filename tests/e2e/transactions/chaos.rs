@@ -23,6 +23,10 @@ const PROXIES: usize = 2;
 const WRITERS: usize = 4;
 const READERS: usize = 2;
 
+/// While the deciding shard and a proxy are dead, rows that were prepared by that proxy stay locked. The shard is only
+/// restarted after some more attempts: every writer may wait for such a row, so none may wait for ever.
+const LOCK_TIMEOUT: &str = "4s";
+
 /// At most so many of each number are committed between two deaths.
 const COMMITS_BETWEEN: u64 = 60;
 
@@ -72,7 +76,11 @@ impl Chaos {
                 .expect("nobody panicked")
                 .as_ref()
                 .map(Proxy::address);
-            let parameters = [("user", CLIENT_ROLE), ("database", self.database.as_str())];
+            let parameters = [
+                ("user", CLIENT_ROLE),
+                ("database", self.database.as_str()),
+                ("lock_timeout", LOCK_TIMEOUT),
+            ];
             match address.and_then(|address| Client::try_log_in(address, &parameters)) {
                 Some(client) => ControlFlow::Break(Some(client)),
                 None => ControlFlow::Continue(()),
