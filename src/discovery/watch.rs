@@ -50,6 +50,11 @@ impl Discovery {
         }
     }
 
+    /// Counts reloads, each of which may have brought shards.
+    pub fn generations(&self) -> watch::Receiver<u64> {
+        self.inner.generation.subscribe()
+    }
+
     /// Counts changes of roles on the shards.
     pub fn role_changes(&self) -> watch::Receiver<RoleChanges> {
         self.inner.role_changes.subscribe()

@@ -81,6 +81,7 @@ impl Session {
             )
             | Failure::CommitRolledBack
             | Failure::ShardsDiffer { .. }
+            | Failure::ShardUnheard(_)
             | Failure::AlreadyAnswered
             | Failure::Admin(_)
             | Failure::CopyRow { .. }
@@ -144,6 +145,7 @@ fn session_refusal(failure: &Failure) -> Option<&'static str> {
         )
         | Failure::CommitRolledBack
         | Failure::ShardsDiffer { .. }
+        | Failure::ShardUnheard(_)
         | Failure::NoCursor(_)
         | Failure::ArgumentCount { .. }
         | Failure::AlreadyAnswered
@@ -240,6 +242,9 @@ pub(super) fn fields_of(failure: &Failure) -> ErrorFields {
         )
         .with_detail("The statement must do the same on both; its transaction is rolled back on all shards.")
         .with_hint("Run shardctl check: it says where the shards differ."),
+        Failure::ShardUnheard(_) => error(SqlState::ADMIN_SHUTDOWN, failure.to_string())
+            .with_detail("A session that listens does so on every shard.")
+            .with_hint("Connect again and repeat LISTEN."),
         Failure::CommitRolledBack => error(SqlState::IN_FAILED_SQL_TRANSACTION, "the transaction was rolled back"),
         Failure::Backend(error) => backend_fields(error),
         Failure::Deadlock => error(SqlState::DEADLOCK_DETECTED, "deadlock detected")

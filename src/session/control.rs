@@ -72,6 +72,7 @@ impl Session {
             Command::SetConstraints => self.set_constraints(text).await,
             Command::SetConfig(config) => self.set_config(snapshot, config, text, command.clone(), via).await,
             Command::Discard(discard) => self.discard(*discard).await,
+            Command::Unlisten(_) => Box::pin(self.unlisten(text)).await,
             Command::Prepare(prepare) => self.prepare(snapshot, text, prepare).await,
             Command::Deallocate(target) => self.deallocate(target),
             Command::Execute(execute) => self.execute_sql(snapshot, text, execute, via).await,
@@ -88,7 +89,6 @@ impl Session {
             Command::Show(_)
             | Command::Declare(_)
             | Command::Listen(_)
-            | Command::Unlisten(_)
             | Command::Notify(_)
             | Command::Lock
             | Command::Copy(_)
@@ -274,6 +274,7 @@ impl Session {
                 self.everywhere(text).await?;
                 self.drop_cursors_since(place);
                 self.name_again().await?;
+                self.doubt_listening();
                 let saved = self.block.rollback_to(name)?;
                 self.restore(saved);
                 if let Schema::Own(_) = self.schema {

@@ -107,6 +107,9 @@ pub(super) enum Failure {
         /// the one that differs
         other: String,
     },
+    /// 57P01: a shard has come that a session which listens doesn't listen on
+    #[error("terminating connection: it does not listen on shard {0}, which is new")]
+    ShardUnheard(String),
     /// 0A000: snapshots of two shards
     #[error("a snapshot would span two shards")]
     IsolationAcrossShards {

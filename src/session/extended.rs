@@ -171,6 +171,7 @@ pub(super) fn is_local(command: &Command) -> bool {
         | Command::SetConstraints
         | Command::Reset(_)
         | Command::Discard(_)
+        | Command::Unlisten(_)
         | Command::Prepare(_)
         | Command::Deallocate(_)
         | Command::Fetch(_)
@@ -180,7 +181,6 @@ pub(super) fn is_local(command: &Command) -> bool {
         | Command::Execute(_)
         | Command::Declare(_)
         | Command::Listen(_)
-        | Command::Unlisten(_)
         | Command::Notify(_)
         | Command::Lock
         | Command::Copy(_)

@@ -14,6 +14,7 @@ use crate::backend::Link;
 use crate::execute::{Consistency, Describe, ExecuteError, Fan, FanRequest, Given, Interrupt, Reading, Sink};
 use crate::plan::{FanOut, RowLocks, Snapshot};
 use crate::session::error::{Failure, Gone, Stop};
+use crate::session::lane::ends_session;
 use crate::session::load::Used;
 use crate::session::portal::{Bound, Place};
 use crate::session::pump::{CLIENT_BUFFER_HIGH, poll_ahead};
@@ -280,6 +281,10 @@ impl Session {
         let discarded = self.participants.iter().any(|p| p.settings_kept == SettingsKept::No);
         self.charge();
         self.release().await;
+        let lost = self.participants.iter().position(ends_session);
+        if let Some(at) = lost {
+            return self.lost_while_idle(at);
+        }
         if !self.block.is_explicit() {
             // Cursors end with the transaction, but those WITH HOLD, which live on a backend that stays.
             let participants = &self.participants;
@@ -300,8 +305,7 @@ impl Session {
             self.report_what_failed_back();
         }
         self.put_reports();
-        let notifications = std::mem::take(&mut self.notifications);
-        self.client.out_buffer.extend_from_slice(&notifications);
+        self.tell_notifications();
         wire::put_ready(&mut self.client.out_buffer, self.block.status());
         self.count_statement(self.world.clock.now());
         Ok(())

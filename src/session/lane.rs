@@ -433,25 +433,29 @@ impl Session {
     pub(super) async fn end_participants(&mut self, how: EndHow) -> Result<(), Stop> {
         let world = Arc::clone(&self.world);
         let mut heard = Heard::default();
+        let listens = how == EndHow::Commit && self.has_listened();
         let ended = Box::pin(world.coordinator.end(&mut self.participants, how, &mut heard)).await;
         self.participants.set_named(None);
         self.client.out_buffer.extend_from_slice(&heard.notices);
-        self.notifications.extend_from_slice(&heard.notifications);
-        match ended {
-            Ok(ended) if ended.behind.is_empty() => Ok(()),
+        let failure = match ended {
+            Ok(ended) if ended.behind.is_empty() => return Ok(()),
             Ok(ended) => {
                 let fields = crate::session::answer::committed_in_part(&ended.behind);
                 wire::put_notice(&mut self.client.out_buffer, &fields);
-                Ok(())
+                return Ok(());
             }
-            Err(EndError::RolledBack) => Err(Failure::CommitRolledBack.into()),
+            Err(EndError::RolledBack) => Failure::CommitRolledBack,
             Err(EndError::Shard { mut fields, shard }) => {
                 if let Some(shard) = shard {
                     fields.add_where(&format!("shard {shard}"));
                 }
-                Err(Failure::Shard(fields).into())
+                Failure::Shard(fields)
             }
-            Err(error) => Err(Failure::End(error).into()),
+            Err(error) => Failure::End(error),
+        };
+        match listens && heard.committed > 0 {
+            true => Err(self.half_listening(&failure).into()),
+            false => Err(failure.into()),
         }
     }
 
@@ -466,14 +470,18 @@ impl Session {
             }
             false => self.participants.set_named(None),
         }
-        let mut kept = Vec::new();
+        let (mut kept, mut looked) = (Vec::new(), false);
         for mut participant in self.participants.take() {
+            self.notifications.append(&mut participant.backend.notified);
             if in_block && (self.transparent || participant.begun == Begun::Block) {
                 kept.push(participant);
                 continue;
             }
             if participant.life == Life::Gone {
-                self.world.pools.suspect(participant.shard);
+                match ends_session(&participant) {
+                    true => kept.push(participant), // whoever gives ReadyForQuery sees it
+                    false => self.world.pools.suspect(participant.shard),
+                }
                 continue;
             }
             participant.begun = Begun::Autocommit;
@@ -496,9 +504,16 @@ impl Session {
             }
             participant.settings_kept = SettingsKept::Yes;
             participant.follows = Follows::No;
-            if participant.examine == Examine::Due && Box::pin(self.look_at(&mut participant)).await.is_err() {
-                continue;
+            if participant.examine != Examine::No {
+                looked = true;
+                if Box::pin(self.look_at(&mut participant)).await.is_err() {
+                    if ends_session(&participant) {
+                        kept.push(participant);
+                    }
+                    continue;
+                }
             }
+            self.notifications.append(&mut participant.backend.notified);
             if participant.pin.is_some() {
                 kept.push(participant);
                 continue;
@@ -512,6 +527,9 @@ impl Session {
         }
         for participant in kept {
             let _at = self.participants.push(participant);
+        }
+        if looked {
+            self.enrolment.set_pinned(self.participants.iter().find_map(|p| p.pin));
         }
         self.active = None;
     }
@@ -603,6 +621,11 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether its end is the session's: what it was pinned for is gone.
+pub(super) fn ends_session(participant: &Participant) -> bool {
+    participant.life == Life::Gone && participant.pin.is_some_and(|why| why != SENT)
 }
 
 /// The values of a DataRow's body, which came as text.

@@ -67,7 +67,6 @@ impl Session {
         }
         participant.pin = None;
         participant.backend.unpin();
-        self.enrolment.set_pinned(self.participants.iter().find_map(|p| p.pin));
         Ok(())
     }
 

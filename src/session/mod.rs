@@ -51,6 +51,7 @@ mod current_of;
 mod explain_document;
 mod explain;
 mod writes;
+mod listening;
 mod schema;
 mod each;
 mod symbols;

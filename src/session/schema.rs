@@ -47,6 +47,10 @@ impl Session {
             WriteAnswer::Each(_) | WriteAnswer::Same(_) | WriteAnswer::Sum(_) => {}
         }
         match command {
+            Command::Listen(_) => {
+                Box::pin(self.listen(plan, bound)).await?;
+                Ok(None)
+            }
             Command::Lock if !in_block => Err(Failure::Block(BlockError::NoBlock("LOCK TABLE")).into()),
             Command::Ddl(_) => {
                 self.names_no_temporary_schema()?;

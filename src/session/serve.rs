@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Buf;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::admin::{Call, Leave};
@@ -72,6 +73,8 @@ enum Woken {
     Failed(std::io::Error),
     /// a held backend has sent something, or ended
     Backend(usize),
+    /// there may be new shards
+    Reloaded,
     /// told to leave
     Leave,
     /// idle for a while: buffers are given back
@@ -349,6 +352,9 @@ impl Session {
         if self.client_ended == Ended::Yes {
             return Err(Gone::Closed);
         }
+        if !self.in_batch {
+            self.tell_notifications();
+        }
         if !self.client.out_buffer.is_empty() {
             self.client.drain().await.map_err(Gone::Vanished)?;
         }
@@ -363,9 +369,13 @@ impl Session {
         if self.enrolment.leave() >= at_least {
             return Err(Gone::Draining);
         }
-        let woken = self.wake(at_least).await;
+        let reloads = self.listens().then(|| self.world.discovery.generations());
+        if idle && reloads.is_some() {
+            self.hears_all_shards()?;
+        }
+        let woken = self.wake(at_least, reloads).await;
         match woken {
-            Woken::Input => Ok(()),
+            Woken::Input | Woken::Reloaded => Ok(()),
             Woken::Ended => {
                 self.client_ended = Ended::Yes;
                 Ok(())
@@ -388,10 +398,11 @@ impl Session {
         }
     }
 
-    async fn wake(&mut self, at_least: Leave) -> Woken {
+    async fn wake(&mut self, at_least: Leave, reloads: Option<watch::Receiver<u64>>) -> Woken {
         let idle_until = self.idle_until();
         let enrolment = &self.enrolment;
         let mut called = pin!(enrolment.called(at_least));
+        let mut reloaded = reloads.map(|mut reloads| Box::pin(async move { reloads.changed().await.is_ok() }));
         let mut expired = pin!(idle_until.map(|(until, _)| tokio::time::sleep_until(until.into())));
         let (client, participants) = (&mut self.client, &mut self.participants);
         poll_fn(|context| {
@@ -403,6 +414,9 @@ impl Session {
             }
             // Held backends are always read: notifications, and the end of a connection.
             for (at, participant) in participants.iter_mut().enumerate() {
+                if holds_notification(&participant.backend.link.in_buffer) {
+                    return Poll::Ready(Woken::Backend(at)); // it came right behind an answer
+                }
                 match participant.backend.link.poll_fill(context) {
                     Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => {
                         participant.life = Life::Gone;
@@ -410,6 +424,14 @@ impl Session {
                     }
                     Poll::Ready(Ok(_)) => return Poll::Ready(Woken::Backend(at)),
                     Poll::Pending => {}
+                }
+            }
+            if let Some(future) = &mut reloaded
+                && let Poll::Ready(is_reload) = future.as_mut().poll(context)
+            {
+                reloaded = None;
+                if is_reload {
+                    return Poll::Ready(Woken::Reloaded);
                 }
             }
             match called.as_mut().poll(context) {
@@ -437,7 +459,8 @@ impl Session {
                 None => None,
                 Some(frame) => {
                     match frame.tag {
-                        b'A' | b'N' => self.client.out_buffer.extend_from_slice(frame.whole),
+                        b'A' => self.notifications.extend_from_slice(frame.whole),
+                        b'N' => self.client.out_buffer.extend_from_slice(frame.whole),
                         b'E' => {
                             if let Ok(fields) = wire::ErrorFields::parse(frame.body) {
                                 self.last_words = Some(Box::new(fields));
@@ -457,7 +480,7 @@ impl Session {
     }
 
     /// A held backend has ended while nothing ran on it.
-    fn lost_while_idle(&mut self, at: usize) -> Result<(), Gone> {
+    pub(super) fn lost_while_idle(&mut self, at: usize) -> Result<(), Gone> {
         let Some(lost) = self.participants.remove(at) else {
             return Ok(());
         };
@@ -538,7 +561,7 @@ impl Session {
             }
             Woken::Failed(error) => Err(Gone::Vanished(error)),
             Woken::Backend(_) => self.copy_answered(protocol).await,
-            Woken::Leave | Woken::Tidy | Woken::IdleTooLong(_) => Ok(()),
+            Woken::Leave | Woken::Tidy | Woken::IdleTooLong(_) | Woken::Reloaded => Ok(()),
         }
     }
 
@@ -681,6 +704,12 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Does a whole notification lie there?
+fn holds_notification(input: &[u8]) -> bool {
+    let whole = |limit| matches!(wire::next_frame(input, limit), Ok(Some(_)));
+    input.first() == Some(&b'A') && whole(wire::LOOK_FRAME_LIMIT)
 }
 
 #[cfg(test)]

@@ -163,7 +163,7 @@ pub(super) struct Session {
     pub(super) lexing: Lexing,
     /// what the client was told by ParameterStatus
     pub(super) reported: Arc<BTreeMap<String, String>>,
-    /// notifications that came with COMMIT: they follow its tag
+    /// notifications that came with COMMIT, whose tag they follow, or wait for the end of a block
     pub(super) notifications: Vec<u8>,
     pub(super) block: Block<Saved>,
     pub(super) participants: Participants,

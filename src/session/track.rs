@@ -205,7 +205,7 @@ impl Session {
                     self.examine(at);
                 }
             }
-            Command::Listen(_) => self.pin(at, "LISTEN"),
+            Command::Listen(_) => self.pin_listening(at),
             Command::Unlisten(_) => self.examine(at),
             Command::Call | Command::Do => {
                 // A setting that it made can't be seen afterwards (sessions.md 19): then the pin lasts.
@@ -268,6 +268,7 @@ impl Session {
         self.schema = Schema::Common;
         self.unheard = None;
         self.sequences.block_ended();
+        self.end_listening(outcome);
         match (outcome, before) {
             (Outcome::RolledBack, Some(saved)) => self.restore(saved),
             (Outcome::RolledBack, None) | (Outcome::Committed, _) => self.end_local(),
@@ -299,7 +300,10 @@ impl Session {
                 }
             }
             Savepoint::RollbackTo(name) => match self.block.rollback_to(name) {
-                Ok(saved) => self.restore(saved),
+                Ok(saved) => {
+                    self.doubt_listening();
+                    self.restore(saved);
+                }
                 Err(_) => tracing::error!(
                     session = self.id,
                     "savepoint rolled back to by the shard is unknown here"

@@ -3,6 +3,7 @@
 //! Holds: on several shards it runs inside a block on each, so that it commits as one (`transaction`); the block is the
 //! client's, or one of the batch's that ends with it. One text that is its batch's only work needs no block.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -13,6 +14,7 @@ use crate::session::error::{Failure, Stop};
 use crate::session::oids;
 use crate::session::portal::Bound;
 use crate::session::state::{Session, Wrapping};
+use crate::topology::ShardId;
 use crate::transaction::State;
 use crate::value::Format;
 use crate::wire;
@@ -101,6 +103,12 @@ impl Session {
         bound: &Bound,
         result_formats: &[Format],
     ) -> Result<Written, Stop> {
+        let lanes = self.enlist_writes(plan).await?;
+        self.write_on(&lanes, plan, bound, result_formats).await
+    }
+
+    /// The backends that a write takes, in its block.
+    pub(super) async fn enlist_writes(&mut self, plan: &Arc<Writes>) -> Result<BTreeMap<ShardId, usize>, Stop> {
         if self.is_batch(plan) {
             self.join_batch().await?; // what others have parsed for it
         } else if !self.block.is_explicit() {
@@ -109,7 +117,17 @@ impl Session {
                 self.hold_tag = true; // its commit may fail yet (sessions.md 8)
             }
         }
-        let lanes = self.enlist_all(plan.shards(), Access::Write).await?;
+        self.enlist_all(plan.shards(), Access::Write).await
+    }
+
+    /// Runs a write's parts on these.
+    pub(super) async fn write_on(
+        &mut self,
+        lanes: &BTreeMap<ShardId, usize>,
+        plan: &Arc<Writes>,
+        bound: &Bound,
+        result_formats: &[Format],
+    ) -> Result<Written, Stop> {
         let types = plan.parts.iter().map(|part| match lanes.get(&part.shard) {
             Some(at) => self.types_for(*at, &part.parameter_types).into_owned(),
             None => part.parameter_types.clone(),
@@ -119,7 +137,7 @@ impl Session {
         let reading = self.reading_on(bound, lanes.values().copied());
         let request = WriteRequest {
             plan,
-            lanes: &lanes,
+            lanes,
             formats: &bound.formats,
             values: &values,
             result_formats,

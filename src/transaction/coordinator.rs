@@ -170,6 +170,8 @@ impl Coordinator {
                     } else if rolled_back {
                         how = EndHow::Rollback;
                         error.get_or_insert(EndError::RolledBack);
+                    } else if how == EndHow::Commit {
+                        heard.committed = heard.committed.saturating_add(1);
                     }
                 }
                 (Err(lost), _) if how == EndHow::Commit && wrote => {
@@ -260,7 +262,7 @@ impl Coordinator {
             self.roll_back(participants, heard).await;
             return Err(EndError::CannotPrepare { name, why });
         }
-        // Without a reason it is home: NOTIFY and LISTEN, which no query shows, ran there.
+        // Without a reason it is home: NOTIFY, which no query shows, ran there.
         let home = self.shards.home();
         let mut writers: Vec<(&Probed, u64)> = probed.iter().filter_map(|one| Some((one, one.x?))).collect();
         writers.sort_by_key(|(one, _)| (one.holds.is_none(), Some(one.shard) != home, one.shard));

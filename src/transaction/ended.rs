@@ -16,8 +16,8 @@ pub enum EndHow {
 pub struct Heard {
     /// whole NoticeResponse messages
     pub notices: Vec<u8>,
-    /// whole NotificationResponse messages
-    pub notifications: Vec<u8>,
+    /// on how many of them COMMIT, one by one, was done
+    pub committed: usize,
 }
 
 /// The block has ended as asked.

@@ -103,6 +103,8 @@ pub enum Examine {
     No,
     /// something did
     Due,
+    /// LISTEN ran: nothing is left of it unless its transaction commits
+    UnlessCommitted,
 }
 
 impl Participant {

@@ -25,7 +25,8 @@ pub enum TripError {
     Bug(&'static str),
 }
 
-/// Writes what is queued, then reads to the next ReadyForQuery; each whole message is shown to `look`. Not cancel-safe.
+/// Writes what is queued, then reads to the next ReadyForQuery; each whole message is shown to `look`. Notifications are kept
+/// with the backend, whatever was asked. Not cancel-safe.
 pub async fn round_trip(
     participant: &mut Participant,
     look: impl FnMut(&Frame<'_>) -> Result<(), FrameError>,
@@ -61,6 +62,9 @@ pub(super) async fn await_ready(
                     return Err(lost(participant, Some(Box::new(fields))));
                 }
                 look(&frame).map_err(|_| TripError::Bug("a shard broke the protocol"))?;
+                if frame.tag == b'A' {
+                    participant.backend.notified.extend_from_slice(frame.whole);
+                }
                 if frame.tag == b'Z' {
                     participant.status = frame.body.first().copied().unwrap_or(b'E');
                     readies = readies.saturating_sub(1);
@@ -133,7 +137,6 @@ impl Answer {
                     .collect();
             }
             b'N' => heard.notices.extend_from_slice(frame.whole),
-            b'A' => heard.notifications.extend_from_slice(frame.whole),
             _ => {}
         }
         Ok(())

@@ -10,11 +10,17 @@ const LAYOUT: &str = "keyspaces:
   id: {strategy: hash, type: bigint, buckets: 64}
 tables:
   h: {keyspace: id, key: id}
+  told: {keyspace: id, key: id}
   t: {unsharded: {{s0}}}
+functions: {tell: local}
 ";
 
 const SCHEMA: &str = "CREATE TABLE h (id bigint PRIMARY KEY, name text, amount numeric(12, 2), at timestamptz);
-    CREATE TABLE t (id int PRIMARY KEY, name text);";
+    CREATE TABLE t (id int PRIMARY KEY, name text);
+    CREATE TABLE told (id bigint PRIMARY KEY);
+    CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_notify('told', NEW.id::text); RETURN NULL; END $$;
+    CREATE TRIGGER tell AFTER INSERT ON told FOR EACH ROW EXECUTE FUNCTION tell();";
 
 fn alike(driver: &str, shards: usize) {
     let world = World::start(Spec {

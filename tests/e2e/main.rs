@@ -24,6 +24,7 @@ mod drivers;
 mod faults;
 mod idle_timers;
 pub mod layout;
+mod listen;
 mod load;
 pub mod messages;
 mod moments;

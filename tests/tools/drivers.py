@@ -203,6 +203,22 @@ async def asyncpg(host, port, database, user):
         await connection.execute("NOTIFY news, 'good'")
         return await asyncio.wait_for(heard, 20)
 
+    async def told_by_triggers():
+        ids = range(1, 9)
+        heard, whole = [], asyncio.Event()
+
+        def note(*told):
+            heard.append(told[3])
+            if len(heard) == len(ids):
+                whole.set()
+
+        await connection.add_listener("told", note)
+        for id in ids:
+            await connection.execute("INSERT INTO told VALUES ($1)", id)
+        await asyncio.wait_for(whole.wait(), 20)
+        await connection.remove_listener("told", note)
+        return sorted(heard)
+
     async def at_once():
         pool = await asyncpg.create_pool(
             host=host, port=port, database=database, user=user, min_size=4, max_size=4
@@ -218,6 +234,7 @@ async def asyncpg(host, port, database, user):
     await step(connection.reset())
     await step(connection.fetchval("SHOW application_name"))
     await step(listening())
+    await step(told_by_triggers())
     await step(connection.reset())
     await step(at_once())
     await step(connection.fetch("SELECT ARRAY[ROW(1, 'a')], '{\"a\": 1}'::jsonb, ARRAY[1.5, NULL]"))

@@ -1,9 +1,10 @@
 //! Step 1, first half: statements told by their first tokens. Those of the session's own (BEGIN, SET, PREPARE …) come here
 //! only by mistake and are never sent on a guess.
 
-use crate::plan::ladder::{Around, Case, Literals, Route, Ruling, copy, objects, words};
-use crate::plan::{Access, Kind, RefusalId, SessionEffect, Verdict, refuse};
+use crate::plan::ladder::{Around, Case, Everywhere, Literals, Route, Ruling, Texts, copy, objects, words};
+use crate::plan::{Access, Kind, RefusalId, Sameness, SessionEffect, Verdict, WriteAnswer, refuse};
 use crate::sql::{Command, CursorForm, CursorHold, ExplainKind, TokenKind};
+use crate::topology::ShardId;
 
 /// First words of Postgres's grammar. Text that begins with another is a syntax error there, whatever follows.
 const FIRST_WORDS: [&str; 53] = [
@@ -92,13 +93,13 @@ pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
         | Command::SetTransaction(_)
         | Command::SetConstraints
         | Command::Discard(_)
+        | Command::Unlisten(_)
         | Command::Prepare(_)
         | Command::Execute(_)
         | Command::Deallocate(_)
         | Command::Fetch(_)
         | Command::Close(_) => refused(RefusalId::SessionStatement, &[]),
-        Command::Listen(_) => to_home("LISTEN", Access::Read, SessionEffect::Pin("LISTEN")),
-        Command::Unlisten(_) => to_home("UNLISTEN", Access::Read, SessionEffect::None),
+        Command::Listen(_) => listen(home),
         Command::Notify(_) => to_home("NOTIFY", Access::Write, SessionEffect::None),
         Command::Load => to_home("LOAD", Access::Read, SessionEffect::Pin("LOAD")),
         Command::Declare(declare) => {
@@ -131,6 +132,23 @@ pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
         },
     };
     Ok(Some(ruling))
+}
+
+/// A trigger notifies on the shard of its row, so whoever listens does so on every shard. NOTIFY itself is home's, and comes
+/// once.
+fn listen(home: ShardId) -> Ruling {
+    let everywhere = Everywhere {
+        reason: "LISTEN",
+        answer: WriteAnswer::Same(Sameness::Tag),
+        texts: Texts::AsWritten,
+    };
+    Ruling {
+        route: Route::Everywhere(Box::new(everywhere)),
+        access: Access::Read,
+        effect: SessionEffect::Pin("LISTEN"),
+        prepare_on: home,
+        literals: Literals::Read,
+    }
 }
 
 /// The first token in lower case if it is a word or a parenthesis; `None` for anything else.
