@@ -1,7 +1,7 @@
 //! LISTEN over several shards: what is notified on any of them, by a trigger say, reaches a client that waits for it.
 
 use crate::client::Client;
-use crate::messages::{Format, Message, bind, execute, parse, sync, unnamed};
+use crate::messages::{Format, Message, bind, execute, parse, query, sync, unnamed};
 use crate::servers::superuser;
 use crate::world::{CONTROL_ROLE, Spec, World, repeat};
 
@@ -431,7 +431,7 @@ fn named_and_prepared_it_listens_again_and_again() {
         assert_pinned(&world, "0");
     }
     // The route says so.
-    let steps = client.rows("EXPLAIN (ROUTE) LISTEN a");
+    let steps = world.admin().rows("ROUTE LISTEN a");
     assert_eq!(steps[0][1], "s0, s1, s2", "{steps:?}");
 }
 
@@ -484,4 +484,67 @@ tables:
     assert_eq!(wait_told(&mut listener, 1), ["a new"]);
     drop((listener, other, inside));
     third.rows(&format!("DROP DATABASE {} WITH (FORCE)", world.database()));
+}
+
+/// Ends the backends of ours on a shard of which this is true.
+fn terminate(world: &World, shard: usize, which: &str) {
+    let ours = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    world.wait_on_shard(shard, &format!("SELECT count(*) {ours} AND {which}"), "1");
+    world
+        .shard(shard)
+        .rows(&format!("SELECT pg_terminate_backend(pid) {ours} AND {which}"));
+}
+
+/// Whatever was under way: without one of its backends a session would miss what is told there.
+#[test]
+fn a_session_that_listens_ends_with_any_of_its_backends() {
+    let world = world("listen_lost");
+    // In the block of LISTEN.
+    let mut client = world.client();
+    client.rows("BEGIN");
+    client.rows("LISTEN a");
+    terminate(&world, 1, "query LIKE 'LISTEN%'");
+    let last = client.read_to_end();
+    let error = error_of(&last).unwrap_or_else(|| panic!("{last:?}"));
+    assert_eq!(error.fields()[&'S'], "FATAL");
+    end(client, &world);
+    // In a read over all shards, and in a write.
+    for sql in ["SELECT count(*) FROM plain", "LOCK plain"] {
+        let mut client = world.client();
+        client.rows("LISTEN a");
+        let mut blocker = world.shard(1);
+        blocker.rows("BEGIN");
+        blocker.rows("LOCK plain");
+        client.send(&query(&format!("BEGIN; {sql}")));
+        terminate(&world, 1, "wait_event_type = 'Lock'");
+        let last = client.read_to_end();
+        let severities: Vec<String> = last
+            .iter()
+            .filter(|message| message.tag == b'E')
+            .map(|error| error.fields()[&'S'].clone())
+            .collect();
+        assert_eq!(severities.last().map(String::as_str), Some("FATAL"), "{sql}: {last:?}");
+        blocker.rows("ROLLBACK");
+        end(client, &world);
+    }
+}
+
+#[test]
+fn before_one_shard_what_is_rolled_back_holds_nothing_either() {
+    let world = World::start(Spec::empty("listen_single", 1));
+    for protocol in BOTH {
+        let mut client = world.client();
+        for sql in ["BEGIN", "LISTEN a", "ROLLBACK"] {
+            succeeds(&ask(&mut client, sql, protocol));
+        }
+        assert_eq!(pinned(&world), ["0"]);
+        for sql in ["BEGIN", "LISTEN a", "COMMIT"] {
+            succeeds(&ask(&mut client, sql, protocol));
+        }
+        assert_eq!(pinned(&world), ["1"]);
+        end_everywhere(&world, "a");
+        assert_eq!(wait_told(&mut client, 1), ["a end 0"]);
+        succeeds(&ask(&mut client, "UNLISTEN *", protocol));
+        assert_eq!(pinned(&world), ["0"]);
+    }
 }
