@@ -46,7 +46,7 @@ check: rust promtool nextest
 	$(CARGO) nextest run --locked -E 'not binary(e2e) and not binary(shardctl)' $(ARGS)
 
 # Three steps: an instrumented build, work for it to do (benches/train), and the build that has read the profile of that.
-# Naming the target keeps the flags away from build scripts and macros. With twelve minutes on two cores it isn't for `make demo`.
+# Naming the target keeps the flags away from build scripts and macros. A quarter of an hour on two cores: not for `make demo`.
 release: $(PGO)/bin/shardgate
 
 # A profile holds for one compiler.
