@@ -37,8 +37,6 @@ pub struct Backend {
     pub prepared: Box<Prepared>,
     /// whatever the session notes about the settings applied here; `None` on a fresh connection
     pub applied: Option<Arc<dyn Any + Send + Sync>>,
-    /// whole notifications that came between the answers to questions of the proxy's own: whoever holds it takes them
-    pub notified: Vec<u8>,
     pub(super) shard: ShardId,
     pub(super) reuse: Reuse,
     pub(super) process_id: i32,
@@ -229,7 +227,7 @@ impl Backend {
                 }
             }
             if tag == Some(AnswerTag::NotificationResponse) {
-                self.notified.extend_from_slice(frame.whole);
+                self.link.notified.extend_from_slice(frame.whole);
             }
             let whole = frame.whole.len();
             self.link.in_buffer.advance(whole);

@@ -63,7 +63,7 @@ pub(super) async fn await_ready(
                 }
                 look(&frame).map_err(|_| TripError::Bug("a shard broke the protocol"))?;
                 if frame.tag == b'A' {
-                    participant.backend.notified.extend_from_slice(frame.whole);
+                    link.notified.extend_from_slice(frame.whole);
                 }
                 if frame.tag == b'Z' {
                     participant.status = frame.body.first().copied().unwrap_or(b'E');
