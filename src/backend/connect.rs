@@ -128,6 +128,7 @@ async fn log_in(connector: &Connector, login: &Arc<Login>, address: &Arc<str>) -
                     link: Box::new(link),
                     prepared: Box::new(Prepared::new(connector.prepared)),
                     applied: None,
+                    notified: None,
                     shard: connector.shard,
                     reuse: Reuse::Replay,
                     process_id,

@@ -37,6 +37,8 @@ pub struct Backend {
     pub prepared: Box<Prepared>,
     /// whatever the session notes about the settings applied here; `None` on a fresh connection
     pub applied: Option<Arc<dyn Any + Send + Sync>>,
+    /// notifications that came between the answers to questions of the proxy's own: whoever holds it takes them
+    pub notified: Option<Box<Notified>>,
     pub(super) shard: ShardId,
     pub(super) reuse: Reuse,
     pub(super) process_id: i32,
@@ -46,6 +48,10 @@ pub struct Backend {
     pub(super) since: Instant,
     pub(super) slot: Option<Slot>,
 }
+
+/// Whole NotificationResponse messages.
+#[derive(Debug, Default)]
+pub struct Notified(pub Vec<u8>);
 
 /// What stays the same as long as a connection lives.
 pub(super) struct Identity {
@@ -227,7 +233,7 @@ impl Backend {
                 }
             }
             if tag == Some(AnswerTag::NotificationResponse) {
-                self.link.notified.extend_from_slice(frame.whole);
+                self.notified.get_or_insert_default().0.extend_from_slice(frame.whole);
             }
             let whole = frame.whole.len();
             self.link.in_buffer.advance(whole);

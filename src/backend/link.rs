@@ -45,8 +45,6 @@ pub struct Link {
     read_bytes: usize,
     /// what was read and not yet taken
     pub in_buffer: BytesMut,
-    /// whole notifications that came between the answers to questions of the proxy's own: whoever holds it takes them
-    pub notified: Vec<u8>,
     /// bytes behind the one at hand that its reader has taken out of `in_buffer` and will put back
     pub held_bytes: usize,
     /// what is queued and not yet written
@@ -72,7 +70,6 @@ impl Link {
             peer,
             read_bytes: READ_BYTES_FIRST,
             in_buffer: BytesMut::new(),
-            notified: Vec::new(),
             held_bytes: 0,
             out_buffer: BytesMut::new(),
             busy: None,

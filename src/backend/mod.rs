@@ -30,7 +30,7 @@ mod copy_in;
 
 pub use self::cancel::{CancelTarget, cancel};
 pub use self::connect::{Connector, connect};
-pub use self::connection::{Backend, Clean, Reuse};
+pub use self::connection::{Backend, Clean, Notified, Reuse};
 pub use self::control::{Control, ControlClient, ControlError, ControlStatement, Row, SimpleQueryMessage, ToSql, Type};
 pub use self::copy_in::CopyIn;
 pub use self::endpoint::Endpoint;

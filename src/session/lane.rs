@@ -472,7 +472,7 @@ impl Session {
         }
         let (mut kept, mut looked) = (Vec::new(), false);
         for mut participant in self.participants.take() {
-            self.notifications.append(&mut participant.backend.link.notified);
+            self.take_notified(&mut participant);
             if in_block && (self.transparent || participant.begun == Begun::Block) {
                 kept.push(participant);
                 continue;
@@ -513,7 +513,7 @@ impl Session {
                     continue;
                 }
             }
-            self.notifications.append(&mut participant.backend.link.notified);
+            self.take_notified(&mut participant);
             if participant.pin.is_some() {
                 kept.push(participant);
                 continue;

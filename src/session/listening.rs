@@ -119,6 +119,13 @@ impl Session {
         Gone::Fatal(Box::new(fatal(self.fields_of(failure))))
     }
 
+    /// Takes what a backend was told while the proxy itself was asking.
+    pub(super) fn take_notified(&mut self, participant: &mut Participant) {
+        if let Some(mut notified) = participant.backend.notified.take() {
+            self.notifications.append(&mut notified.0);
+        }
+    }
+
     /// Gives the client what it was notified of, unless it is in a block.
     pub(super) fn tell_notifications(&mut self) {
         if !self.block.is_explicit() || self.notifications.len() > KEPT_BYTES_MAX {

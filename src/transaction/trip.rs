@@ -63,7 +63,8 @@ pub(super) async fn await_ready(
                 }
                 look(&frame).map_err(|_| TripError::Bug("a shard broke the protocol"))?;
                 if frame.tag == b'A' {
-                    link.notified.extend_from_slice(frame.whole);
+                    let notified = participant.backend.notified.get_or_insert_default();
+                    notified.0.extend_from_slice(frame.whole);
                 }
                 if frame.tag == b'Z' {
                     participant.status = frame.body.first().copied().unwrap_or(b'E');
