@@ -296,7 +296,8 @@ fn every_sum_is_right_while_proxies_and_shards_die() {
          unknown; {:?} sums, all right; readers were told {errors:?}",
         deaths.proxies, deaths.shards, chaos.sums
     );
-    assert!(!errors.contains_key("XX000"), "{errors:?}");
+    let told = |code: &str| errors.keys().any(|told| told.starts_with(code));
+    assert!(!told("XX000") && !told("08P01"), "{errors:?}");
     assert!(
         deaths.proxies > 0 && deaths.shards > 0,
         "{deaths:?}: nothing was tested"
