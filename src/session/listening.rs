@@ -1,7 +1,8 @@
 //! LISTEN on every shard, UNLISTEN where something may be listened to, and when notifications are told.
 //!
-//! Why on every shard: a trigger notifies on the shard of its row. Holds: all shards listen or none does; a backend that
-//! listens is pinned, and a session that has lost one ends; a client is told of nothing inside its block, as by Postgres.
+//! Why on every shard: a trigger notifies on the shard of its row. Holds: all shards listen or none does; a backend
+//! that listens is pinned, and a session that has lost one ends; a client is told of nothing inside its block, as by
+//! Postgres.
 
 use std::sync::Arc;
 
@@ -35,8 +36,8 @@ impl Session {
         self.put_written(&written, Describe::No)
     }
 
-    /// UNLISTEN, of one channel or all: on every backend that may listen. Drivers' pools send it whenever a client is done, so
-    /// a session that nothing is pinned to takes no backend for it.
+    /// UNLISTEN, of one channel or all: on every backend that may listen. Drivers' pools send it whenever a client is
+    /// done, so a session that nothing is pinned to takes no backend for it.
     pub(super) async fn unlisten(&mut self, text: &[u8]) -> Result<(), Stop> {
         let pinned = self.participants.iter().filter(|p| p.pin.is_some());
         let shards = pinned.fold(ShardSet::EMPTY, |set, p| set.with(p.shard));
@@ -85,7 +86,7 @@ impl Session {
         self.participants.iter().any(|p| p.pin == Some(LISTEN))
     }
 
-    /// Whoever listens would miss what is told on a shard that has come since; between transactions the session ends then.
+    /// Whoever listens would miss what is told on a shard that has come since: between transactions the session ends.
     pub(super) fn hears_all_shards(&self) -> Result<(), Gone> {
         let snapshot = self.snapshot();
         let missed = |shard: &ShardId| self.participants.find(*shard).is_none();

@@ -25,8 +25,8 @@ pub enum TripError {
     Bug(&'static str),
 }
 
-/// Writes what is queued, then reads to the next ReadyForQuery; each whole message is shown to `look`. Notifications are kept
-/// with the backend, whatever was asked. Not cancel-safe.
+/// Writes what is queued, then reads to the next ReadyForQuery; each whole message is shown to `look`. Notifications are
+/// kept with the backend, whatever was asked. Not cancel-safe.
 pub async fn round_trip(
     participant: &mut Participant,
     look: impl FnMut(&Frame<'_>) -> Result<(), FrameError>,

@@ -134,8 +134,8 @@ pub(super) fn rule(case: &Case<'_>) -> Result<Option<Ruling>, Verdict> {
     Ok(Some(ruling))
 }
 
-/// A trigger notifies on the shard of its row, so whoever listens does so on every shard. NOTIFY itself is home's, and comes
-/// once.
+/// A trigger notifies on the shard of its row, so whoever listens does so on every shard. NOTIFY itself is home's, and
+/// comes once.
 fn listen(home: ShardId) -> Ruling {
     let everywhere = Everywhere {
         reason: "LISTEN",
