@@ -573,7 +573,8 @@ impl Session {
 
 /// Is a question the proxy's own, so that no literal of the client's stands in it?
 fn is_without_literals(question: &str) -> bool {
-    asks_moment(question) || question.starts_with("pg_catalog.has_column_privilege(")
+    let asks = |function: &str| question.starts_with(function);
+    asks_moment(question) || asks("pg_catalog.has_column_privilege(") || asks("pg_catalog.row_security_active(")
 }
 
 /// Reads the effective settings from a backend that has the session's.
