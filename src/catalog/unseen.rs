@@ -210,7 +210,7 @@ impl OutOfSight {
     }
 
     /// What it is a part of.
-    fn above(&self, table: &QualifiedName) -> BTreeSet<&QualifiedName> {
+    fn above<'c>(&'c self, table: &'c QualifiedName) -> BTreeSet<&'c QualifiedName> {
         let mut all = BTreeSet::new();
         let mut open = vec![table];
         while let Some(next) = open.pop() {

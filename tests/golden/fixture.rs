@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use shardgate::catalog::{
     Body, Builtin, Cascade, Catalog, Collation, Column, Deed, Filling, ForeignKey, Function, FunctionKind,
-    IdentityKind, Inheritance, Nullability, Operator, ReadsMoment, Relation, RelationKind, ReturnsSet, Sequenced,
-    Trigger, TriggerLevel, TriggerTiming, Type, Volatility,
+    IdentityKind, Inheritance, Nullability, Operator, OutOfSight, ReadsMoment, Relation, RelationKind, ReturnsSet,
+    Sequenced, Trigger, TriggerLevel, TriggerTiming, Type, Unseen, UnseenKind, Volatility,
 };
 use shardgate::plan::{Category, Context, Snapshot};
 use shardgate::topology::{

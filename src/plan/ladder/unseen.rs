@@ -185,13 +185,16 @@ fn merged(merge: &Merge) -> Vec<Act<'_>> {
 
 /// The columns that SET names.
 fn assigned(assignments: &[Assignment]) -> Columns<'_> {
-    let named = |name: &'_ ObjectName| object_name(name).and_then(|parts| parts.first().copied());
     let names = assignments.iter().flat_map(|assignment| match &assignment.target {
         AssignmentTarget::ColumnName(name) => std::slice::from_ref(name),
         AssignmentTarget::Tuple(names) => names.as_slice(),
     });
-    let names: Option<Vec<&str>> = names.map(named).collect();
+    let names: Option<Vec<&str>> = names.map(first).collect();
     names.map_or(Columns::All, Columns::These)
+}
+
+fn first(name: &ObjectName) -> Option<&str> {
+    object_name(name)?.first().copied()
 }
 
 /// The question whether a table's row policies apply to the client's role.
