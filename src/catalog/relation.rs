@@ -160,7 +160,7 @@ pub struct Trigger {
     pub level: TriggerLevel,
     /// BEFORE ROW may change the key
     pub timing: TriggerTiming,
-    /// what fires it, TRUNCATE apart
+    /// what fires it
     pub on: Vec<Deed>,
     /// its function
     pub function: QualifiedName,

@@ -68,6 +68,8 @@ pub enum Deed {
     Update,
     /// they go
     Delete,
+    /// all of them go
+    Truncate,
     /// a foreign key sets columns to their defaults
     SetDefault,
 }
@@ -184,7 +186,9 @@ impl Cascade {
         let action = match act.deed {
             Deed::Delete => self.key.on_delete,
             Deed::Update if self.key.target_columns.iter().any(|column| act.columns.have(column)) => self.key.on_update,
-            Deed::Update | Deed::Read | Deed::Lock | Deed::Insert | Deed::SetDefault => return Vec::new(),
+            Deed::Update | Deed::Read | Deed::Lock | Deed::Insert | Deed::Truncate | Deed::SetDefault => {
+                return Vec::new();
+            }
         };
         match (action, act.deed) {
             (b'c', Deed::Delete) => vec![Act::whole(Deed::Delete)],
@@ -271,6 +275,16 @@ impl Catalog {
             }
         }
         found
+    }
+
+    /// The same of TRUNCATE of tables of such bare names; `None`: of any.
+    pub fn unseen_by_truncate(&self, names: Option<&[String]>) -> Vec<(&QualifiedName, &Unseen)> {
+        let sight = &self.out_of_sight;
+        let is_named = |table: &QualifiedName| names.is_none_or(|names| names.contains(&table.name));
+        let tables = sight.tables.iter();
+        let goes = tables.filter(|(table, _)| is_named(table) || sight.above(table).into_iter().any(is_named));
+        let items = goes.flat_map(|(table, items)| items.iter().map(move |item| (table, item)));
+        items.filter(|(_, item)| item.on.contains(&Deed::Truncate)).collect()
     }
 
     /// May a trigger give a row that is changed other values than the statement?

@@ -370,7 +370,12 @@ const TRIGGER_ROW: u16 = 1;
 const TRIGGER_BEFORE: u16 = 2;
 const TRIGGER_INSTEAD: u16 = 64;
 /// Those of the events.
-const TRIGGER_EVENTS: [(u16, Deed); 3] = [(4, Deed::Insert), (8, Deed::Delete), (16, Deed::Update)];
+const TRIGGER_EVENTS: [(u16, Deed); 4] = [
+    (4, Deed::Insert),
+    (8, Deed::Delete),
+    (16, Deed::Update),
+    (32, Deed::Truncate),
+];
 
 fn triggers(relations: &mut ByOid, rows: &[Row], shard: &str) -> Result<(), Error> {
     for row in rows {

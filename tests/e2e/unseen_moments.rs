@@ -17,7 +17,8 @@ const GUARDED: Spec<'_> = Spec {
         calm: {keyspace: k, key: k}\n  dated: {keyspace: k, key: k}\n  lists: {keyspace: k, key: k}\n  \
         parents: {keyspace: k, key: k}\n  children: {keyspace: k, key: k}\n  grandchildren: {keyspace: k, key: k}\n  \
         by_call: {keyspace: k, key: k}\n  waits: {keyspace: k, key: k}\n  quiet: {keyspace: k, key: k}\n  \
-        made: {keyspace: k, key: k}\n  sought: {keyspace: k, key: k}\n  parts: {keyspace: k, key: k}\n",
+        made: {keyspace: k, key: k}\n  sought: {keyspace: k, key: k}\n  parts: {keyspace: k, key: k}\n  \
+        emptied: {unsharded: s2}\n  diary: {unsharded: s2}\n",
     settings: "",
     schema: "CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM now(); RETURN OLD; END'; \
         CREATE FUNCTION waits() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.n := NEW.n + 1; RETURN NEW; END'; \
@@ -25,6 +26,8 @@ const GUARDED: Spec<'_> = Spec {
         CREATE FUNCTION claims(timestamptz) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 <= now(); END'; \
         CREATE DOMAIN since AS timestamptz CHECK (VALUE <= now()); \
         CREATE TABLE counts (k bigint PRIMARY KEY, n int); \
+        CREATE TABLE emptied (k bigint PRIMARY KEY); \
+        CREATE TRIGGER emptied BEFORE TRUNCATE ON emptied FOR EACH STATEMENT EXECUTE FUNCTION gone(); \
         CREATE TABLE notes (k bigint PRIMARY KEY, expires timestamptz, note text); \
         ALTER TABLE notes ENABLE ROW LEVEL SECURITY; ALTER TABLE notes FORCE ROW LEVEL SECURITY; \
         CREATE POLICY fresh ON notes FOR SELECT USING (expires > now()); \
@@ -286,5 +289,82 @@ fn what_tables_hide_is_refused_over_several_shards_and_nothing_else() {
         let ours = answer(&mut client, &sql);
         assert!(matches!(ours, Answer::Done(..)), "{sql}: {ours:?}");
         assert_eq!(ours, answer(&mut oracle, &sql), "{sql}");
+    }
+}
+
+/// On one shard's table each other shard is late, and may not even have the table.
+#[test]
+fn one_shards_table_is_asked_where_it_lies() {
+    let world = World::start(Spec {
+        name: "m_unseen_one",
+        ..GUARDED
+    });
+    let (mut client, mut oracle) = (world.client(), world.oracle());
+    for client in [&mut client, &mut oracle] {
+        client.rows("CREATE TABLE diary (k bigint PRIMARY KEY, at timestamptz DEFAULT now(), what text)");
+        client.rows("ALTER TABLE diary ENABLE ROW LEVEL SECURITY");
+        client.rows("CREATE POLICY past ON diary USING (at <= now())");
+    }
+    let mut refused = 0;
+    for first in KEYS {
+        for client in [&mut client, &mut oracle] {
+            client.rows("BEGIN");
+            client.rows(&format!("SELECT n FROM counts WHERE k = {first}"));
+            client.rows("INSERT INTO diary (k, what) VALUES (1, 'a')"); // its owner is spared
+            assert_eq!(client.value("SELECT what FROM diary WHERE at = now()"), "a");
+        }
+        assert!(matches!(answer(&mut oracle, "TRUNCATE emptied"), Answer::Done(..)));
+        if let Answer::Failed(code, message) = answer(&mut client, "TRUNCATE emptied") {
+            assert_eq!(code, "0A000");
+            assert!(
+                message.starts_with("trigger \"emptied\" of table \"emptied\""),
+                "{message}"
+            );
+            refused += 1;
+        }
+        client.rows("ROLLBACK");
+        oracle.rows("ROLLBACK");
+    }
+    assert!((1..KEYS.count()).contains(&refused), "{refused}");
+}
+
+/// Whom a policy spares is asked as the role that the block has.
+#[test]
+fn a_blocks_own_role_decides_whether_policies_apply() {
+    let world = World::start(Spec {
+        name: "m_unseen_role",
+        ..GUARDED
+    });
+    for mut server in (0..GUARDED.shards).map(|shard| world.shard(shard)) {
+        server.rows("CREATE ROLE unseen_guest ROLE app");
+    }
+    let mut client = world.client();
+    client.rows("GRANT SELECT ON spared, counts TO unseen_guest");
+    let reads = [
+        "SELECT count(*) FROM spared",
+        "SELECT expires FROM spared WHERE k = {k}",
+    ];
+    for read in reads {
+        let mut failed = [0, 0];
+        for (at, role) in ["app", "unseen_guest"].into_iter().enumerate() {
+            for k in KEYS {
+                client.rows("BEGIN");
+                client.rows(&format!("SET LOCAL ROLE {role}"));
+                if read.contains("{k}") {
+                    client.rows("SELECT n FROM counts WHERE k = 1");
+                }
+                if let Answer::Failed(code, message) = answer(&mut client, &read.replace("{k}", &k.to_string())) {
+                    assert_eq!(code, "0A000", "{message}");
+                    assert!(message.starts_with("policy \"fresh\" of table \"spared\""), "{message}");
+                    failed[at] += 1;
+                }
+                client.rows("ROLLBACK");
+            }
+        }
+        assert_eq!(failed[0], 0, "{read}: the owner is spared");
+        assert!(failed[1] > 0, "{read}: a guest is not");
+    }
+    for mut server in (0..GUARDED.shards).map(|shard| world.shard(shard)) {
+        server.rows("DROP OWNED BY unseen_guest; DROP ROLE unseen_guest");
     }
 }

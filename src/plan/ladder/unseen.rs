@@ -7,6 +7,7 @@
 
 use crate::catalog::{Act, Columns, Deed, Relation, UnseenKind};
 use crate::plan::ladder::late::hidden;
+use crate::plan::ladder::words::{has_word, names};
 use crate::plan::ladder::{Case, Tree};
 use crate::plan::resolve::{BlockKind, Callee, Named, Origin, Reference, Resolved, Role, object_name, relation_named};
 use crate::plan::{Ask, Facts, Verdict};
@@ -34,6 +35,7 @@ pub(in crate::plan) fn unseen(case: &Case<'_>) -> Vec<Unseen> {
             found
         }
         (Tree::NotWanted, Command::Copy(copy)) => of_copy(case, copy),
+        (Tree::NotWanted, Command::Truncate) => of_truncate(case),
         (Tree::NotWanted | Tree::Unparsed(_) | Tree::Refused(_), _) => Vec::new(),
     }
 }
@@ -126,6 +128,21 @@ fn of_copy(case: &Case<'_>, copy: &Copy) -> Vec<Unseen> {
     let unseen = items.map(|(table, item)| Unseen {
         what: item.of(table),
         applies: (item.kind == UnseenKind::Policy).then(|| applies(&relation.name)),
+    });
+    unseen.collect()
+}
+
+/// Triggers FOR EACH STATEMENT of what a TRUNCATE names, or of whatever its CASCADE goes on to.
+fn of_truncate(case: &Case<'_>) -> Vec<Unseen> {
+    let catalog = case.snapshot.catalog();
+    if catalog.out_of_sight.tables.is_empty() {
+        return Vec::new();
+    }
+    let names = names(case).filter(|_| !has_word(case, &["cascade"]));
+    let items = catalog.unseen_by_truncate(names.as_deref()).into_iter();
+    let unseen = items.map(|(table, item)| Unseen {
+        what: item.of(table),
+        applies: None,
     });
     unseen.collect()
 }
