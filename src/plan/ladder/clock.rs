@@ -47,7 +47,7 @@ pub(in crate::plan) fn clock(case: &Case<'_>, unseen: &[Unseen]) -> (Clock, Runs
         Tree::NotWanted => match case.command {
             Command::Call | Command::Do => (Clock::Read, Runs::There),
             Command::Copy(copy) => (read(copy::reads_moment(case, copy).is_some()), Runs::There),
-            _ => (Clock::Unread, Runs::There),
+            _ => (read(false), Runs::There),
         },
         Tree::Unparsed(_) | Tree::Refused(_) => {
             let word = |token: &Token| String::from_utf8_lossy(token.span.of(case.text)).to_ascii_lowercase();
