@@ -278,13 +278,31 @@ impl Catalog {
     }
 
     /// The same of TRUNCATE of tables of such bare names; `None`: of any.
-    pub fn unseen_by_truncate(&self, names: Option<&[String]>) -> Vec<(&QualifiedName, &Unseen)> {
+    pub fn unseen_by_truncate(&self, names: Option<&BTreeSet<String>>) -> Vec<(&QualifiedName, &Unseen)> {
         let sight = &self.out_of_sight;
         let is_named = |table: &QualifiedName| names.is_none_or(|names| names.contains(&table.name));
         let tables = sight.tables.iter();
         let goes = tables.filter(|(table, _)| is_named(table) || sight.above(table).into_iter().any(is_named));
         let items = goes.flat_map(|(table, items)| items.iter().map(move |item| (table, item)));
         items.filter(|(_, item)| item.on.contains(&Deed::Truncate)).collect()
+    }
+
+    /// Bare names of tables to which TRUNCATE … CASCADE of these goes on: whatever refers to them.
+    pub fn with_referring(&self, mut names: BTreeSet<String>) -> BTreeSet<String> {
+        loop {
+            let before = names.len();
+            for (name, relation) in &self.relations {
+                let is_named = |table: &QualifiedName| names.contains(&table.name);
+                let wholes = |part| self.out_of_sight.above(part).into_iter();
+                let mut targets = relation.foreign_keys.iter().map(|key| &key.target);
+                if targets.any(|target| is_named(target) || wholes(target).any(is_named)) {
+                    names.insert(name.name.clone());
+                }
+            }
+            if names.len() == before {
+                return names;
+            }
+        }
     }
 
     /// May a trigger give a row that is changed other values than the statement?

@@ -320,7 +320,7 @@ fn out_of_sight() -> OutOfSight {
         ("children", unseen(UnseenKind::Policy, "fresh", &[Deed::Update])),
         ("children", unseen(UnseenKind::Trigger, "stamp", &[Deed::Insert])),
         ("grandchildren", unseen(UnseenKind::Trigger, "stamp", &[Deed::Update])),
-        ("settings", unseen(UnseenKind::Trigger, "emptied", &[Deed::Truncate])),
+        ("ledger", unseen(UnseenKind::Trigger, "emptied", &[Deed::Truncate])),
     ];
     let mut sight = OutOfSight::default();
     for (table, unseen) in tables {

@@ -5,6 +5,8 @@
 //! moment of a shard's own, and ask the same of the same tables.
 //! Holds: whether row policies apply to the client's role is a server's to say, and asked where a policy reads the moment.
 
+use std::collections::BTreeSet;
+
 use crate::catalog::{Act, Columns, Deed, Relation, UnseenKind};
 use crate::plan::ladder::late::hidden;
 use crate::plan::ladder::words::{has_word, names};
@@ -138,8 +140,12 @@ fn of_truncate(case: &Case<'_>) -> Vec<Unseen> {
     if catalog.out_of_sight.tables.is_empty() {
         return Vec::new();
     }
-    let names = names(case).filter(|_| !has_word(case, &["cascade"]));
-    let items = catalog.unseen_by_truncate(names.as_deref()).into_iter();
+    let names: Option<BTreeSet<String>> = names(case).map(|names| names.into_iter().collect());
+    let names = match has_word(case, &["cascade"]) {
+        true => names.map(|names| catalog.with_referring(names)),
+        false => names,
+    };
+    let items = catalog.unseen_by_truncate(names.as_ref()).into_iter();
     let unseen = items.map(|(table, item)| Unseen {
         what: item.of(table),
         applies: None,
