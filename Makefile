@@ -26,7 +26,7 @@ PROFDATA = $(shell ls "$$(rustc --print sysroot)/lib/rustlib/$(HOST)/bin/llvm-pr
 LLVM_VERSION ?= 19
 COMPILED := Cargo.toml Cargo.lock benches/train $(shell find src -type f)
 
-.PHONY: help demo test check release bench fmt update-golden update-refusals rust postgres promtool python pgbouncer nextest profdata
+.PHONY: help demo test check release bench fmt update-golden update-refusals rust postgres promtool python pgbouncer nextest profdata python3
 
 help:
 	@sed -n '3,11p' Makefile | sed 's/^# *//'
@@ -46,14 +46,14 @@ check: rust promtool nextest
 	$(CARGO) nextest run --locked -E 'not binary(e2e) and not binary(shardctl)' $(ARGS)
 
 # Three steps: an instrumented build, work for it to do (benches/train), and the build that has read the profile of that.
-# Naming the target keeps the flags away from build scripts and macros. With twelve minutes on two cores it isn't for `make demo`.
+# Naming the target keeps the flags away from build scripts and macros. A quarter of an hour on two cores: not for `make demo`.
 release: $(PGO)/bin/shardgate
 
 # A profile holds for one compiler.
 $(PGO)/rustc: rust
 	@mkdir -p $(PGO) && { rustc -vV | cmp -s - $@ || rustc -vV >$@; }
 
-$(PGO)/shardgate.profdata: $(COMPILED) $(PGO)/rustc | postgres profdata
+$(PGO)/shardgate.profdata: $(COMPILED) $(PGO)/rustc | postgres profdata python3
 	rm -rf $(PGO)/raw $(PGO)/optimised
 	RUSTFLAGS="-Cprofile-generate=$(PGO)/raw" \
 	  $(CARGO) build --locked --release --bins --target $(HOST) --target-dir $(PGO)/instrumented
@@ -110,6 +110,10 @@ postgres:
 
 pgbouncer:
 	@command -v pgbouncer >/dev/null || { $(call install,pgbouncer); }
+
+# For benches/.
+python3:
+	@command -v python3 >/dev/null || { $(call install,python3); }
 
 # rustc's own, if rustup can fetch it, else Debian's (19 reads the profiles of rustc 1.95).
 profdata: rust

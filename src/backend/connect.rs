@@ -86,7 +86,11 @@ async fn log_in(connector: &Connector, login: &Arc<Login>, address: &Arc<str>) -
     let mut parameters = Vec::new();
     let mut process_id = 0;
     let mut key: Arc<[u8]> = Arc::from([]);
+    let mut greeted = false;
     for _ in 0..LOGIN_MESSAGES_MAX {
+        if greeted && dialogue.link.in_buffer.is_empty() {
+            break;
+        }
         dialogue.wait_frame().await?;
         let Some(frame) = next_frame(&dialogue.link.in_buffer, LOGIN_FRAME_LIMIT).map_err(|e| protocol(address, e))?
         else {
@@ -107,7 +111,11 @@ async fn log_in(connector: &Connector, login: &Arc<Login>, address: &Arc<str>) -
             Some(AnswerTag::ParameterStatus) => {
                 let status = ParameterStatus::parse(body).map_err(|e| protocol(address, e))?;
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                parameters.push((text(status.name), text(status.value)));
+                let (name, value) = (text(status.name), text(status.value));
+                match parameters.iter_mut().find(|(known, _)| *known == name) {
+                    Some((_, known)) => *known = value,
+                    None => parameters.push((name, value)),
+                }
             }
             Some(AnswerTag::BackendKeyData) => {
                 let data = BackendKeyData::parse(body).map_err(|e| protocol(address, e))?;
@@ -115,33 +123,10 @@ async fn log_in(connector: &Connector, login: &Arc<Login>, address: &Arc<str>) -
                 key = Arc::from(data.key);
             }
             Some(AnswerTag::NoticeResponse) => (),
-            Some(AnswerTag::ReadyForQuery) => {
-                dialogue.link.in_buffer.advance(whole);
+            // More may lie right behind it: that the server ends, above all, as when its postmaster dies.
+            Some(AnswerTag::ReadyForQuery) if !greeted => {
                 dialogue.finish()?;
-                let mut link = dialogue.link;
-                link.release_buffers();
-                match connector.metering {
-                    Metering::On => link.measure(connector.clock),
-                    Metering::Off => {}
-                }
-                return Ok(Backend {
-                    link: Box::new(link),
-                    prepared: Box::new(Prepared::new(connector.prepared)),
-                    applied: None,
-                    shard: connector.shard,
-                    reuse: Reuse::Replay,
-                    process_id,
-                    login: login.clone(),
-                    identity: Arc::new(Identity {
-                        endpoint: endpoint.clone(),
-                        key,
-                        parameters: parameters.into(),
-                        ledger: Arc::new(Ledger::default()),
-                    }),
-                    digest: 0,
-                    since: connector.clock.now(),
-                    slot: None,
-                });
+                greeted = true;
             }
             _ => {
                 return Err(Error::Unexpected {
@@ -152,7 +137,33 @@ async fn log_in(connector: &Connector, login: &Arc<Login>, address: &Arc<str>) -
         }
         dialogue.link.in_buffer.advance(whole);
     }
-    Err(protocol(address, FrameError::Format))
+    if !greeted || !dialogue.link.in_buffer.is_empty() {
+        return Err(protocol(address, FrameError::Format));
+    }
+    let mut link = dialogue.link;
+    link.release_buffers();
+    match connector.metering {
+        Metering::On => link.measure(connector.clock),
+        Metering::Off => {}
+    }
+    Ok(Backend {
+        link: Box::new(link),
+        prepared: Box::new(Prepared::new(connector.prepared)),
+        applied: None,
+        shard: connector.shard,
+        reuse: Reuse::Replay,
+        process_id,
+        login: login.clone(),
+        identity: Arc::new(Identity {
+            endpoint: endpoint.clone(),
+            key,
+            parameters: parameters.into(),
+            ledger: Arc::new(Ledger::default()),
+        }),
+        digest: 0,
+        since: connector.clock.now(),
+        slot: None,
+    })
 }
 
 fn protocol(address: &Arc<str>, source: FrameError) -> Error {
@@ -267,11 +278,10 @@ impl Dialogue<'_> {
         }
     }
 
-    /// Nothing may be half done, or left over, when the server says that it is ready.
+    /// Nothing may be half done when the server says that it is ready.
     fn finish(&self) -> Result<(), Error> {
         match self.scram {
-            Scram::None | Scram::Done if self.link.in_buffer.is_empty() => Ok(()),
-            Scram::None | Scram::Done => Err(protocol(self.address, FrameError::Format)),
+            Scram::None | Scram::Done => Ok(()),
             Scram::Begun(_) | Scram::Proved(_) => Err(self.scram_error(ScramError::ServerSignature)),
         }
     }

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use crate::server::*;
 
+use bytes::BytesMut;
+
 use shardgate::backend::*;
-use shardgate::clock::Rng;
+use shardgate::clock::{Clock, Rng};
+use shardgate::telemetry::Metering;
 use shardgate::wire::*;
 
 #[tokio::test]
@@ -165,4 +168,61 @@ async fn startup_options_are_split_as_the_server_splits_them() {
             (ours, theirs) => panic!("{options:?}: ours {ours:?}, the server's {theirs:?}"),
         }
     }
+}
+
+/// A server that says all of this to whoever logs in, in one piece, and hangs up.
+async fn says(answer: BytesMut) -> Result<String, Error> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let connector = Connector {
+        shard: shard(),
+        endpoint: Arc::new(Endpoint::new("127.0.0.1", listener.local_addr().unwrap().port(), "any")),
+        timeout: PATIENCE,
+        prepared: Prepared::CAPACITY_DEFAULT,
+        clock: Clock,
+        metering: Metering::On,
+        rng: Rng,
+    };
+    let serve = async {
+        let mut link = Link::new(listener.accept().await.unwrap().0).unwrap();
+        assert_ne!(link.fill().await.unwrap(), 0);
+        link.out_buffer = answer;
+        link.drain().await.unwrap();
+    };
+    let login = trusted("anyone");
+    let (connected, ()) = tokio::join!(connect(&connector, &login), serve);
+    let backend = connected?;
+    let greeting = backend
+        .parameters()
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    Ok(greeting.collect::<Vec<_>>().join(" "))
+}
+
+#[tokio::test]
+async fn what_comes_right_behind_the_greeting_is_heard() {
+    let greeting = |behind: &dyn Fn(&mut BytesMut)| {
+        let mut out = BytesMut::new();
+        put_authentication_ok(&mut out);
+        put_parameter_status(&mut out, b"TimeZone", b"UTC");
+        put_backend_key(&mut out, 7, b"key!");
+        put_ready(&mut out, TransactionStatus::Idle);
+        behind(&mut out);
+        out
+    };
+    // A server whose postmaster dies ends its backends, those that have just said that they are ready too.
+    let gone = ErrorFields::new(
+        Severity::Fatal,
+        SqlState::ADMIN_SHUTDOWN,
+        "terminating connection due to unexpected postmaster exit",
+    );
+    let error = says(greeting(&|out| put_error(out, &gone))).await.unwrap_err();
+    assert_eq!(code(&error), "57P01", "{error}");
+    let warned = greeting(&|out| {
+        put_notice(out, &gone);
+        put_parameter_status(out, b"TimeZone", b"Asia/Tokyo");
+    });
+    assert_eq!(says(warned).await.unwrap(), "TimeZone=Asia/Tokyo");
+    // what no server says unasked
+    let error = says(greeting(&put_close_complete)).await.unwrap_err();
+    assert!(matches!(error, Error::Unexpected { tag: b'3', .. }), "{error}");
 }
