@@ -45,6 +45,8 @@ pub enum UnseenKind {
     Check,
     /// a trigger's function, condition or arguments
     Trigger,
+    /// a rule
+    Rule,
     /// an index's expression or predicate
     Index,
     /// a column's default, where a foreign key sets it
@@ -118,6 +120,7 @@ impl Unseen {
             UnseenKind::Policy => format!("policy \"{name}\" of table \"{table}\""),
             UnseenKind::Check => format!("check constraint \"{name}\" of table \"{table}\""),
             UnseenKind::Trigger => format!("trigger \"{name}\" of table \"{table}\""),
+            UnseenKind::Rule => format!("rule \"{name}\" of table \"{table}\""),
             UnseenKind::Index => format!("index \"{name}\" of table \"{table}\""),
             UnseenKind::Default => format!("the default of column \"{name}\" of table \"{table}\""),
             UnseenKind::Generated => format!("generated column \"{name}\" of table \"{table}\""),
@@ -131,6 +134,7 @@ impl Unseen {
             UnseenKind::Policy
             | UnseenKind::Check
             | UnseenKind::Trigger
+            | UnseenKind::Rule
             | UnseenKind::Index
             | UnseenKind::Generated => &Columns::All,
         };

@@ -171,7 +171,7 @@ const READERS: &str = "SELECT o.relation, o.what, o.name, CASE WHEN f.oid IS NUL
     AND coalesce(fn.nspname, tn.nspname) NOT IN ('pg_catalog', 'information_schema') \
     GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6";
 
-/// relation (0: a domain's), what runs unnamed (policy, check, trigger, index, default, generated) or that it is a part, its
+/// relation (0: a domain's), what runs unnamed (policy, check, trigger, rule, index, default, generated) or that it is a part, its
 /// name, letter of commands or kind, expression, a policy's WITH CHECK, schema and name of the domain or of the whole, the
 /// users' objects that it depends on: kind (function, operator's function, type, relation), schema, name. Of row policies
 /// those that are enabled; of triggers those with a condition or arguments; of defaults those that a foreign key sets.
@@ -198,6 +198,9 @@ const HIDDEN: &str = "SELECT o.relation, o.what, o.name, o.letter, o.expression,
     UNION ALL SELECT 'pg_trigger'::regclass, t.oid, t.tgrelid, 'trigger', t.tgname, '*', pg_get_triggerdef(t.oid), NULL, \
     NULL, NULL FROM pg_trigger t \
     WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND (t.tgqual IS NOT NULL OR t.tgnargs > 0) \
+    UNION ALL SELECT 'pg_rewrite'::regclass, r.oid, r.ev_class, 'rule', r.rulename, r.ev_type, pg_get_ruledef(r.oid), NULL, \
+    NULL, NULL FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class \
+    WHERE r.rulename <> '_RETURN' AND r.ev_enabled <> 'D' AND c.relkind IN ('r', 'p') AND r.oid >= 16384 \
     UNION ALL SELECT 'pg_class'::regclass, i.indexrelid, i.indrelid, 'index', x.relname, '*', \
     concat_ws(' ', pg_get_expr(i.indexprs, i.indrelid), pg_get_expr(i.indpred, i.indrelid)), NULL, NULL, NULL \
     FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid \

@@ -72,6 +72,17 @@ fn of_table(relation: &mut ShardRelation, cells: &Cells<'_>) -> Result<(), Error
             };
             one(cells, UnseenKind::Generated, on)?
         }
+        "rule" => {
+            // `pg_rewrite.ev_type`
+            let on = match cells.byte(3)? {
+                b'1' => Deed::Read,
+                b'2' => Deed::Update,
+                b'3' => Deed::Insert,
+                b'4' => Deed::Delete,
+                _ => return Err(cells.odd(3, cells.text(3)?)),
+            };
+            one(cells, UnseenKind::Rule, vec![on])?
+        }
         "trigger" => {
             let trigger = relation.relation.triggers.iter().find(|trigger| trigger.name == name);
             let on = trigger.map(|trigger| trigger.on.clone()).unwrap_or_default();

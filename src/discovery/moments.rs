@@ -81,7 +81,12 @@ pub(super) fn judge_moments(
             }
         }
         for (item, told) in items.iter().zip(&mut told) {
-            *told = *told || item.hidden.uses.iter().any(|used| reading.has(used, &known));
+            *told = *told
+                || item
+                    .hidden
+                    .uses
+                    .iter()
+                    .any(|used| reading.has(&item.hidden, used, &known));
             if *told {
                 reading.add(item);
             }
@@ -157,11 +162,12 @@ impl Reading {
             || self.domains.iter().any(|domain| words.contains(&domain.name))
     }
 
-    fn has(&self, used: &Used, known: &BTreeSet<&QualifiedName>) -> bool {
+    fn has(&self, hidden: &Hidden, used: &Used, known: &BTreeSet<&QualifiedName>) -> bool {
         match used {
             Used::Function(name) if matches!(name.schema.as_str(), "pg_catalog" | "information_schema") => false,
             Used::Function(name) => !known.contains(name) || self.functions.contains(&name.name),
             Used::Type(name) => self.domains.contains(name),
+            Used::Relation(name) if acts(hidden) => self.writes.contains(&name.name),
             Used::Relation(name) => self.reads.contains(&name.name),
         }
     }
@@ -179,6 +185,18 @@ impl Reading {
             }
         }
     }
+}
+
+/// Is it a rule whose action writes?
+fn acts(hidden: &Hidden) -> bool {
+    if hidden.kind != UnseenKind::Rule {
+        return false;
+    }
+    let Some(words) = words(&hidden.text) else {
+        return true;
+    };
+    let mut action = words.iter().skip_while(|word| *word != "do");
+    action.any(|word| WRITES.contains(&word.as_str()))
 }
 
 /// What a relation has by itself.

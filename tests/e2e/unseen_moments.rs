@@ -27,6 +27,9 @@ const GUARDED: Spec<'_> = Spec {
         CREATE DOMAIN since AS timestamptz CHECK (VALUE <= now()); \
         CREATE TABLE counts (k bigint PRIMARY KEY, n int); \
         CREATE TABLE emptied (k bigint PRIMARY KEY); \
+        CREATE TABLE ruled (k bigint PRIMARY KEY); CREATE TABLE ruled_log (k bigint, at timestamptz DEFAULT now()); \
+        CREATE RULE told AS ON INSERT TO ruled DO ALSO INSERT INTO ruled_log VALUES (NEW.k); \
+        CREATE RULE kept AS ON DELETE TO ruled DO ALSO SELECT 1 FROM ruled_log; \
         CREATE TRIGGER emptied BEFORE TRUNCATE ON emptied FOR EACH STATEMENT EXECUTE FUNCTION gone(); \
         CREATE TABLE notes (k bigint PRIMARY KEY, expires timestamptz, note text); \
         ALTER TABLE notes ENABLE ROW LEVEL SECURITY; ALTER TABLE notes FORCE ROW LEVEL SECURITY; \
@@ -297,6 +300,7 @@ fn what_tables_hide_is_refused_over_several_shards_and_nothing_else() {
 fn one_shards_table_is_asked_where_it_lies() {
     let world = World::start(Spec {
         name: "m_unseen_one",
+        settings: "default_shard: s2",
         ..GUARDED
     });
     let (mut client, mut oracle) = (world.client(), world.oracle());
@@ -305,7 +309,11 @@ fn one_shards_table_is_asked_where_it_lies() {
         client.rows("ALTER TABLE diary ENABLE ROW LEVEL SECURITY");
         client.rows("CREATE POLICY known_by_then ON diary USING (at <= now())");
     }
-    let mut refused = 0;
+    let late = [
+        ("TRUNCATE emptied", "trigger \"emptied\" of table \"emptied\""),
+        ("INSERT INTO ruled VALUES (1)", "rule \"told\" of table \"ruled\""),
+    ];
+    let mut refused = [0, 0];
     for first in KEYS {
         for client in [&mut client, &mut oracle] {
             client.rows("BEGIN");
@@ -313,19 +321,26 @@ fn one_shards_table_is_asked_where_it_lies() {
             client.rows("INSERT INTO diary (k, what) VALUES (1, 'a')"); // its owner is spared
             assert_eq!(client.value("SELECT what FROM diary WHERE at = now()"), "a");
         }
-        assert!(matches!(answer(&mut oracle, "TRUNCATE emptied"), Answer::Done(..)));
-        if let Answer::Failed(code, message) = answer(&mut client, "TRUNCATE emptied") {
-            assert_eq!(code, "0A000");
-            assert!(
-                message.starts_with("trigger \"emptied\" of table \"emptied\""),
-                "{message}"
-            );
-            refused += 1;
+        for (refused, (sql, what)) in refused.iter_mut().zip(late) {
+            for client in [&mut client, &mut oracle] {
+                client.rows("SAVEPOINT before");
+            }
+            assert!(matches!(answer(&mut oracle, sql), Answer::Done(..)), "{sql}");
+            if let Answer::Failed(code, message) = answer(&mut client, sql) {
+                assert_eq!(code, "0A000", "{sql}: {message}");
+                assert!(message.starts_with(what), "{sql}: {message}");
+                *refused += 1;
+            }
+            for client in [&mut client, &mut oracle] {
+                client.rows("ROLLBACK TO before");
+                client.rows("DELETE FROM ruled");
+            }
         }
         client.rows("ROLLBACK");
         oracle.rows("ROLLBACK");
     }
-    assert!((1..KEYS.count()).contains(&refused), "{refused}");
+    let some = |refused: &usize| (1..KEYS.count()).contains(refused);
+    assert!(refused.iter().all(some), "{refused:?}");
 }
 
 /// Whom a policy spares is asked as the role that the block has.
