@@ -1,9 +1,9 @@
 //! What runs unnamed when rows are read or written, and may read when its transaction began.
 //!
-//! Why apart from the relations: next to no table has anything of the kind, and what a foreign key goes on to belongs to
-//! other tables.
-//! Holds: policies are those of the table that a statement names; a foreign key's own writes pass them by, and rows that
-//! are reached through a table that they are a part of obey its policies alone.
+//! Why apart from the relations: next to no table has anything of the kind, and what a foreign key goes on to belongs
+//! to other tables.
+//! Holds: policies are those of the table that a statement names; a foreign key's own writes pass them by, and rows
+//! that are reached through a table that they are a part of obey its policies alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -232,8 +232,8 @@ impl OutOfSight {
 // === impl Catalog ===
 
 impl Catalog {
-    /// What may read the moment out of sight when that is done to a table, each with the table that it belongs to; defaults
-    /// of an INSERT apart.
+    /// What may read the moment out of sight when that is done to a table, each with the table that it belongs to;
+    /// defaults of an INSERT apart.
     pub fn unseen<'c>(&'c self, table: &'c QualifiedName, acts: Vec<Act<'c>>) -> Vec<(&'c QualifiedName, &'c Unseen)> {
         let sight = &self.out_of_sight;
         let mut found = Vec::new();

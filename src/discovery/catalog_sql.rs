@@ -171,10 +171,11 @@ const READERS: &str = "SELECT o.relation, o.what, o.name, CASE WHEN f.oid IS NUL
     AND coalesce(fn.nspname, tn.nspname) NOT IN ('pg_catalog', 'information_schema') \
     GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6";
 
-/// relation (0: a domain's), what runs unnamed (policy, check, trigger, rule, index, default, generated) or that it is a part, its
-/// name, letter of commands or kind, expression, a policy's WITH CHECK, schema and name of the domain or of the whole, the
-/// users' objects that it depends on: kind (function, operator's function, type, relation), schema, name. Of row policies
-/// those that are enabled; of triggers those with a condition or arguments; of defaults those that a foreign key sets.
+/// relation (0: a domain's), what runs unnamed (policy, check, trigger, rule, index, default, generated) or that it is a
+/// part, its name, letter of commands or kind, expression, a policy's WITH CHECK, schema and name of the domain or of the
+/// whole, the users' objects that it depends on: kind (function, operator's function, type, relation), schema, name. Of
+/// row policies those that are enabled; of triggers those with a condition or arguments; of defaults those that a foreign
+/// key sets.
 const HIDDEN: &str = "SELECT o.relation, o.what, o.name, o.letter, o.expression, o.checking, o.schema, o.other, \
     (SELECT coalesce(jsonb_agg(DISTINCT jsonb_build_array(u.kind, un.nspname, u.name)), '[]') FROM pg_depend d \
     CROSS JOIN LATERAL (SELECT 'function' AS kind, f.pronamespace AS namespace, f.proname AS name FROM pg_proc f \

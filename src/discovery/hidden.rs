@@ -110,7 +110,8 @@ fn one(cells: &Cells<'_>, kind: UnseenKind, on: Vec<Deed>) -> Result<Vec<Hidden>
     Ok(vec![hidden])
 }
 
-/// What a policy lets be seen, and what it lets be written (`CREATE POLICY`, the table "Policies Applied by Command Type").
+/// What a policy lets be seen, and what it lets be written (`CREATE POLICY`, the table "Policies Applied by Command
+/// Type").
 fn policy(cells: &Cells<'_>) -> Result<Vec<Hidden>, Error> {
     let (seen, written) = (cells.optional(4), cells.optional(5));
     let letter = cells.byte(3)?;
@@ -138,8 +139,8 @@ fn policy(cells: &Cells<'_>) -> Result<Vec<Hidden>, Error> {
     Ok(found)
 }
 
-/// What it depends on of users'. Dependencies of a policy are those of both its texts: a function counts for the one that
-/// names it; an operator's is named in none.
+/// What it depends on of users'. Dependencies of a policy are those of both its texts: a function counts for the one
+/// that names it; an operator's is named in none.
 fn uses(cells: &Cells<'_>, of: Option<&str>) -> Result<Vec<Used>, Error> {
     let all: Vec<(String, String, String)> = cells.json(8)?;
     let mut uses = Vec::new();

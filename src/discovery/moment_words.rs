@@ -1,7 +1,8 @@
 //! Whether a text of SQL reads by itself when its transaction began.
 //!
-//! Why two readings: of a function's body nothing is known but its words; an expression is what `pg_get_expr` printed, with
-//! every cast written out and every name of users' under its schema, so that what merely looks like a moment is told apart.
+//! Why two readings: of a function's body nothing is known but its words; an expression is what `pg_get_expr` printed,
+//! with every cast written out and every name of users' under its schema, so that what merely looks like a moment is
+//! told apart.
 //! Holds: a text that can't be scanned may read it.
 
 use crate::sql::{Lexing, Token, TokenKind, scan};

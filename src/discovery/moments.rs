@@ -1,7 +1,7 @@
 //! What may read when its transaction began: on a shard that joins a block late that is another moment.
 //!
-//! Why together: a function reads it by the tables that it writes, a table by the functions that its policies and triggers
-//! call, a domain by its checks; so they are judged until nothing more is found.
+//! Why together: a function reads it by the tables that it writes, a table by the functions that its policies and
+//! triggers call, a domain by its checks; so they are judged until nothing more is found.
 //! Holds: `No` only where a function's own text, and that of all that it calls, reads and writes, says nothing of the
 //! moment; what can't be scanned, isn't there on home, or isn't sql or plpgsql (and not declared
 //! pure), may say so.
@@ -48,8 +48,8 @@ struct Reading {
     domains: BTreeSet<QualifiedName>,
 }
 
-/// Each function's `moment` becomes `No` where nothing in it, or in what it calls and writes, may read when its transaction
-/// began. Answers what of the shards' tables may.
+/// Each function's `moment` becomes `No` where nothing in it, or in what it calls and writes, may read when its
+/// transaction began. Answers what of the shards' tables may.
 pub(super) fn judge_moments(
     (home, topology): (&ShardCatalog, &Topology),
     functions: &mut [ShardFunction],

@@ -1,9 +1,10 @@
-//! What of a statement reads the moment where nothing of it stands in the text: policies, checks, triggers, domains, also
-//! of tables that a foreign key goes on to.
+//! What of a statement reads the moment where nothing of it stands in the text: policies, checks, triggers, domains,
+//! also of tables that a foreign key goes on to.
 //!
 //! Why in one place: a statement for one shard that joins a transaction late, and one for several shards, may read no
 //! moment of a shard's own, and ask the same of the same tables.
-//! Holds: whether row policies apply to the client's role is a server's to say, and asked where a policy reads the moment.
+//! Holds: whether row policies apply to the client's role is a server's to say, and asked where a policy reads the
+//! moment.
 
 use std::collections::BTreeSet;
 
