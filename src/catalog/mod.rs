@@ -7,6 +7,7 @@
 mod relation;
 mod function;
 mod builtin;
+mod unseen;
 mod snapshot;
 
 pub use builtin::{Builtin, Operator, Type};
@@ -16,3 +17,4 @@ pub use relation::{
     Sequenced, Trigger, TriggerLevel, TriggerTiming,
 };
 pub use snapshot::Catalog;
+pub use unseen::{Act, Cascade, Columns, Deed, OutOfSight, Unseen, UnseenKind};

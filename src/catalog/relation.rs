@@ -1,5 +1,6 @@
 //! Relations: columns, constraints, triggers.
 
+use crate::catalog::Deed;
 use crate::topology::QualifiedName;
 use crate::value::Oid;
 
@@ -159,6 +160,8 @@ pub struct Trigger {
     pub level: TriggerLevel,
     /// BEFORE ROW may change the key
     pub timing: TriggerTiming,
+    /// what fires it
+    pub on: Vec<Deed>,
     /// its function
     pub function: QualifiedName,
 }

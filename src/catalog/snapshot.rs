@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::catalog::{Builtin, Collation, Function, ReadsMoment, Relation, Type};
+use crate::catalog::{Builtin, Collation, Function, OutOfSight, ReadsMoment, Relation, Type};
 use crate::topology::{QualifiedName, ShardSet};
 
 /// What the planner knows about the servers: read by `discovery`, equal on all shards but for OIDs (home's are meant).
@@ -37,6 +37,8 @@ pub struct Catalog {
     pub opaque_reads: BTreeSet<String>,
     /// those whose writing may: by a trigger, a default, a check, a rule, or another table that it cascades to
     pub opaque_writes: BTreeSet<String>,
+    /// what of reading and writing tables may read the transaction's moment
+    pub out_of_sight: OutOfSight,
 }
 
 // === impl Catalog ===

@@ -25,6 +25,7 @@ pub(super) fn catalog() -> String {
         OPERATORS.replace("USERS", USERS),
         SYSTEM_RELATIONS.to_owned(),
         READERS.replace("USERS", USERS),
+        HIDDEN.to_owned(),
         INDEXES.replace("USERS", USERS),
         fingerprint::statement(),
     ]
@@ -32,7 +33,7 @@ pub(super) fn catalog() -> String {
 }
 
 /// How many statements [`catalog`] has.
-pub(super) const STATEMENTS: usize = 15;
+pub(super) const STATEMENTS: usize = 16;
 
 /// version number, version, encoding, provider, collate, locale, is in recovery, prepared transactions,
 /// synchronous standbys
@@ -169,6 +170,51 @@ const READERS: &str = "SELECT o.relation, o.what, o.name, CASE WHEN f.oid IS NUL
     WHERE (f.oid IS NOT NULL OR t.oid IS NOT NULL) AND c.relpersistence <> 't' AND USERS \
     AND coalesce(fn.nspname, tn.nspname) NOT IN ('pg_catalog', 'information_schema') \
     GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6";
+
+/// relation (0: a domain's), what runs unnamed (policy, check, trigger, rule, index, default, generated) or that it is a
+/// part, its name, letter of commands or kind, expression, a policy's WITH CHECK, schema and name of the domain or of the
+/// whole, the users' objects that it depends on: kind (function, operator's function, type, relation), schema, name. Of
+/// row policies those that are enabled; of triggers those with a condition or arguments; of defaults those that a foreign
+/// key sets.
+const HIDDEN: &str = "SELECT o.relation, o.what, o.name, o.letter, o.expression, o.checking, o.schema, o.other, \
+    (SELECT coalesce(jsonb_agg(DISTINCT jsonb_build_array(u.kind, un.nspname, u.name)), '[]') FROM pg_depend d \
+    CROSS JOIN LATERAL (SELECT 'function' AS kind, f.pronamespace AS namespace, f.proname AS name FROM pg_proc f \
+    WHERE d.refclassid = 'pg_proc'::regclass AND f.oid = d.refobjid \
+    UNION ALL SELECT 'operator', f.pronamespace, f.proname FROM pg_operator p JOIN pg_proc f ON f.oid = p.oprcode \
+    WHERE d.refclassid = 'pg_operator'::regclass AND p.oid = d.refobjid \
+    UNION ALL SELECT 'type', t.typnamespace, t.typname FROM pg_type t \
+    WHERE d.refclassid = 'pg_type'::regclass AND t.oid = d.refobjid \
+    UNION ALL SELECT 'relation', r.relnamespace, r.relname FROM pg_class r WHERE d.refclassid = 'pg_class'::regclass \
+    AND r.oid = d.refobjid AND r.oid <> o.relation AND r.relkind IN ('r', 'p', 'v', 'm', 'f')) u \
+    JOIN pg_namespace un ON un.oid = u.namespace WHERE d.classid = o.classid AND d.objid = o.oid \
+    AND un.nspname NOT IN ('pg_catalog', 'information_schema')) \
+    FROM (SELECT 'pg_policy'::regclass AS classid, p.oid, p.polrelid AS relation, 'policy' AS what, p.polname AS name, \
+    p.polcmd AS letter, pg_get_expr(p.polqual, p.polrelid) AS expression, \
+    pg_get_expr(p.polwithcheck, p.polrelid) AS checking, NULL::name AS schema, NULL::name AS other \
+    FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE c.relrowsecurity \
+    UNION ALL SELECT 'pg_constraint'::regclass, k.oid, k.conrelid, 'check', k.conname, '*', \
+    pg_get_expr(k.conbin, k.conrelid), NULL, n.nspname, t.typname FROM pg_constraint k \
+    LEFT JOIN pg_type t ON t.oid = k.contypid LEFT JOIN pg_namespace n ON n.oid = t.typnamespace \
+    WHERE k.contype = 'c' AND to_jsonb(k) ->> 'conenforced' IS DISTINCT FROM 'false' \
+    UNION ALL SELECT 'pg_trigger'::regclass, t.oid, t.tgrelid, 'trigger', t.tgname, '*', pg_get_triggerdef(t.oid), NULL, \
+    NULL, NULL FROM pg_trigger t \
+    WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND (t.tgqual IS NOT NULL OR t.tgnargs > 0) \
+    UNION ALL SELECT 'pg_rewrite'::regclass, r.oid, r.ev_class, 'rule', r.rulename, r.ev_type, pg_get_ruledef(r.oid), NULL, \
+    NULL, NULL FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class \
+    WHERE r.rulename <> '_RETURN' AND r.ev_enabled <> 'D' AND c.relkind IN ('r', 'p') AND r.oid >= 16384 \
+    UNION ALL SELECT 'pg_class'::regclass, i.indexrelid, i.indrelid, 'index', x.relname, '*', \
+    concat_ws(' ', pg_get_expr(i.indexprs, i.indrelid), pg_get_expr(i.indpred, i.indrelid)), NULL, NULL, NULL \
+    FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid \
+    WHERE i.indislive AND i.indexrelid >= 16384 AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) \
+    UNION ALL SELECT 'pg_attrdef'::regclass, d.oid, d.adrelid, \
+    CASE WHEN a.attgenerated = '' THEN 'default' ELSE 'generated' END, a.attname, a.attgenerated, \
+    pg_get_expr(d.adbin, d.adrelid), NULL, NULL, NULL FROM pg_attrdef d \
+    JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE a.attgenerated <> '' \
+    OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = d.adrelid AND k.contype = 'f' \
+    AND (k.confupdtype = 'd' OR k.confdeltype = 'd')) \
+    UNION ALL SELECT 'pg_inherits'::regclass, 0, h.inhrelid, 'part', c.relname, '*', NULL, NULL, n.nspname, c.relname \
+    FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhparent AND c.relkind IN ('r', 'p', 'f') \
+    JOIN pg_namespace n ON n.oid = c.relnamespace) o ORDER BY 1, 2, 3, 7, 8";
 
 /// schema, index, its table's schema, its table
 const INDEXES: &str = "SELECT xn.nspname, x.relname, n.nspname, c.relname FROM pg_index i \

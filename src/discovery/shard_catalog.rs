@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::catalog::{
-    Collation, Column, Filling, ForeignKey, Function, FunctionKind, IdentityKind, Inheritance, Nullability, Relation,
-    RelationKind, ReturnsSet, Sequenced, Trigger, TriggerLevel, TriggerTiming, Type, Volatility,
+    Collation, Column, Deed, Filling, ForeignKey, Function, FunctionKind, IdentityKind, Inheritance, Nullability,
+    Relation, RelationKind, ReturnsSet, Sequenced, Trigger, TriggerLevel, TriggerTiming, Type, Volatility,
 };
 use crate::discovery::Error;
 use crate::discovery::catalog_sql;
 use crate::discovery::cells::Cells;
 use crate::discovery::fingerprint::Fingerprint;
+use crate::discovery::hidden::{self, Hidden};
 use crate::discovery::reach::{Reach, Row};
 use crate::topology::QualifiedName;
 use crate::value::Oid;
@@ -28,6 +29,8 @@ pub(super) struct ShardCatalog {
     pub(super) functions: Vec<ShardFunction>,
     pub(super) operators: BTreeMap<String, Vec<QualifiedName>>,
     pub(super) system_relations: BTreeSet<QualifiedName>,
+    /// the checks of domains
+    pub(super) domains: BTreeMap<QualifiedName, Vec<Hidden>>,
     /// each index's table
     pub(super) indexes: BTreeMap<QualifiedName, QualifiedName>,
     /// of the moment at which all this was read
@@ -60,6 +63,10 @@ pub(super) struct ShardRelation {
     pub(super) shown: Vec<ShownColumn>,
     pub(super) unique: Vec<UniqueIndex>,
     pub(super) readers: Vec<Reader>,
+    /// what runs unnamed when its rows are read or written
+    pub(super) hidden: Vec<Hidden>,
+    /// of what it is a partition or a child
+    pub(super) parents: Vec<QualifiedName>,
 }
 
 /// A column's type and collation by name: equal on shards whose OIDs differ.
@@ -154,6 +161,7 @@ pub(super) fn from_tables(mut tables: Vec<Vec<Row>>, shard: &str) -> Result<Shar
         .map(|row| qualified(&Cells::new(row, shard), 0))
         .collect::<Result<_, _>>()?;
     readers(&mut relations, &next(), shard)?;
+    let domains = hidden::read(&mut relations, &next(), shard)?;
     let mut indexes = BTreeMap::new();
     for row in next() {
         let cells = Cells::new(&row, shard);
@@ -172,6 +180,7 @@ pub(super) fn from_tables(mut tables: Vec<Vec<Row>>, shard: &str) -> Result<Shar
         functions,
         operators,
         system_relations,
+        domains,
         indexes,
         fingerprint,
     })
@@ -206,9 +215,10 @@ pub(super) fn server(rows: &[Row], shard: &str) -> Result<Server, Error> {
     })
 }
 
-type ByOid = BTreeMap<u32, ShardRelation>;
+/// Relations by their OIDs on the shard.
+pub(super) type ByOid = BTreeMap<u32, ShardRelation>;
 
-fn qualified(cells: &Cells<'_>, place: usize) -> Result<QualifiedName, Error> {
+pub(super) fn qualified(cells: &Cells<'_>, place: usize) -> Result<QualifiedName, Error> {
     Ok(QualifiedName {
         schema: cells.owned(place)?,
         name: cells.owned(place + 1)?,
@@ -264,6 +274,8 @@ fn relations(rows: &[Row], shard: &str) -> Result<ByOid, Error> {
                 shown: Vec::new(),
                 unique: Vec::new(),
                 readers: Vec::new(),
+                hidden: Vec::new(),
+                parents: Vec::new(),
             },
         );
     }
@@ -271,7 +283,7 @@ fn relations(rows: &[Row], shard: &str) -> Result<ByOid, Error> {
 }
 
 /// The relation that a row's first cell names; rows of others are skipped by the caller.
-fn owner<'m>(relations: &'m mut ByOid, cells: &Cells<'_>) -> Result<Option<&'m mut ShardRelation>, Error> {
+pub(super) fn owner<'m>(relations: &'m mut ByOid, cells: &Cells<'_>) -> Result<Option<&'m mut ShardRelation>, Error> {
     Ok(relations.get_mut(&cells.oid(0)?.0))
 }
 
@@ -357,6 +369,13 @@ fn uniques(relations: &mut ByOid, rows: &[Row], shard: &str) -> Result<(), Error
 const TRIGGER_ROW: u16 = 1;
 const TRIGGER_BEFORE: u16 = 2;
 const TRIGGER_INSTEAD: u16 = 64;
+/// Those of the events.
+const TRIGGER_EVENTS: [(u16, Deed); 4] = [
+    (4, Deed::Insert),
+    (8, Deed::Delete),
+    (16, Deed::Update),
+    (32, Deed::Truncate),
+];
 
 fn triggers(relations: &mut ByOid, rows: &[Row], shard: &str) -> Result<(), Error> {
     for row in rows {
@@ -379,6 +398,11 @@ fn triggers(relations: &mut ByOid, rows: &[Row], shard: &str) -> Result<(), Erro
             } else {
                 TriggerTiming::After
             },
+            on: TRIGGER_EVENTS
+                .iter()
+                .filter(|(bit, _)| bits & bit != 0)
+                .map(|(_, deed)| *deed)
+                .collect(),
             function: qualified(&cells, 3)?,
         });
     }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::catalog::{Builtin, Catalog, Function, Relation, Type};
+use crate::catalog::{Builtin, Catalog, Function, OutOfSight, Relation, Type};
 use crate::discovery::bodies::{self, Opaque};
 use crate::discovery::moments::judge_moments;
 use crate::discovery::shard_catalog::{Reader, ShardCatalog, ShardFunction, ShardRelation};
@@ -63,13 +63,14 @@ pub(super) fn join(
     for (index, table) in shards.iter().flatten().flat_map(|shard| &shard.indexes) {
         indexes.entry(index.clone()).or_insert_with(|| table.clone());
     }
-    let (functions, opaque) = functions(home, &relations, &readers(shards));
+    let (functions, opaque, out_of_sight) = functions((home, topology), &relations, shards);
     let catalog = Catalog {
         presence: Arc::new(presence.clone()),
         indexes,
         functions,
         opaque_reads: opaque.reads,
         opaque_writes: opaque.writes,
+        out_of_sight,
         relations,
         operators: home.operators.clone(),
         types: home
@@ -146,17 +147,17 @@ fn under_home(found: &ShardRelation, oids: &OidMap) -> Relation {
 }
 
 fn functions(
-    home: &ShardCatalog,
+    (home, topology): (&ShardCatalog, &Topology),
     relations: &BTreeMap<QualifiedName, Arc<Relation>>,
-    readers: &BTreeMap<String, Vec<&Reader>>,
-) -> (BTreeMap<String, Vec<Arc<Function>>>, Opaque) {
+    shards: &[Option<Arc<ShardCatalog>>],
+) -> (BTreeMap<String, Vec<Arc<Function>>>, Opaque, OutOfSight) {
     let mut judged: Vec<ShardFunction> = home.functions.clone();
     let mut by_name: BTreeMap<String, Vec<&Relation>> = BTreeMap::new();
     for relation in relations.values() {
         by_name.entry(relation.name.name.clone()).or_default().push(relation);
     }
-    let opaque = bodies::judge(&mut judged, &by_name, readers);
-    judge_moments(&mut judged, &by_name);
+    let opaque = bodies::judge(&mut judged, &by_name, &readers(shards));
+    let out_of_sight = judge_moments((home, topology), &mut judged, relations, shards);
     let mut functions: BTreeMap<String, Vec<Arc<Function>>> = BTreeMap::new();
     for found in judged {
         functions
@@ -164,7 +165,7 @@ fn functions(
             .or_default()
             .push(Arc::new(found.function));
     }
-    (functions, opaque)
+    (functions, opaque, out_of_sight)
 }
 
 /// What policies, checks and defaults call, by the bare names of their tables, on whichever shard.

@@ -8,7 +8,7 @@ use crate::plan::compile::compile_afresh;
 use crate::plan::fanout::{Method, Moves, moving_parameter};
 use crate::plan::keys::{Evaluation, Owner, Unplaced, Values, WrittenRow};
 use crate::plan::ladder::{
-    Around, Clock, Everywhere, Keyed, Literals, Route, Ruling, Runs, Several, Texts, shard_names,
+    Around, Clock, Everywhere, Keyed, Literals, Route, Ruling, Runs, Several, Texts, Unseen, check_unseen, shard_names,
 };
 use crate::plan::writes::Bindings;
 use crate::plan::{
@@ -38,6 +38,8 @@ pub struct Compiled {
     sequences: SequenceUse,
     /// what it reads of its transaction's moment
     clock: Clock,
+    /// what of that is out of sight
+    unseen: Box<[Unseen]>,
     /// where it may run, if one shard answers it
     runs: Runs,
     /// the text that a fan-out's template was made from
@@ -103,15 +105,29 @@ impl Compiled {
             types,
             sequences: SequenceUse::Untouched,
             clock: Clock::Read,
+            unseen: Box::default(),
             runs: Runs::There,
             text,
         }
     }
 
     /// The same, of a statement that reads this of its transaction's moment, and may run there.
-    pub(in crate::plan) fn with_clock(self, (clock, runs): (Clock, Runs)) -> Compiled {
+    pub(in crate::plan) fn with_clock(self, (clock, runs): (Clock, Runs), unseen: Vec<Unseen>) -> Compiled {
         let clock = self.inner.as_ref().map_or(clock, |inner| inner.clock);
-        Compiled { clock, runs, ..self }
+        Compiled {
+            clock,
+            unseen: unseen.into(),
+            runs,
+            ..self
+        }
+    }
+
+    /// Several shards have a moment each: what reads it out of sight is refused.
+    fn check_moments(&self, shards: ShardSet, facts: &Facts) -> Result<(), Verdict> {
+        match shards.single() {
+            Some(_) => Ok(()),
+            None => check_unseen(&self.unseen, facts),
+        }
     }
 
     /// What it reads of its transaction's moment, and where it may run, if one shard answers it.
@@ -218,7 +234,10 @@ impl Compiled {
     ) -> Result<Plan, Verdict> {
         match &self.route {
             Route::Fixed { kind, shard, reason: _ } => Ok(self.plan(*kind, Work::One(*shard))),
-            Route::Ready { kind, work, reason: _ } => Ok(self.plan(*kind, work.clone())),
+            Route::Ready { kind, work, reason: _ } => {
+                self.check_moments(work.shards(), facts)?;
+                Ok(self.plan(*kind, work.clone()))
+            }
             Route::Refused(refusal) => Err(Verdict::Refused(refusal.clone())),
             Route::Drawn(template) => drawn::bind(template, snapshot, request, parameters, facts),
             Route::Inner { span, around } => self.bind_inner(snapshot, request, parameters, facts, (*span, *around)),
@@ -412,6 +431,7 @@ impl Compiled {
         facts: &Facts,
     ) -> Result<Plan, Verdict> {
         let shards = snapshot.topology().all_shards();
+        self.check_moments(shards, facts)?;
         let parts = match &everywhere.texts {
             Texts::Rows(rows) => rows.bind(shards, &self.types, facts)?,
             Texts::Series(series) => series.bind(snapshot.topology(), &self.types, facts)?,
@@ -596,6 +616,7 @@ impl Compiled {
         let own_text = self.text.as_deref() == Some(request.text);
         match &keyed.several {
             Several::FanOut(template) if own_text => {
+                self.check_moments(shards, facts)?;
                 let fan_out = template.bind(shards, parameters, &self.types, facts)?;
                 if moving_parameter(snapshot.catalog(), parameters, &fan_out.parameter_types) != Moves::No {
                     return Err(Verdict::Refused(refuse(RefusalId::FanOutMoment, &[])));
@@ -603,6 +624,7 @@ impl Compiled {
                 Ok(self.plan(Kind::of(&fan_out), Work::Many(fan_out)))
             }
             Several::Split(split) => {
+                self.check_moments(shards, facts)?;
                 let owners = self.owners(keyed, snapshot, request, parameters, facts)?;
                 let bindings = Bindings {
                     text: request.text,

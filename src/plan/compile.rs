@@ -161,14 +161,15 @@ fn compile_new(
     let ruled = with_case(snapshot, request, (&types, own, &tokens, &said), |case| {
         let ruling = ladder::rule(case)?;
         let sequences = ladder::sequence_use(case, &ruling);
-        Ok((ruling, sequences, ladder::clock(case)))
+        let unseen = ladder::unseen(case);
+        Ok((ruling, sequences, ladder::clock(case, &unseen), unseen))
     });
-    let (ruling, sequences, clock) = ruled?;
+    let (ruling, sequences, clock, unseen) = ruled?;
     let inner = inner(snapshot, request, facts, &ruling, depth)?;
     Ok(Compiled::new(snapshot, request, ruling, inner, types)
         .of_shape(own)
         .with_sequences(sequences)
-        .with_clock(clock))
+        .with_clock(clock, unseen))
 }
 
 /// A statement once more, on a shard that joins a transaction begun on another.

@@ -55,7 +55,7 @@ pub use request::{Category, Facts, Found, Parameters, Request};
 pub use sequences::{Draw, Privilege, Recall, RowAsk, SequenceAsk};
 pub use shares::{RowShare, RowShares, RowTally};
 pub use snapshot::Snapshot;
-pub use verdict::{Ask, Purpose, Verdict};
+pub use verdict::{Ask, Purpose, Verdict, asks_of_table};
 pub use work::{
     Access, Counts, Explained, FanOut, Finish, InBlock, Kind, Plan, RowLocks, RowOrder, Sameness, SequenceUse,
     SessionEffect, Touched, TouchedBucket, Work, WriteAnswer, WritePart, Writes,

@@ -580,12 +580,13 @@ registry! {
         "All shards must see one moment.",
         "Give the moment as a parameter, or write now() for 'now' and CURRENT_DATE for 'today'." }
     LateMoment { "late-moment" "0A000",
-        "What reads the transaction's now() where no constant can stand for it (a view, a trigger, a function's body, 'now' as a \
-        string, age() of one argument, a default that INSERT … SELECT leaves a column to) on a shard that a transaction touches \
-        after another",
+        "What reads the transaction's now() where no constant can stand for it (a view, a trigger, a row policy, a CHECK, also of \
+        a table that a foreign key changes rows of; a function's body, 'now' as a string, age() of one argument, a default that \
+        INSERT … SELECT leaves a column to) on a shard that a transaction touches after another, as all but the first of a \
+        statement's shards are",
         "{0} reads the transaction's now() on a shard that the transaction has touched later than another",
         "The moment at which a transaction began is that of the first shard that it touched; each shard has a clock of its own.",
-        "Write now() into the statement itself, or give the moment as a parameter; or touch this shard first; a trigger may read clock_timestamp() instead." }
+        "Write now() into the statement itself, or give the moment as a parameter; or touch this shard first; a trigger, a policy or a CHECK may read clock_timestamp() instead." }
     FanOutLock { "lock-across-shards" "0A000",
         "FOR UPDATE or FOR SHARE over several shards with LIMIT, in a subquery, or of a table that isn't sharded",
         "row locks over several shards",

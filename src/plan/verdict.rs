@@ -44,3 +44,11 @@ pub enum Verdict {
     /// ask a server, then plan again (three rounds at most)
     Ask(Ask),
 }
+
+/// Is it a question about the client's role and a table? It is put where the table is, inside the client's transaction,
+/// which may have another role.
+pub fn asks_of_table(question: &str) -> bool {
+    let of = ["has_column_privilege(", "row_security_active("];
+    let name = question.strip_prefix("pg_catalog.").unwrap_or_default();
+    of.iter().any(|function| name.starts_with(function))
+}

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use crate::plan::{
-    Access, Compiled, Plan, Request, Snapshot, Verdict, Work, ask_of, asks_moment, is_transactions_moment,
-    transactions_moment,
+    Access, Ask, Compiled, Facts, Plan, Request, Snapshot, Verdict, Work, ask_of, asks_moment, asks_of_table,
+    is_transactions_moment, transactions_moment,
 };
 use crate::session::error::{Failure, Stop};
 use crate::session::route::{Question, ROUNDS_MAX};
@@ -59,6 +59,7 @@ impl Session {
         question: &Question<'_>,
     ) -> Result<Plan, Stop> {
         let mut facts = self.facts(question);
+        let to = plan.work.shards().single();
         for _ in 0..=ROUNDS_MAX {
             let context = Arc::clone(&self.effective.context);
             let request = Request {
@@ -71,10 +72,40 @@ impl Session {
             match snapshot.join_late(planned, &request, &question.parameters, &facts, first) {
                 Ok(plan) => return Ok(plan),
                 Err(Verdict::Refused(refusal)) => return Err(Failure::Refused(refusal).into()),
+                Err(Verdict::Ask(Ask::Constants(asked))) => {
+                    let (of_tables, others): (Vec<String>, Vec<String>) =
+                        asked.into_iter().partition(|question| asks_of_table(question));
+                    if let (Some(shard), [_, ..]) = (to, of_tables.as_slice()) {
+                        Box::pin(self.ask_of_tables(shard, of_tables, &mut facts)).await?;
+                    }
+                    if !others.is_empty() {
+                        Box::pin(self.answer(snapshot, question, Ask::Constants(others), &mut facts)).await?;
+                    }
+                }
                 Err(Verdict::Ask(ask)) => Box::pin(self.answer(snapshot, question, ask, &mut facts)).await?,
             }
         }
         Err(Failure::Bug("a late plan asks without end").into())
+    }
+
+    /// Questions about tables that another shard may lack, and about a role that only the block may have.
+    async fn ask_of_tables(&mut self, shard: ShardId, questions: Vec<String>, facts: &mut Facts) -> Result<(), Stop> {
+        if self.joins_blocks() {
+            self.begin_on(shard).await?;
+        }
+        let values = self.ask_constants(shard, &questions).await?;
+        facts.constants.extend(questions.into_iter().zip(values));
+        Ok(())
+    }
+
+    /// The block reaches that shard now.
+    async fn begin_on(&mut self, shard: ShardId) -> Result<(), Stop> {
+        self.flush_and_settle().await?;
+        if self.failed {
+            return Err(Failure::AlreadyAnswered.into());
+        }
+        self.lane(shard, Access::Read).await?;
+        Ok(())
     }
 
     /// Values of constants as the client's transaction has them: asked for where it has begun.
@@ -85,14 +116,11 @@ impl Session {
     ) -> Result<Vec<Option<String>>, Stop> {
         let home = snapshot.topology().home();
         let asks = expressions.iter().any(|asked| asks_moment(asked));
+        let of_tables = || expressions.iter().any(|asked| asks_of_table(asked));
         let mut begun = self.begun_on();
-        if asks && begun.is_none() && self.told_moment.is_none() && self.joins_blocks() && self.spans_shards() {
-            // It begins now.
-            self.flush_and_settle().await?;
-            if self.failed {
-                return Err(Failure::AlreadyAnswered.into());
-            }
-            self.lane(home, Access::Read).await?;
+        let begins = (asks && self.told_moment.is_none()) || of_tables();
+        if begins && begun.is_none() && self.joins_blocks() && self.spans_shards() {
+            self.begin_on(home).await?;
             begun = Some(home);
         }
         let shard = begun.unwrap_or(home);

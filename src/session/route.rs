@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::plan::{
     Access, Ask, Compiled, Facts, Parameters, Plan, Refusal, Request, RouteStep, SequenceUse, Snapshot, Verdict, Work,
-    WriteAnswer, asks_moment,
+    WriteAnswer, asks_moment, asks_of_table,
 };
 use crate::session::error::{Failure, Stop};
 use crate::session::lane::{round_trip, text_cells};
@@ -573,7 +573,7 @@ impl Session {
 
 /// Is a question the proxy's own, so that no literal of the client's stands in it?
 fn is_without_literals(question: &str) -> bool {
-    asks_moment(question) || question.starts_with("pg_catalog.has_column_privilege(")
+    asks_moment(question) || asks_of_table(question)
 }
 
 /// Reads the effective settings from a backend that has the session's.

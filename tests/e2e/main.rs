@@ -42,5 +42,6 @@ mod sequences;
 pub mod servers;
 mod sessions;
 mod transactions;
+mod unseen_moments;
 pub mod world;
 mod writes;

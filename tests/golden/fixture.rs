@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use shardgate::catalog::{
-    Body, Builtin, Catalog, Collation, Column, Filling, Function, FunctionKind, IdentityKind, Inheritance, Nullability,
-    Operator, ReadsMoment, Relation, RelationKind, ReturnsSet, Sequenced, Trigger, TriggerLevel, TriggerTiming, Type,
-    Volatility,
+    Body, Builtin, Cascade, Catalog, Collation, Column, Deed, Filling, ForeignKey, Function, FunctionKind,
+    IdentityKind, Inheritance, Nullability, Operator, OutOfSight, ReadsMoment, Relation, RelationKind, ReturnsSet,
+    Sequenced, Trigger, TriggerLevel, TriggerTiming, Type, Unseen, UnseenKind, Volatility,
 };
 use shardgate::plan::{Category, Context, Snapshot};
 use shardgate::topology::{
@@ -234,6 +234,7 @@ pub(crate) fn catalog() -> Catalog {
         name: "tell".to_string(),
         level: TriggerLevel::Statement,
         timing: TriggerTiming::After,
+        on: vec![Deed::Insert, Deed::Update, Deed::Delete],
         function: QualifiedName::new("billing", "audit"),
     });
     if let Some(email) = unkeyed.columns.iter_mut().find(|column| column.name == "email") {
@@ -246,6 +247,12 @@ pub(crate) fn catalog() -> Catalog {
     for relation in [lost, odd, tenants, audited, unkeyed] {
         catalog.relations.insert(relation.name.clone(), Arc::new(relation));
     }
+    for name in ["guarded", "checked", "mailed", "parents", "children", "grandchildren"] {
+        let mut copy = (*catalog.relations[&QualifiedName::public("users")]).clone();
+        copy.name = QualifiedName::public(name);
+        catalog.relations.insert(copy.name.clone(), Arc::new(copy));
+    }
+    catalog.out_of_sight = out_of_sight();
     for fields in rows("user_functions") {
         catalog
             .functions
@@ -280,6 +287,61 @@ pub(crate) fn catalog() -> Catalog {
             .insert(QualifiedName::public(index), QualifiedName::public(table));
     }
     catalog
+}
+
+/// Tables that read the moment by what no statement names: `guarded` by its policies, `checked` by a CHECK, `mailed` by the
+/// domain of a column, `parents` by what its foreign keys go on to.
+fn out_of_sight() -> OutOfSight {
+    let unseen = |kind, name: &str, on: &[Deed]| Unseen {
+        kind,
+        name: name.to_string(),
+        on: on.to_vec(),
+    };
+    let cascade = |table: &str, column: &str, target: &str, on_update, on_delete| Cascade {
+        table: QualifiedName::public(table),
+        key: ForeignKey {
+            name: format!("{table}_{column}_fkey"),
+            columns: vec![column.to_string()],
+            target: QualifiedName::public(target),
+            target_columns: vec!["email".to_string()],
+            on_update,
+            on_delete,
+        },
+    };
+    let writes = [Deed::Insert, Deed::Update];
+    let tables = [
+        ("guarded", unseen(UnseenKind::Policy, "fresh", &[Deed::Read])),
+        (
+            "guarded",
+            unseen(UnseenKind::Policy, "late", &[Deed::Update, Deed::Lock]),
+        ),
+        ("checked", unseen(UnseenKind::Check, "past", &writes)),
+        ("mailed", unseen(UnseenKind::Domain, "email", &writes)),
+        ("children", unseen(UnseenKind::Policy, "fresh", &[Deed::Update])),
+        ("children", unseen(UnseenKind::Trigger, "stamp", &[Deed::Insert])),
+        ("grandchildren", unseen(UnseenKind::Trigger, "stamp", &[Deed::Update])),
+        ("ledger", unseen(UnseenKind::Trigger, "emptied", &[Deed::Truncate])),
+    ];
+    let mut sight = OutOfSight::default();
+    for (table, unseen) in tables {
+        sight
+            .tables
+            .entry(QualifiedName::public(table))
+            .or_default()
+            .push(unseen);
+    }
+    for (target, found) in [
+        ("parents", cascade("children", "email", "parents", b'c', b'n')),
+        ("children", cascade("grandchildren", "email", "children", b'c', b'a')),
+    ] {
+        sight
+            .cascades
+            .entry(QualifiedName::public(target))
+            .or_default()
+            .push(found);
+    }
+    sight.domains.insert("since".to_string());
+    sight
 }
 
 fn hash(name: &str, key_type: KeyType) -> DeclaredKeyspace {
@@ -382,6 +444,12 @@ pub(crate) fn topology(shards: usize, default_shard: Option<String>) -> Topology
         ("tenants", sharded("user", "id")),
         ("audited", sharded("user", "id")),
         ("unkeyed", sharded("user", "id")),
+        ("guarded", sharded("user", "id")),
+        ("checked", sharded("user", "id")),
+        ("mailed", sharded("user", "id")),
+        ("parents", sharded("user", "id")),
+        ("children", sharded("user", "id")),
+        ("grandchildren", sharded("user", "id")),
     ];
     let mut tables: BTreeMap<QualifiedName, DeclaredTable> = tables
         .into_iter()

@@ -1,12 +1,12 @@
 //! What a statement reads of the moment at which its transaction began.
 //!
-//! Holds: what isn't known counts as reading it. Not seen here are row policies and CHECK constraints, whose texts the
-//! catalog lacks; the manual says so.
+//! Holds: what isn't known counts as reading it. What of the tables themselves reads it, policies and triggers among them,
+//! is `unseen.rs`'s to say.
 
 use crate::catalog::{Filling, ReadsMoment, Relation};
 use crate::plan::fanout::is_moment;
 use crate::plan::ladder::usage::usage;
-use crate::plan::ladder::{Case, Tree, copy};
+use crate::plan::ladder::{Case, Tree, Unseen, copy};
 use crate::plan::resolve::{Callee, FunctionUse, Reference, Resolved, Role};
 use crate::plan::writes::{Supplied, timed};
 use crate::plan::{Access, Parameters, SessionEffect};
@@ -34,14 +34,20 @@ pub(in crate::plan) enum Runs {
 }
 
 /// What a statement reads of the moment, and where it may run.
-pub(in crate::plan) fn clock(case: &Case<'_>) -> (Clock, Runs) {
-    let read = |reads: bool| if reads { Clock::Read } else { Clock::Unread };
+pub(in crate::plan) fn clock(case: &Case<'_>, unseen: &[Unseen]) -> (Clock, Runs) {
+    let read = |reads: bool| {
+        if reads || !unseen.is_empty() {
+            Clock::Read
+        } else {
+            Clock::Unread
+        }
+    };
     match case.resolved {
         Tree::Resolved(resolved) => (read(reads(resolved)), runs(resolved)),
         Tree::NotWanted => match case.command {
             Command::Call | Command::Do => (Clock::Read, Runs::There),
-            Command::Copy(copy) => (read(copy::leaves_a_moment(case, copy)), Runs::There),
-            _ => (Clock::Unread, Runs::There),
+            Command::Copy(copy) => (read(copy::reads_moment(case, copy).is_some()), Runs::There),
+            _ => (read(false), Runs::There),
         },
         Tree::Unparsed(_) | Tree::Refused(_) => {
             let word = |token: &Token| String::from_utf8_lossy(token.span.of(case.text)).to_ascii_lowercase();
@@ -67,7 +73,7 @@ fn reads(resolved: &Resolved<'_>) -> bool {
         || out_of_sight(resolved).is_some()
         || written(resolved).any(|(reference, relation)| {
             let fills = matches!(reference.role, Role::Insert | Role::Update | Role::Merge);
-            (fills && timed_columns(resolved, relation).next().is_some()) || triggered(resolved, relation).is_some()
+            fills && timed_columns(resolved, relation).next().is_some()
         })
 }
 
@@ -95,17 +101,6 @@ pub(super) fn written<'r, 'a>(resolved: &'r Resolved<'a>) -> impl Iterator<Item 
         .iter()
         .filter(|reference| reference.role != Role::Read);
     written.filter_map(|reference| Some((reference, reference.relation?)))
-}
-
-/// A trigger of a table whose function may read the moment.
-pub(super) fn triggered(resolved: &Resolved<'_>, relation: &Relation) -> Option<String> {
-    let catalog = resolved.input.catalog;
-    let reads = |name: &str| catalog.functions_named(name).is_empty() || catalog.may_read_moment(name);
-    let trigger = relation.triggers.iter().find(|trigger| reads(&trigger.function.name))?;
-    Some(format!(
-        "trigger \"{}\" of table \"{}\"",
-        trigger.name, relation.name.name
-    ))
 }
 
 /// A call or a cast that reads the moment and isn't a moment by itself.

@@ -7,17 +7,20 @@
 use std::sync::Arc;
 
 use crate::catalog::{Column, DrawnFrom, Filling, Nullability, Relation, RelationKind, TriggerLevel};
+use crate::plan::fanout::is_moment;
+use crate::plan::ladder::clock::may_say;
 use crate::plan::ladder::drawn::counts_on;
+use crate::plan::ladder::unseen::copied;
 use crate::plan::ladder::{Around, Case, Literals, Route, Ruling};
 use crate::plan::resolve::{Named, Placement, placement, relation_named};
 use crate::plan::writes::{Known, Renewed, renewed, timed};
 use crate::plan::{
     Access, CopyCopies, CopyFill, CopyIn, CopyKey, CopyOut, CopyOutForm, CopyOwners, Counts, FillValue, KeyStands,
-    Kind, Privilege, Refusal, RefusalId, RowOrder, Sameness, SessionEffect, Work, WriteAnswer, WritePart, Writes,
-    refuse,
+    Kind, Parameters, Privilege, Refusal, RefusalId, RowOrder, Sameness, SessionEffect, Work, WriteAnswer, WritePart,
+    Writes, refuse,
 };
 use crate::sql::{Copy, CopyColumn, CopyDirection, CopyEnd, CopyHeader, CopyOptions, CopySubject, Encoding, Forced};
-use crate::sql::{TokenKind, quote_identifier};
+use crate::sql::{Span, TokenKind, quote_identifier};
 use crate::topology::{KeyspaceId, ShardId, ShardSet};
 use crate::value::{KeyType, Oid};
 
@@ -90,16 +93,13 @@ pub(super) fn rule(case: &Case<'_>, copy: &Copy) -> Ruling {
     }
 }
 
-/// Does a COPY FROM STDIN leave a column to a default that may read the moment, which the shard would fill in?
-pub(super) fn leaves_a_moment(case: &Case<'_>, copy: &Copy) -> bool {
-    let CopySubject::Table { schema, name, columns } = &copy.subject else {
-        return false; // the query inside is looked at by itself
+/// What of a COPY FROM may read the moment on the shard that it goes to, besides what the table has: a default that it
+/// leaves a column to, its condition.
+pub(super) fn reads_moment(case: &Case<'_>, copy: &Copy) -> Option<&'static str> {
+    let relation = copied(case, copy).filter(|_| copy.direction == CopyDirection::From)?;
+    let CopySubject::Table { columns, .. } = &copy.subject else {
+        return None;
     };
-    let parts: Vec<&str> = schema.as_deref().into_iter().chain([name.as_str()]).collect();
-    let Named::Relation(relation) = relation_named(case.snapshot.catalog(), case.context, &parts) else {
-        return false;
-    };
-    let triggered = |function: &str| case.snapshot.catalog().may_read_moment(function);
     let fills = relation.columns.iter().any(|column| match &column.filling {
         Filling::Default { expression, .. } => {
             let left_out = !columns.is_empty() && !columns.contains(&column.name);
@@ -107,11 +107,26 @@ pub(super) fn leaves_a_moment(case: &Case<'_>, copy: &Copy) -> bool {
         }
         Filling::Nothing | Filling::Identity { .. } | Filling::Generated(_) => false,
     });
-    let fires = relation
-        .triggers
+    match (fills, copy.filter) {
+        (true, _) => Some("a default that COPY leaves its columns to"),
+        (false, Some(filter)) if says_moment_somewhere(case, filter) => Some("the condition of COPY"),
+        (false, _) => None,
+    }
+}
+
+/// Does a part of the text name a moment, or anything that may read one?
+fn says_moment_somewhere(case: &Case<'_>, part: Span) -> bool {
+    let catalog = case.snapshot.catalog();
+    let within = case
+        .tokens
         .iter()
-        .any(|trigger| triggered(&trigger.function.name));
-    copy.direction == CopyDirection::From && (fills || fires)
+        .filter(|token| token.span.start >= part.start && token.span.end <= part.end);
+    let mut words = within.map(|token| String::from_utf8_lossy(token.span.of(case.text)).to_ascii_lowercase());
+    may_say(part.of(case.text), &Parameters::default())
+        || words.any(|word| {
+            let word = word.trim_matches('"');
+            is_moment(word) || matches!(word, "age" | "timetz") || catalog.may_read_moment(word)
+        })
 }
 
 /// Where a table's rows lie.

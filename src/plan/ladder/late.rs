@@ -12,9 +12,10 @@ use crate::plan::fanout::{
     Moment, Moves, fix_moments, know_moments, moments, moving_parameter, moving_string, pairs, width,
 };
 use crate::plan::keys::Owner;
-use crate::plan::ladder::clock::{out_of_sight, timed_columns, triggered, written};
+use crate::plan::ladder::clock::{out_of_sight, timed_columns, written};
+use crate::plan::ladder::copy;
 use crate::plan::ladder::reference::{Target, is_default};
-use crate::plan::ladder::{Case, Tree};
+use crate::plan::ladder::{Case, Tree, check_unseen, unseen};
 use crate::plan::resolve::{BlockKind, QueryId, Resolved, Role, Root};
 use crate::plan::writes::{self, Bindings, Supplied};
 use crate::plan::{Access, Ask, Counts, Facts, Parameters, Refusal, RefusalId, Verdict, WritePart, refuse};
@@ -56,9 +57,14 @@ pub(in crate::plan) fn hidden(what: &str) -> Box<Refusal> {
 
 /// The statement as it goes to that shard.
 pub(in crate::plan) fn renew(case: &Case<'_>, asked: &Asked<'_>) -> Result<Late, Verdict> {
+    check_unseen(&unseen(case), asked.facts)?;
     let Tree::Resolved(resolved) = case.resolved else {
         let what = match case.command {
-            Command::Copy(_) => "a default that COPY leaves its columns to, or a trigger,",
+            Command::Copy(copy) => match copy::reads_moment(case, copy) {
+                Some(what) => what,
+                None => return Ok(Late::Same),
+            },
+            Command::Truncate => return Ok(Late::Same),
             Command::Call => "a procedure",
             Command::Do => "DO",
             _ => "a statement that isn't understood whole",
@@ -68,11 +74,6 @@ pub(in crate::plan) fn renew(case: &Case<'_>, asked: &Asked<'_>) -> Result<Late,
     let renewal = Renewal { case, resolved, asked };
     if let Some(what) = out_of_sight(resolved) {
         return Err(Verdict::Refused(hidden(&what)));
-    }
-    for (_, relation) in written(resolved) {
-        if let Some(what) = triggered(resolved, relation) {
-            return Err(Verdict::Refused(hidden(&what)));
-        }
     }
     let left = renewal.left().map_err(Verdict::Refused)?;
     match left {

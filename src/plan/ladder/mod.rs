@@ -25,6 +25,7 @@ mod one_shard;
 mod write;
 mod reference;
 mod insert;
+mod unseen;
 mod clock;
 mod late;
 
@@ -32,6 +33,7 @@ pub(in crate::plan) use clock::{Clock, Runs, clock, may_say};
 pub(in crate::plan) use drawn::sequence_use;
 pub(in crate::plan) use late::{Asked, Late, hidden, renew};
 pub use single::reserved_gid;
+pub(in crate::plan) use unseen::{Unseen, check_unseen, unseen};
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 //!
 //! Why a list: each entry is something that sees the statement as a whole, or sees more than the row's own shard.
 
-use crate::catalog::{Catalog, Relation, RelationKind, Trigger, TriggerLevel, TriggerTiming};
+use crate::catalog::{Relation, RelationKind, TriggerLevel, TriggerTiming};
 use crate::plan::fanout::{check_calls, has_set, repeatable};
 use crate::plan::resolve::{Block, BlockId, BlockKind, Body, Placement, Reference, Resolved, Role, Root, Source};
 use crate::plan::{Refusal, RefusalId, refuse};
@@ -55,7 +55,7 @@ impl<'r, 'a> Subject<'r, 'a> {
             | Placement::Missing => None,
         };
         let subject = find(resolved, sharded).ok_or_else(|| several(resolved))?;
-        subject.check_table(resolved.input.catalog)?;
+        subject.check_table()?;
         subject.check_syntax(resolved)?;
         subject.check_reads(resolved)?;
         check_calls(resolved)?;
@@ -124,7 +124,7 @@ impl<'r, 'a> Subject<'r, 'a> {
         }
     }
 
-    pub(super) fn check_table(&self, catalog: &Catalog) -> Result<(), Box<Refusal>> {
+    pub(super) fn check_table(&self) -> Result<(), Box<Refusal>> {
         match self.relation.kind {
             RelationKind::Table | RelationKind::Partitioned => {}
             RelationKind::View
@@ -148,13 +148,6 @@ impl<'r, 'a> Subject<'r, 'a> {
             return Err(self.barred(
                 &format!("trigger \"{}\"", trigger.name),
                 "It is FOR EACH STATEMENT and would run once on each shard.",
-            ));
-        }
-        let reads_moment = |trigger: &&Trigger| catalog.may_read_moment(&trigger.function.name);
-        if let Some(trigger) = triggers.iter().find(reads_moment) {
-            return Err(self.barred(
-                &format!("trigger \"{}\"", trigger.name),
-                "Its function may read now(), and each shard has its own.",
             ));
         }
         let key = self.relation.columns.get(self.key).map(|column| column.name.as_str());

@@ -141,7 +141,7 @@ impl Parts<'_, '_> {
     }
 
     fn prove(&self) -> Result<Series, Unproven> {
-        self.subject.check_table(self.resolved.input.catalog)?;
+        self.subject.check_table()?;
         self.subject.check_syntax(self.resolved)?;
         check_calls(self.resolved)?;
         self.check_shape()?;
