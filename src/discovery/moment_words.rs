@@ -67,20 +67,15 @@ pub(super) fn expression_reads(text: &str) -> bool {
     // A constant of a date's type was read when the expression was made: a string that still moves is a text, and moves
     // where something makes a date of it.
     let dates = tokens.iter().enumerate().any(|(index, token)| {
-        let before = index.checked_sub(1);
-        let casts = before.is_some_and(|before| is_at(&tokens, before, 0, TokenKind::Cast));
-        let of_constant = before
-            .and_then(|before| before.checked_sub(1))
-            .and_then(|at| tokens.get(at));
-        casts && DATED.contains(&word(bytes, token).as_str()) && !of_constant.is_some_and(is_string)
+        let of_constant = behind(&tokens, index, 2).is_some_and(is_string);
+        is_cast(&tokens, index) && DATED.contains(&word(bytes, token).as_str()) && !of_constant
     });
     tokens.iter().enumerate().any(|(index, token)| {
         let word = word(bytes, token);
         match token.kind {
             TokenKind::Word => {
-                let qualified = index
-                    .checked_sub(1)
-                    .is_some_and(|before| is_at(&tokens, before, 0, TokenKind::Punctuation(b'.')));
+                let qualified =
+                    behind(&tokens, index, 1).is_some_and(|token| token.kind == TokenKind::Punctuation(b'.'));
                 !qualified && (is_moment(&tokens, index, &word) || gains_a_zone(bytes, &tokens, index, &word))
             }
             _ if is_string(token) => says_moment(word.as_bytes()) && (dates || calls_users(&tokens)),
@@ -98,6 +93,15 @@ fn is_at(tokens: &[Token], index: usize, ahead: usize, kind: TokenKind) -> bool 
     token.is_some_and(|token| token.kind == kind)
 }
 
+fn behind(tokens: &[Token], index: usize, by: usize) -> Option<&Token> {
+    index.checked_sub(by).and_then(|at| tokens.get(at))
+}
+
+/// Does the token name the type of a cast?
+fn is_cast(tokens: &[Token], index: usize) -> bool {
+    behind(tokens, index, 1).is_some_and(|token| token.kind == TokenKind::Cast)
+}
+
 /// Is the word a moment, or a function's that reads it?
 fn is_moment(tokens: &[Token], index: usize, word: &str) -> bool {
     let called = is_at(tokens, index, 1, TokenKind::Punctuation(b'('));
@@ -108,9 +112,7 @@ fn is_moment(tokens: &[Token], index: usize, word: &str) -> bool {
 
 /// A cast of a time to one with a zone, whose offset is today's; a constant has its own.
 fn gains_a_zone(text: &[u8], tokens: &[Token], index: usize, own: &str) -> bool {
-    let behind = |by: usize| index.checked_sub(by).and_then(|at| tokens.get(at));
-    let is_cast = behind(1).is_some_and(|token| token.kind == TokenKind::Cast);
-    let of_constant = behind(2).is_some_and(|token| token.kind == TokenKind::String);
+    let of_constant = behind(tokens, index, 2).is_some_and(|token| token.kind == TokenKind::String);
     let ahead: Vec<String> = tokens
         .iter()
         .skip(index)
@@ -121,7 +123,7 @@ fn gains_a_zone(text: &[u8], tokens: &[Token], index: usize, own: &str) -> bool 
     // `time with`, `time(3) with`
     let zone = ahead.first().is_some_and(|next| next == "with") || ahead.get(3).is_some_and(|next| next == "with");
     let called = own == "timetz" && is_at(tokens, index, 1, TokenKind::Punctuation(b'('));
-    called || own == "time" && is_cast && !of_constant && zone
+    called || own == "time" && is_cast(tokens, index) && !of_constant && zone
 }
 
 /// How many arguments a call has.
@@ -158,10 +160,7 @@ fn calls_users(tokens: &[Token]) -> bool {
         let qualified = names(index)
             && is_at(tokens, index, 1, TokenKind::Punctuation(b'.'))
             && index.checked_add(2).is_some_and(names);
-        let cast = index
-            .checked_sub(1)
-            .is_some_and(|before| is_at(tokens, before, 0, TokenKind::Cast));
-        qualified && (cast || is_at(tokens, index, 3, TokenKind::Punctuation(b'(')))
+        qualified && (is_cast(tokens, index) || is_at(tokens, index, 3, TokenKind::Punctuation(b'(')))
     })
 }
 

@@ -117,8 +117,27 @@ pub(super) fn judge_moments(
             false => ReadsMoment::No,
         };
     }
+    let types = Types::of(home);
+    let moves = |oid: &u32| {
+        types
+            .domains(*oid)
+            .iter()
+            .any(|domain| reading.domains.contains(*domain))
+    };
+    let told = items.iter().zip(&told).filter(|(_, told)| **told);
+    OutOfSight {
+        tables: by_table(told.map(|(item, _)| item)),
+        cascades,
+        parts,
+        types: types.by_oid.keys().copied().filter(moves).collect(),
+        domains: reading.domains.iter().map(|domain| domain.name.clone()).collect(),
+    }
+}
+
+/// What of each table reads it.
+fn by_table<'a>(told: impl Iterator<Item = &'a Item>) -> BTreeMap<QualifiedName, Vec<Unseen>> {
     let mut tables: BTreeMap<QualifiedName, Vec<Unseen>> = BTreeMap::new();
-    for (item, _) in items.iter().zip(&told).filter(|(_, told)| **told) {
+    for item in told {
         let Owner::Table(table) = &item.owner else { continue };
         let unseen = Unseen {
             kind: item.hidden.kind,
@@ -130,20 +149,7 @@ pub(super) fn judge_moments(
             of_table.push(unseen);
         }
     }
-    let types = Types::of(home);
-    let moves = |oid: &u32| {
-        types
-            .domains(*oid)
-            .iter()
-            .any(|domain| reading.domains.contains(*domain))
-    };
-    OutOfSight {
-        tables,
-        cascades,
-        parts,
-        types: types.by_oid.keys().copied().filter(moves).collect(),
-        domains: reading.domains.iter().map(|domain| domain.name.clone()).collect(),
-    }
+    tables
 }
 
 // === impl Reading ===

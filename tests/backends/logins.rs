@@ -7,8 +7,7 @@ use crate::server::*;
 use bytes::BytesMut;
 
 use shardgate::backend::*;
-use shardgate::clock::{Clock, Rng};
-use shardgate::telemetry::Metering;
+use shardgate::clock::Rng;
 use shardgate::wire::*;
 
 #[tokio::test]
@@ -173,15 +172,7 @@ async fn startup_options_are_split_as_the_server_splits_them() {
 /// A server that says all of this to whoever logs in, in one piece, and hangs up.
 async fn says(answer: BytesMut) -> Result<String, Error> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let connector = Connector {
-        shard: shard(),
-        endpoint: Arc::new(Endpoint::new("127.0.0.1", listener.local_addr().unwrap().port(), "any")),
-        timeout: PATIENCE,
-        prepared: Prepared::CAPACITY_DEFAULT,
-        clock: Clock,
-        metering: Metering::On,
-        rng: Rng,
-    };
+    let connector = connector_at(listener.local_addr().unwrap().port(), "any");
     let serve = async {
         let mut link = Link::new(listener.accept().await.unwrap().0).unwrap();
         assert_ne!(link.fill().await.unwrap(), 0);

@@ -93,15 +93,7 @@ impl Server {
     }
 
     pub(crate) fn connector_to(&self, database: &str) -> Connector {
-        Connector {
-            shard: shard(),
-            endpoint: Arc::new(Endpoint::new("127.0.0.1", self.port, database)),
-            timeout: PATIENCE,
-            prepared: Prepared::CAPACITY_DEFAULT,
-            clock: Clock,
-            metering: Metering::On,
-            rng: Rng,
-        }
+        connector_at(self.port, database)
     }
 
     pub(crate) fn pools(&self, size: usize) -> Pools {
@@ -165,6 +157,19 @@ pub(crate) fn run(command: &mut Command) -> Output {
 
 pub(crate) fn shard() -> ShardId {
     ShardId::new(0).unwrap()
+}
+
+/// To whatever listens on a port of this machine.
+pub(crate) fn connector_at(port: u16, database: &str) -> Connector {
+    Connector {
+        shard: shard(),
+        endpoint: Arc::new(Endpoint::new("127.0.0.1", port, database)),
+        timeout: PATIENCE,
+        prepared: Prepared::CAPACITY_DEFAULT,
+        clock: Clock,
+        metering: Metering::On,
+        rng: Rng,
+    }
 }
 
 pub(crate) fn trusted(user: &str) -> Arc<Login> {

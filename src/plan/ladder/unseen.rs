@@ -47,15 +47,20 @@ pub(in crate::plan) fn unseen(case: &Case<'_>) -> Vec<Unseen> {
 pub(in crate::plan) fn check_unseen(unseen: &[Unseen], facts: &Facts) -> Result<(), Verdict> {
     let mut missing = Vec::new();
     for item in unseen {
-        let answer = item
-            .applies
-            .as_ref()
-            .map(|question| (question, facts.constants.get(question)));
-        match answer {
-            Some((_, Some(Some(answer)))) if answer == "false" => {}
-            Some((question, None)) if !missing.contains(question) => missing.push(question.clone()),
-            Some((_, None)) => {}
-            Some((_, Some(_))) | None => return Err(Verdict::Refused(hidden(&item.what))),
+        let answer = match &item.applies {
+            None => None,
+            Some(question) => match facts.constants.get(question) {
+                Some(answer) => answer.as_deref(),
+                None => {
+                    if !missing.contains(question) {
+                        missing.push(question.clone());
+                    }
+                    continue;
+                }
+            },
+        };
+        if answer != Some("false") {
+            return Err(Verdict::Refused(hidden(&item.what)));
         }
     }
     match missing.is_empty() {
